@@ -1,0 +1,50 @@
+# spark_prox: `make help` lists the targets. Everything is installed into .venv; nothing outside the checkout changes
+# but the caches of pip and Ivy.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+SPARK := PYSPARK_PYTHON="$(CURDIR)/$(BIN)/python" $(BIN)/spark-submit --properties-file conf/spark-local.conf
+WAREHOUSE ?= warehouse
+
+.PHONY: help setup demo test check format bench clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(STAMP) ## create .venv with pinned packages and Delta's jars
+
+$(STAMP): requirements.txt setup.py dev/setup_spark.py
+	@echo "== creating $(VENV)"
+	$(PYTHON) -m venv $(VENV)
+	@echo "== installing packages (PyPI's torch brings its CUDA libraries: about 3 GB to download)"
+	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -r requirements.txt
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
+	@echo "== resolving Delta's jars"
+	$(BIN)/python dev/setup_spark.py
+	@touch $@
+
+demo: setup ## refine the example pages and show what happened
+	$(SPARK) jobs/refine.py --config conf/local.yaml --warehouse "$(WAREHOUSE)"
+
+test: setup ## run the whole test suite
+	$(BIN)/python -m pytest
+
+check: setup ## format, lint and types; changes nothing
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: setup ## format the code and sort imports
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: setup ## measure against the reference implementations
+	$(BIN)/python bench/programs.py
+
+clean: ## remove .venv, caches and the demo's tables
+	rm -rf $(VENV) warehouse spark-warehouse build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,87 @@
+"""Write the tree of files in README.md from the modules' own first sentences: `python dev/readme_tree.py`.
+
+With --check it changes nothing and fails when the tree is not what the files say.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+FOLDERS = ("spark_prox", "udfs", "jobs", "conf", "bench", "dev", "docs", "docker", "examples", "tests")
+BEGIN, END = "<!-- tree: written by dev/readme_tree.py -->", "<!-- end of tree -->"
+WIDTH = 100
+SUMMARISED = {
+    "examples/pages": "the pages, as HTML",
+    "spark_prox/refiners/embedded": "the embedded refiner: weights, tokenizer, model card",
+    "tests/golden": "the program language's examples, which are its tests",
+    "tests/unit": "the pure tier: no Spark, seconds",
+    "tests/spark": "the Spark tier: one local session with Delta",
+    "tests/cluster": "the cluster tier: a standalone master and workers as processes",
+}
+
+
+def main() -> None:
+    """Rewrite the part of README.md between the two marks."""
+    readme = ROOT / "README.md"
+    text = readme.read_text(encoding="utf-8")
+    head, _, rest = text.partition(BEGIN)
+    _, _, tail = rest.partition(END)
+    wanted = f"{head}{BEGIN}\n\n```\n{tree()}\n```\n\n{END}{tail}"
+    if "--check" in sys.argv[1:]:
+        sys.exit("README.md: the tree is out of date; run python dev/readme_tree.py" if wanted != text else 0)
+    readme.write_text(wanted, encoding="utf-8")
+
+
+def tree() -> str:
+    """One line per folder and file."""
+    lines: list[str] = []
+    for name in FOLDERS:
+        folder = ROOT / name
+        if folder.is_dir():
+            lines += _folder(folder, 0)
+    return "\n".join(lines)
+
+
+def _folder(folder: Path, depth: int) -> list[str]:
+    relative = folder.relative_to(ROOT).as_posix()
+    indent = "  " * depth
+    init = folder / "__init__.py"
+    clause = SUMMARISED.get(relative) or (_clause(init) if init.is_file() and init.stat().st_size else "")
+    lines = [_line(f"{indent}{folder.name}/", clause)]
+    if relative in SUMMARISED:
+        return lines
+    for item in sorted(folder.iterdir(), key=lambda path: (path.is_dir(), path.name)):
+        if item.name.startswith((".", "__")):
+            continue
+        if item.is_dir():
+            lines += _folder(item, depth + 1)
+        elif clause := _clause(item):
+            lines.append(_line(f"{indent}  {item.name}", clause))
+    return lines
+
+
+def _line(name: str, clause: str) -> str:
+    return f"{name:<34}{clause}".rstrip()
+
+
+def _clause(file: Path) -> str:
+    """A file's own words about itself: the first sentence of its docstring or of its first comment."""
+    if file.suffix == ".py":
+        text = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
+    elif file.suffix in (".yaml", ".conf", ".sh", "") and file.stat().st_size < 100_000:
+        comments = [line.strip("# ") for line in file.read_text(encoding="utf-8").splitlines() if line.startswith("# ")]
+        text = " ".join(comments[:2])
+    elif file.suffix == ".md":
+        text = file.read_text(encoding="utf-8").split("\n", 1)[0].strip("# ")
+    else:
+        return ""
+    first = re.split(r"(?<=[a-zA-Z0-9)`])[.;](?:\s|$)", " ".join(text.split()), maxsplit=1)[0].rstrip(".")
+    return first if len(first) <= WIDTH else first[: WIDTH - 3] + "..."
+
+
+if __name__ == "__main__":
+    main()

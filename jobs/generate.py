@@ -1,0 +1,35 @@
+"""Generate only: the missing programs of one stage or of both, for the documents that are there."""
+
+from __future__ import annotations
+
+import argparse
+
+from spark_prox.jobkit import config_from_arguments, job_parser, run_job
+from spark_prox.pipeline import Pipeline
+from spark_prox.report.run_report import tables_report
+from spark_prox.stages.keys import STAGES
+from udfs.functions import FUNCTIONS
+
+PARSER = job_parser(
+    "generate",
+    "Let the refining models write programs for the documents that have none under the current settings.",
+    "spark-submit --properties-file conf/spark-standalone-gpu.conf jobs/generate.py --config conf/refine.yaml --stage doc",
+    reads_input=False,
+)
+PARSER.add_argument(
+    "--stage", choices=("doc", "chunk", "both"), default="both", help="which stage (default: both)"
+)
+
+
+def generate(arguments: argparse.Namespace) -> None:
+    """Programs are stored in portions; a killed run goes on where it stopped."""
+    pipeline = Pipeline(config_from_arguments(arguments), FUNCTIONS, name="spark_prox generate")
+    pipeline.check_executors()
+    for stage in STAGES:
+        if arguments.stage in (stage, "both"):
+            pipeline.generate(stage)
+    print(tables_report(pipeline.warehouse))
+
+
+if __name__ == "__main__":
+    run_job(PARSER, generate)

@@ -1,0 +1,36 @@
+"""Packaging. `jobs/`, `conf/` and `tests/` stay in the repository: a job is a script for spark-submit, not a module."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+setup(
+    name="spark_prox",
+    version="0.1.0",
+    description="Refine web corpora with programs written by a small language model, as a Spark job",
+    long_description=Path("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    packages=find_packages(include=["spark_prox", "spark_prox.*", "udfs", "udfs.*"]),
+    package_data={"spark_prox": ["py.typed"], "spark_prox.refiners": ["embedded/*"]},
+    install_requires=[
+        "pyspark>=4.1,<4.2",
+        "delta-spark>=4.3,<4.4",
+        "torch>=2.7",
+        "transformers>=5.0,<5.20",
+        "tokenizers>=0.22",
+        "safetensors>=0.5",
+        "pandas>=2.2,<3",
+        "pyarrow>=18",
+        "pyyaml>=6",
+        "fastwarc>=1.0",
+        "resiliparse>=1.0",
+        "warcio>=1.7",
+    ],
+    extras_require={
+        "train": ["scikit-learn>=1.5", "matplotlib>=3.9"],
+        "gpu": ["vllm"],
+        "test": ["pytest>=8", "hypothesis>=6.100", "ruff", "mypy", "pandas-stubs", "types-PyYAML"],
+    },
+)

@@ -1,0 +1,81 @@
+"""The seam between spark_prox and whatever runs a language model.
+
+An engine takes a stream of requests and gives a stream of completions, each as soon as it is finished and in any order,
+so that continuous batching runs across Arrow batches. Prompts are token ids: tokenisation happens once, ahead of the
+engine. Knows nothing of documents, programs, templates or Spark.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+__all__ = ["Completion", "Engine", "Request", "failure"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """One prompt.
+
+    Two kinds. *Generate*: greedy decoding of at most `max_new_tokens` tokens. *Read*: no decoding; at each position in
+    `read_at` the engine reads how much likelier the model finds `read_tokens[0]` than `read_tokens[1]` as the next
+    token, from one prefill.
+
+    Attributes:
+        request_id: chosen by the caller, unique among the requests in flight.
+        prompt_token_ids: the whole prompt, special tokens included.
+        max_new_tokens: most tokens to decode; 0 for a read request.
+        read_at: 0-based prompt positions to read at, ascending; empty for a generate request.
+        read_tokens: the two token ids to compare.
+    """
+
+    request_id: int
+    prompt_token_ids: tuple[int, ...]
+    max_new_tokens: int = 0
+    read_at: tuple[int, ...] = ()
+    read_tokens: tuple[int, int] = (0, 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Completion:
+    """What an engine gives back for one request.
+
+    Attributes:
+        text: the decoded text; "" for a read request.
+        finish_reason: "stop", "length", "read" or "error".
+        margins: log p(read_tokens[0]) - log p(read_tokens[1]) at each of `read_at`, in nats.
+        error_code: a stable code when finish_reason is "error".
+        error_detail: one line, never document text.
+    """
+
+    request_id: int
+    text: str = ""
+    finish_reason: str = "stop"
+    prompt_tokens: int = 0
+    output_tokens: int = 0
+    margins: tuple[float, ...] = ()
+    error_code: str | None = None
+    error_detail: str | None = None
+
+
+class Engine(Protocol):
+    """A loaded model that completes requests."""
+
+    def complete(self, requests: Iterable[Request]) -> Iterator[Completion]:
+        """Complete every request, lazily reading `requests` while earlier ones are still in flight.
+
+        A request that cannot be completed gives a completion with an error code; only a lost engine raises.
+        """
+        ...
+
+
+def failure(request: Request, code: str, detail: str) -> Completion:
+    """The completion of a request that could not be completed."""
+    return Completion(
+        request_id=request.request_id,
+        finish_reason="error",
+        prompt_tokens=len(request.prompt_token_ids),
+        error_code=code,
+        error_detail=detail,
+    )

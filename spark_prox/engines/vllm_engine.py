@@ -1,0 +1,154 @@
+"""Engine on vLLM, in process, with continuous batching across Arrow batches.
+
+Requests are added while earlier ones run, up to `max_in_flight`; each step of vLLM's scheduler gives back what has
+finished. A read request needs no decoding beyond vLLM's minimum of one token: one read position at the prompt's end is
+answered from that token's log-probabilities, several from the prompt's own. Knows nothing of documents.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from spark_prox.engines.base import Completion, Request, failure
+from spark_prox.engines.spec import ModelSpec
+from spark_prox.errors import ModelError
+from spark_prox.models import load_tokenizer, model_directory
+
+__all__ = ["VllmEngine"]
+
+_LIKELIEST = 20
+
+class VllmEngine:
+    """A model served by `vllm.LLM` inside this process.
+
+    Raises:
+        ModelError: VLLM_MISSING, MODEL_UNLOADABLE.
+    """
+
+    def __init__(self, spec: ModelSpec) -> None:
+        # A separate engine process would outlive a killed task and keep the GPU; compile threads would take every core.
+        os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
+        os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
+        os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+        import torch
+
+        # Only the V2 runner, which needs Triton, scores chosen tokens at prompt positions; the CPU build ranks them.
+        self._scores_prompt = spec.device != "cpu" and torch.cuda.is_available()
+        if self._scores_prompt:
+            os.environ.setdefault("VLLM_USE_V2_MODEL_RUNNER", "1")
+        try:
+            from vllm import LLM, SamplingParams
+        except ImportError as error:
+            raise ModelError(
+                "VLLM_MISSING",
+                "model.engine is vllm, and vLLM is not installed here.",
+                "Install it on every executor.",
+            ) from error
+        self._parameters = SamplingParams
+        self._spec = spec
+        self._tokenizer = load_tokenizer(spec.path)
+        try:
+            llm = LLM(
+                model=str(model_directory(spec.path)),
+                dtype=spec.dtype,
+                skip_tokenizer_init=True,  # prompts come as token ids; the text is decoded here, once
+                max_num_seqs=spec.max_in_flight,
+                max_logprobs=_LIKELIEST,
+                disable_log_stats=True,
+                enforce_eager=spec.device == "cpu",
+            )
+        except Exception as error:
+            raise ModelError(
+                "MODEL_UNLOADABLE", f"vLLM cannot load {spec.path!r}: {type(error).__name__}."
+            ) from error
+        self._engine = llm.llm_engine
+        self._context_tokens = int(llm.llm_engine.model_config.max_model_len)
+
+    def complete(self, requests: Iterable[Request]) -> Iterator[Completion]:
+        """See `Engine`."""
+        stream = iter(requests)
+        running: dict[str, Request] = {}
+        more = True
+        while more or running:
+            while more and len(running) < self._spec.max_in_flight:
+                request = next(stream, None)
+                if request is None:
+                    more = False
+                    break
+                problem = self._problem(request)
+                if problem is not None:
+                    yield problem
+                    continue
+                running[str(request.request_id)] = request
+                self._add(request)
+            if running:
+                for output in self._engine.step():
+                    if output.finished:
+                        yield self._completion(running.pop(output.request_id), output)
+
+    def _problem(self, request: Request) -> Completion | None:
+        tokens = len(request.prompt_token_ids)
+        if tokens and tokens + max(1, request.max_new_tokens) <= self._context_tokens:
+            return None
+        code = "PROMPT_TOO_LONG" if tokens else "PROMPT_EMPTY"
+        detail = f"{tokens} prompt and {request.max_new_tokens} new tokens, context {self._context_tokens}"
+        return failure(request, code, detail)
+
+    def _add(self, request: Request) -> None:
+        settings: dict[str, Any] = {}
+        last = len(request.prompt_token_ids) - 1
+        if request.read_at:
+            settings["logprob_token_ids"] = list(request.read_tokens)
+            if request.read_at[0] < last and not self._scores_prompt:
+                settings["prompt_logprobs"] = _LIKELIEST
+            elif request.read_at[0] < last:
+                rows = last - request.read_at[0]
+                settings["prompt_logprob_start"] = request.read_at[0]
+                settings["prompt_logprob_token_ids"] = [list(request.read_tokens)] * rows
+        parameters = self._parameters(
+            temperature=0.0, max_tokens=max(1, request.max_new_tokens), detokenize=False, **settings
+        )
+        prompt = {"prompt_token_ids": list(request.prompt_token_ids)}
+        self._engine.add_request(str(request.request_id), prompt, parameters)
+
+    def _completion(self, request: Request, output: Any) -> Completion:
+        answer = output.outputs[0]
+        prompt_tokens = len(request.prompt_token_ids)
+        if not request.read_at:
+            ids = list(answer.token_ids)
+            return Completion(
+                request_id=request.request_id,
+                text=self._tokenizer.decode(ids, skip_special_tokens=True),
+                finish_reason="length" if answer.finish_reason == "length" else "stop",
+                prompt_tokens=prompt_tokens,
+                output_tokens=len(ids),
+            )
+        margins = []
+        for position in request.read_at:
+            pair = self._pair(request, output, position)
+            if pair is None:
+                return failure(request, "TOKEN_NOT_RANKED", f"not among the {_LIKELIEST} likeliest at {position}")
+            margins.append(pair[0] - pair[1])
+        return Completion(
+            request_id=request.request_id,
+            finish_reason="read",
+            prompt_tokens=prompt_tokens,
+            output_tokens=1,
+            margins=tuple(margins),
+        )
+
+    def _pair(self, request: Request, output: Any, position: int) -> tuple[float, float] | None:
+        """Log-probabilities of the two tokens after a prompt position; None where the CPU build did not rank both."""
+        if position == len(request.prompt_token_ids) - 1:
+            table = output.outputs[0].logprobs[0]
+        elif self._scores_prompt:
+            first, second = output.prompt_token_id_logprobs[position - request.read_at[0]]
+            return float(first), float(second)
+        else:
+            table = output.prompt_logprobs[position + 1]  # entry i is the distribution of prompt token i
+        entries = [table.get(token) for token in request.read_tokens]
+        if None in entries:
+            return None
+        return float(entries[0].logprob), float(entries[1].logprob)

@@ -1,0 +1,172 @@
+"""From stored programs to a row of `refined`: the document stage's decision, then the chunk programs.
+
+Whatever is missing or broken ends as an outcome and a reason, never as an exception; the text is then unchanged. Knows
+the program language, nothing of Spark or Arrow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from spark_prox.generation import ProgramStatus
+from spark_prox.programs import (
+    ChunkProgram,
+    Edit,
+    Outcome,
+    Policy,
+    Refinement,
+    decide_document,
+    refine_document,
+)
+
+__all__ = ["Decision", "RefinedRow", "StoredChunk", "decide_stored", "execute_stored"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredChunk:
+    """One chunk's row of `programs`, as far as execution needs it."""
+
+    chunk_index: int
+    chunk_count: int
+    first_line: int
+    line_count: int
+    program: str | None
+    status: str
+    line_margins: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """Keep or drop a document, and why."""
+
+    keep: bool
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefinedRow:
+    """What `refined` holds of one document besides what is passed through.
+
+    Attributes:
+        text: None when dropped.
+        reason: why the outcome is what it is.
+        doc_reason: what the document stage said, whatever came after it.
+    """
+
+    text: str | None
+    outcome: str
+    reason: str
+    doc_reason: str
+    edits: tuple[Edit, ...] = ()
+    calls: int = 0
+    program_errors: int = 0
+    chunks: int = 0
+    failed_chunks: int = 0
+    refused_chunks: int = 0
+    lines_before: int
+    lines_after: int
+    words_before: int
+    words_after: int
+    chars_before: int
+    chars_after: int
+
+
+def decide_stored(
+    program: str | None, status: str | None, margin: float | None, *, policy: Policy, dialect: str
+) -> Decision:
+    """The document stage's decision. Without a usable program the document is kept: where unsure, keep."""
+    if status == "OFF":
+        return Decision(keep=True, reason="STAGE_OFF")
+    if status is None:
+        return Decision(keep=True, reason="NO_PROGRAM")
+    if status != ProgramStatus.OK or program is None:
+        return Decision(keep=True, reason=status)
+    verdict, reason = decide_document(program, dialect=dialect, policy=policy, margin=margin)
+    return Decision(keep=verdict == "keep", reason=reason.value)
+
+
+def execute_stored(
+    text: str,
+    *,
+    doc_program: str | None,
+    doc_status: str | None,
+    doc_margin: float | None,
+    chunks: Sequence[StoredChunk] | None,
+    policy: Policy,
+    dialect: str,
+) -> RefinedRow:
+    """Apply both stages' programs to one document.
+
+    Args:
+        chunks: in order; empty when the chunk stage is off, None when the document has no chunk programs.
+    """
+    decision = decide_stored(doc_program, doc_status, doc_margin, policy=policy, dialect=dialect)
+    if not decision.keep:
+        return _unedited(text, Outcome.DROPPED, decision.reason, decision.reason)
+    if decision.reason == "NO_PROGRAM" or chunks is None or (chunks and len(chunks) != chunks[0].chunk_count):
+        return _unedited(text, Outcome.FAILED, "NO_PROGRAM", decision.reason)
+    if not chunks:
+        return _unedited(text, Outcome.KEPT, decision.reason, decision.reason)
+    margins = {
+        chunk.first_line + offset: value
+        for chunk in chunks
+        for offset, value in enumerate(chunk.line_margins or ())
+    }
+    try:
+        refinement = refine_document(
+            text,
+            [
+                ChunkProgram(
+                    program=chunk.program or "",
+                    first_line=chunk.first_line,
+                    line_count=chunk.line_count,
+                    failed=chunk.status != ProgramStatus.OK or chunk.program is None,
+                )
+                for chunk in chunks
+            ],
+            dialect=dialect,
+            policy=policy,
+            line_margins=margins or None,
+        )
+    except Exception as error:  # noqa: BLE001 - a defect of ours must cost one row, not a task of thousands
+        return _unedited(text, Outcome.FAILED, f"EXECUTOR_ERROR:{type(error).__name__}", decision.reason)
+    return _row(refinement, decision.reason)
+
+
+def _unedited(text: str, outcome: Outcome, reason: str, doc_reason: str) -> RefinedRow:
+    lines, words = text.count("\n") + 1, len(text.split())
+    kept = outcome != Outcome.DROPPED
+    return RefinedRow(
+        text=text if kept else None,
+        outcome=outcome.value,
+        reason=reason,
+        doc_reason=doc_reason,
+        lines_before=lines,
+        lines_after=lines if kept else 0,
+        words_before=words,
+        words_after=words if kept else 0,
+        chars_before=len(text),
+        chars_after=len(text) if kept else 0,
+    )
+
+
+def _row(refinement: Refinement, doc_reason: str) -> RefinedRow:
+    return RefinedRow(
+        text=refinement.text,
+        outcome=refinement.outcome.value,
+        reason=refinement.reason.value,
+        doc_reason=doc_reason,
+        edits=refinement.edits,
+        calls=refinement.call_count,
+        program_errors=refinement.error_count,
+        chunks=refinement.chunks,
+        failed_chunks=refinement.failed_chunks,
+        refused_chunks=refinement.refused_chunks,
+        lines_before=refinement.lines_before,
+        lines_after=refinement.lines_after,
+        words_before=refinement.words_before,
+        words_after=refinement.words_after,
+        chars_before=refinement.chars_before,
+        chars_after=refinement.chars_after,
+    )

@@ -1,0 +1,33 @@
+"""The callables that run on executors, as the pipeline receives them.
+
+`udfs.FUNCTIONS` is the only instance; the type lives here so that `spark_prox` need not import `udfs`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["Functions"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Functions:
+    """Classes of frozen callables and the columns that they give.
+
+    Attributes:
+        read_archives: for `mapInPandas` over archive paths.
+        generate_programs: for `mapInPandas` over (doc_id, doc_hash, text); keywords stage, model, prompt.
+        program_columns: what it gives.
+        decide_documents: for `mapInPandas` over the document stage's programs; keywords policy, dialect.
+        decision_columns: what it gives.
+        execute_programs: for `mapInArrow` over documents with programs; keywords policy, dialect, tokenizer.
+    """
+
+    read_archives: Callable[..., Any]
+    generate_programs: Callable[..., Any]
+    program_columns: str
+    decide_documents: Callable[..., Any]
+    decision_columns: str
+    execute_programs: Callable[..., Any]

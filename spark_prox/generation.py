@@ -1,0 +1,200 @@
+"""From documents to programs: prompts to an engine, completions to rows, as one stream.
+
+The engine pulls requests while earlier ones are in flight, across the borders of Arrow batches, so it never drains
+between them. A document that cannot be prompted or completed gives a row with a status, never an exception. Knows
+engines and prompt builders by their protocols only; nothing of Spark or pandas.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+from typing import Literal
+
+from spark_prox.chunking import Chunk
+from spark_prox.documents import Document, split_lines
+from spark_prox.engines.base import Completion, Engine, Request
+from spark_prox.programs import remove_lines_program
+from spark_prox.prompts import Prompt, PromptBuilder
+
+__all__ = ["GeneratedProgram", "ProgramStatus", "generate_programs"]
+
+
+class ProgramStatus(str, Enum):
+    """Whether a program could be had for a document or chunk."""
+
+    OK = "OK"
+    LINE_TOO_LONG = "LINE_TOO_LONG"  # the chunk is one line that exceeds the token budget: no model saw it
+    PROMPT_FAILED = "PROMPT_FAILED"  # the document could not be encoded
+    ENGINE_FAILED = "ENGINE_FAILED"  # the engine gave an error for this request; the detail says which
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratedProgram:
+    """One row of `programs`, without what is the same for a whole run.
+
+    Attributes:
+        chunk_index: -1 for the document stage.
+        chunk_count: chunks of the document; 1 for the document stage.
+        first_line: first document line that the program may touch, 0-based.
+        line_count: how many lines it may touch.
+        program: what the model wrote, or what was written from its margins; None without one.
+        margin: document stage, log p(keep) - log p(drop) in nats, where it was read.
+        line_margins: chunk stage, log p(keep) - log p(remove) of each line, where they were read.
+    """
+
+    doc_id: str
+    chunk_index: int
+    chunk_count: int
+    first_line: int
+    line_count: int
+    program: str | None
+    status: ProgramStatus
+    detail: str | None = None
+    finish_reason: str | None = None
+    margin: float | None = None
+    line_margins: tuple[float, ...] | None = None
+    prompt_tokens: int = 0
+    output_tokens: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Pending:
+    doc_id: str
+    chunk: Chunk | None
+    chunk_count: int
+    line_count: int
+
+
+def generate_programs(
+    documents: Iterable[Document],
+    engine: Engine,
+    builder: PromptBuilder,
+    *,
+    stage: Literal["doc", "chunk"],
+    answers: tuple[str, str] = ("keep_doc()", "drop_doc()"),
+) -> Iterator[GeneratedProgram]:
+    """Programs for a stream of documents, in the order in which the engine finishes them.
+
+    Args:
+        documents: read lazily, only as fast as the engine takes requests.
+        stage: "doc" gives one program a document, "chunk" one for each chunk.
+        answers: the programs that a positive and a negative margin of the document stage stand for.
+    """
+    pending: dict[int, _Pending] = {}
+    request_ids = itertools.count()
+    without_request: deque[GeneratedProgram] = deque()
+
+    def requests() -> Iterator[Request]:
+        for document in documents:
+            try:
+                asked = _prompts(document, builder, stage)
+            except Exception as error:  # noqa: BLE001 - hostile text must not kill the task; the row says what happened
+                without_request.append(_failed_prompt(document, stage, type(error).__name__))
+                continue
+            for place, prompt in asked:
+                if prompt is None:
+                    without_request.append(_too_long(place))
+                    continue
+                request_id = next(request_ids)
+                pending[request_id] = place
+                yield Request(
+                    request_id=request_id,
+                    prompt_token_ids=prompt.token_ids,
+                    max_new_tokens=prompt.max_new_tokens,
+                    read_at=prompt.read_at,
+                    read_tokens=prompt.read_tokens,
+                )
+
+    for completion in engine.complete(requests()):
+        yield from _drain(without_request)
+        yield _row(pending.pop(completion.request_id), completion, answers)
+    yield from _drain(without_request)
+
+
+def _drain(rows: deque[GeneratedProgram]) -> Iterator[GeneratedProgram]:
+    while rows:
+        yield rows.popleft()
+
+
+def _prompts(document: Document, builder: PromptBuilder, stage: str) -> list[tuple[_Pending, Prompt | None]]:
+    if stage == "doc":
+        place = _Pending(
+            doc_id=document.doc_id, chunk=None, chunk_count=1, line_count=document.text.count("\n") + 1
+        )
+        return [(place, builder.document_prompt(document.text))]
+    chunks = builder.chunk_prompts(document.text)
+    return [
+        (
+            _Pending(
+                doc_id=document.doc_id, chunk=chunk, chunk_count=len(chunks), line_count=len(chunk.lines)
+            ),
+            prompt,
+        )
+        for chunk, prompt in chunks
+    ]
+
+
+def _row(place: _Pending, completion: Completion, answers: tuple[str, str]) -> GeneratedProgram:
+    chunk = place.chunk
+    first_line = chunk.first_line if chunk else 0
+    failed = completion.finish_reason == "error"
+    margin: float | None = None
+    line_margins: tuple[float, ...] | None = None
+    program: str | None = None if failed else completion.text
+    if completion.finish_reason == "read":
+        if chunk is None:
+            margin = completion.margins[0]
+            program = answers[0] if margin >= 0 else answers[1]
+        else:
+            line_margins = completion.margins
+            program = remove_lines_program(
+                first_line + offset for offset, value in enumerate(line_margins) if value < 0
+            )
+    return GeneratedProgram(
+        doc_id=place.doc_id,
+        chunk_index=chunk.chunk_index if chunk else -1,
+        chunk_count=place.chunk_count,
+        first_line=first_line,
+        line_count=place.line_count,
+        program=program,
+        status=ProgramStatus.ENGINE_FAILED if failed else ProgramStatus.OK,
+        detail=f"{completion.error_code}: {completion.error_detail}" if failed else None,
+        finish_reason=completion.finish_reason,
+        margin=margin,
+        line_margins=line_margins,
+        prompt_tokens=completion.prompt_tokens,
+        output_tokens=completion.output_tokens,
+    )
+
+
+def _too_long(place: _Pending) -> GeneratedProgram:
+    assert place.chunk is not None
+    return GeneratedProgram(
+        doc_id=place.doc_id,
+        chunk_index=place.chunk.chunk_index,
+        chunk_count=place.chunk_count,
+        first_line=place.chunk.first_line,
+        line_count=place.line_count,
+        program=None,
+        status=ProgramStatus.LINE_TOO_LONG,
+    )
+
+
+def _failed_prompt(document: Document, stage: str, error: str) -> GeneratedProgram:
+    return GeneratedProgram(
+        doc_id=document.doc_id,
+        chunk_index=-1 if stage == "doc" else 0,
+        chunk_count=1,
+        first_line=0,
+        line_count=len(split_lines(document.text)),
+        program=None,
+        status=ProgramStatus.PROMPT_FAILED,
+        detail=error,
+    )

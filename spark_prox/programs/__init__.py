@@ -1,0 +1,62 @@
+"""The program language: model text in, refined text out, with nothing surprising in between.
+
+`docs/programs.md` is its grammar. `refine_text` runs one program on a text, `refine_document` the programs of all chunks
+of a document, `decide_document` a document-level program. Nothing here knows a model or Spark, and nothing is evaluated.
+"""
+
+from spark_prox.programs.dialects import DIALECTS
+from spark_prox.programs.edits import Edit, apply_edits, restore_text
+from spark_prox.programs.errors import CallStatus, Code, ProgramError
+from spark_prox.programs.explain import Explanation, explain_program
+from spark_prox.programs.ops import (
+    AddLine,
+    DropAll,
+    KeepAll,
+    Op,
+    RemoveAll,
+    RemoveLines,
+    ReplaceInLine,
+    ReplaceText,
+)
+from spark_prox.programs.parse import Call, ParsedProgram, parse_program
+from spark_prox.programs.policy import POLICIES, Policy, policy_for
+from spark_prox.programs.refine import ChunkProgram, refine_document, refine_text
+from spark_prox.programs.refinement import CallResult, Outcome, Refinement
+from spark_prox.programs.verdict import Decision, decide_document
+from spark_prox.programs.write import format_program, remove_lines_program
+
+__all__ = [
+    "DIALECTS",
+    "POLICIES",
+    "AddLine",
+    "Call",
+    "CallResult",
+    "CallStatus",
+    "ChunkProgram",
+    "Code",
+    "Decision",
+    "DropAll",
+    "Edit",
+    "Explanation",
+    "KeepAll",
+    "Op",
+    "Outcome",
+    "ParsedProgram",
+    "Policy",
+    "ProgramError",
+    "Refinement",
+    "RemoveAll",
+    "RemoveLines",
+    "ReplaceInLine",
+    "ReplaceText",
+    "apply_edits",
+    "decide_document",
+    "explain_program",
+    "format_program",
+    "parse_program",
+    "policy_for",
+    "refine_document",
+    "refine_text",
+    "remove_lines_program",
+    "restore_text",
+]

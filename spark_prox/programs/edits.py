@@ -1,0 +1,82 @@
+"""Edit records: what was cut out and put in, so that original + edits = refined and refined + edits = original.
+
+Offsets are Unicode code points of the original text, as Spark's `substring` counts them. Knows nothing of programs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from spark_prox.errors import ProxError
+
+__all__ = ["Edit", "apply_edits", "restore_text"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Edit:
+    """One contiguous change. The edits of a document are in ascending order and do not overlap.
+
+    Attributes:
+        kind: "remove_lines", "replace" or "add_line".
+        line: document line of the original that it begins in, 0-based.
+        start: first character of the original that it replaces.
+        stop: one past the last; equal to `start` for a pure insertion.
+        removed: `original[start:stop]`.
+        inserted: what stands there instead.
+        chunk: index of the chunk program.
+        call: index of the call in it; the last one where several calls touched the same place.
+    """
+
+    kind: str
+    line: int
+    start: int
+    stop: int
+    removed: str
+    inserted: str
+    chunk: int
+    call: int
+
+
+def apply_edits(original: str, edits: Iterable[Edit]) -> str:
+    """The refined text.
+
+    Raises:
+        ProxError: EDITS_MISMATCH when the edits were not made from this text.
+    """
+    pieces: list[str] = []
+    position = 0
+    for edit in edits:
+        if edit.start < position or not original.startswith(edit.removed, edit.start):
+            raise _mismatch(edit)
+        pieces += (original[position : edit.start], edit.inserted)
+        position = edit.stop
+    pieces.append(original[position:])
+    return "".join(pieces)
+
+
+def restore_text(refined: str, edits: Iterable[Edit]) -> str:
+    """The original text, from the refined one.
+
+    Raises:
+        ProxError: EDITS_MISMATCH when the edits did not make this text.
+    """
+    pieces: list[str] = []
+    position, drift = 0, 0
+    for edit in edits:
+        start = edit.start + drift
+        if start < position or not refined.startswith(edit.inserted, start):
+            raise _mismatch(edit)
+        pieces += (refined[position:start], edit.removed)
+        position = start + len(edit.inserted)
+        drift += len(edit.inserted) - len(edit.removed)
+    pieces.append(refined[position:])
+    return "".join(pieces)
+
+
+def _mismatch(edit: Edit) -> ProxError:
+    return ProxError(
+        "EDITS_MISMATCH",
+        f"The edit at character {edit.start} (call {edit.call} of chunk {edit.chunk}) does not fit this text.",
+        "Check that text and edits come from the same row.",
+    )

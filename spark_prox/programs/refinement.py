@@ -1,0 +1,222 @@
+"""What came out of executing programs on a document: text, outcome, edits, errors, counts.
+
+Records are made when they are asked for: many callers read the text alone. Decides nothing.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from functools import cached_property
+from itertools import accumulate
+from typing import NamedTuple
+
+from spark_prox.programs.edits import Edit
+from spark_prox.programs.errors import CallStatus, Code, ProgramError
+from spark_prox.programs.ops import Op
+from spark_prox.programs.parse import ParsedProgram
+from spark_prox.programs.words import count_words
+
+__all__ = ["CallResult", "ChunkTrace", "Outcome", "Record", "Refinement", "Span"]
+
+
+class Outcome(str, Enum):
+    """What became of a document."""
+
+    KEPT = "KEPT"  # unchanged, and nothing stood against that
+    EDITED = "EDITED"
+    DROPPED = "DROPPED"  # has no refined text
+    REFUSED = "REFUSED"  # unchanged, because the policy stood against what a program said
+    FAILED = "FAILED"  # unchanged, because no program could be had or read
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallResult:
+    """What became of one call.
+
+    Attributes:
+        chunk: index of its chunk program.
+        call: index in that program.
+        name: as written.
+        op: what it says; None where malformed.
+        status: what became of it.
+        code: why, where the status does not say it all.
+        count: lines removed, occurrences replaced, lines added.
+    """
+
+    chunk: int
+    call: int
+    name: str
+    op: Op | None
+    status: CallStatus
+    code: Code | None
+    count: int
+
+
+Span = tuple[int, int, str, str, int, int, int]
+"""One edit before it is a record: start, stop, inserted, kind, line (-1: to be found), chunk, call."""
+
+
+class ChunkTrace(NamedTuple):
+    """What the executor notes down of one chunk program.
+
+    Attributes:
+        results: status, code and count of each call.
+        errors: counted errors of executing, beside those of reading: code and call.
+        verdict: why the whole program failed or was refused; None where it ran.
+        failed: whether there was no program to run.
+    """
+
+    index: int
+    parsed: ParsedProgram
+    results: Sequence[tuple[CallStatus, Code | None, int]]
+    errors: Sequence[tuple[Code, int]]
+    verdict: Code | None
+    failed: bool
+
+
+class Record(NamedTuple):
+    """What happened on the way to a refined text."""
+
+    spans: Sequence[Span]
+    traces: Sequence[ChunkTrace]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refinement:
+    """One refined document.
+
+    Attributes:
+        text: the refined text; None when dropped; the original when kept, refused or failed.
+        outcome: what became of the document.
+        reason: why.
+        original: the text before.
+        record: what happened, or what finds out when it is asked for.
+    """
+
+    text: str | None
+    outcome: Outcome
+    reason: Code
+    original: str = field(repr=False)
+    record: Record | Callable[[], Record] = field(repr=False, compare=False)
+
+    @cached_property
+    def _record(self) -> Record:
+        return self.record if isinstance(self.record, Record) else self.record()
+
+    @property
+    def traces(self) -> Sequence[ChunkTrace]:
+        """What the executor noted down of each chunk program."""
+        return self._record.traces
+
+    @property
+    def chunks(self) -> int:
+        """Chunk programs of the document."""
+        return len(self.traces)
+
+    @property
+    def failed_chunks(self) -> int:
+        """Chunks that had no program, or none that could be read."""
+        return sum(trace.failed for trace in self.traces)
+
+    @property
+    def refused_chunks(self) -> int:
+        """Chunks whose whole program the policy refused."""
+        return sum(trace.verdict is not None and not trace.failed for trace in self.traces)
+
+    @cached_property
+    def edits(self) -> tuple[Edit, ...]:
+        """Ascending, disjoint changes; none unless EDITED."""
+        spans, original = self._record.spans, self.original
+        newlines: list[int] = []
+        if any(span[4] < 0 for span in spans):
+            newlines = [*accumulate(len(line) + 1 for line in original.split("\n"))]
+        return tuple(
+            Edit(
+                kind=kind,
+                line=line if line >= 0 else bisect_right(newlines, start),
+                start=start,
+                stop=stop,
+                removed=original[start:stop],
+                inserted=inserted,
+                chunk=chunk,
+                call=call,
+            )
+            for start, stop, inserted, kind, line, chunk, call in spans
+        )
+
+    @cached_property
+    def calls(self) -> tuple[CallResult, ...]:
+        """Every call of every chunk program."""
+        return tuple(
+            CallResult(
+                chunk=trace.index, call=number, name=call.name, op=call.op, status=status, code=code, count=count
+            )
+            for trace in self.traces
+            for number, (call, (status, code, count)) in enumerate(zip(trace.parsed.calls, trace.results))
+        )
+
+    @cached_property
+    def errors(self) -> tuple[ProgramError, ...]:
+        """What was wrong with the programs, by reading and by executing, in order of chunk and position."""
+        found: list[ProgramError] = []
+        for trace in self.traces:
+            errors = [replace(error, chunk=trace.index) for error in trace.parsed.errors]
+            errors += trace.parsed.errors_at_calls(trace.index, trace.errors)
+            errors.sort(key=lambda error: error.start)
+            found += errors
+        return tuple(found)
+
+    @property
+    def call_count(self) -> int:
+        """Calls in all chunk programs, malformed ones included."""
+        return sum(len(trace.parsed.calls) for trace in self.traces)
+
+    @property
+    def error_count(self) -> int:
+        """Errors that count against `Policy.max_errors`, over all chunk programs."""
+        return sum(
+            len(trace.errors) + sum(error.counted for error in trace.parsed.errors) for trace in self.traces
+        )
+
+    @cached_property
+    def lines_before(self) -> int:
+        """Lines of the original; an empty text has one."""
+        return self.original.count("\n") + 1
+
+    @cached_property
+    def lines_after(self) -> int:
+        """Lines of the refined text; 0 when dropped."""
+        return 0 if self.text is None else self.text.count("\n") + 1
+
+    @cached_property
+    def words_before(self) -> int:
+        """Words of the original, separated by white space."""
+        return count_words(self.original)
+
+    @cached_property
+    def words_after(self) -> int:
+        """Words of the refined text; 0 when dropped."""
+        if self.text is None:
+            return 0
+        if self.text is self.original:
+            return self.words_before
+        spans = self._record.spans
+        if all(span[3] == "remove_lines" for span in spans):  # whole lines: their words and no others are gone
+            return self.words_before - sum(count_words(self.original[span[0] : span[1]]) for span in spans)
+        return count_words(self.text)
+
+    @property
+    def chars_before(self) -> int:
+        """Code points of the original."""
+        return len(self.original)
+
+    @property
+    def chars_after(self) -> int:
+        """Code points of the refined text; 0 when dropped."""
+        return 0 if self.text is None else len(self.text)

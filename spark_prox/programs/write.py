@@ -1,0 +1,43 @@
+"""Write programs: the inverse of parsing. Knows no document."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from spark_prox.errors import ProxError
+from spark_prox.programs.dialects import dialect_for
+from spark_prox.programs.ops import Op, RemoveLines
+
+__all__ = ["format_program", "line_ranges", "remove_lines_program"]
+
+
+def format_program(ops: Iterable[Op], dialect: str = "prox") -> str:
+    """A program text that parses back to these operations; the dialect's keep call where there are none.
+
+    Raises:
+        ProxError: OP_NOT_IN_DIALECT for an operation that the dialect has no words for.
+    """
+    words = dialect_for(dialect)
+    lines = []
+    for op in ops:
+        line = words.write(op)
+        if line is None:
+            raise ProxError("OP_NOT_IN_DIALECT", f"Dialect {dialect} has no call for {type(op).__name__}.")
+        lines.append(line)
+    return "\n".join(lines) if lines else words.keep
+
+
+def remove_lines_program(lines_to_remove: Iterable[int], dialect: str = "prox") -> str:
+    """A program that removes document lines (0-based, any order): ascending merged ranges, or the keep call."""
+    return format_program((RemoveLines(first, last) for first, last in line_ranges(lines_to_remove)), dialect)
+
+
+def line_ranges(lines: Iterable[int]) -> list[tuple[int, int]]:
+    """Ascending maximal ranges (first, last), both inclusive."""
+    ranges: list[tuple[int, int]] = []
+    for line in sorted(set(lines)):
+        if ranges and ranges[-1][1] + 1 == line:
+            ranges[-1] = (ranges[-1][0], line)
+        else:
+            ranges.append((line, line))
+    return ranges

@@ -1,0 +1,1 @@
+"""Refiners: making them, measuring them, and the small one that ships with the project (`embedded/`)."""

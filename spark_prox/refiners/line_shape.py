@@ -1,0 +1,142 @@
+"""What the embedded refiner is told about each line beside its words, as two small numbers, and about the page.
+
+The prompt shows only a line's first and last tokens, so length, final punctuation, capitals and repetition are given as
+special tokens of their own. Pure: standard library only, bounded work for lines of any length.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+__all__ = [
+    "FORMS",
+    "LENGTHS",
+    "PROSE_LEVELS",
+    "QUALITIES",
+    "QUALITY_LEVELS",
+    "SEGMENTS",
+    "LineShape",
+    "line_shapes",
+    "page_qualities",
+    "page_sketch",
+]
+
+MAX_CHARS = 400  # what is looked at of a line
+_SIZE_STEPS = (1, 2, 3, 4, 5, 7, 9, 12, 16, 23, 36, 61)
+_ENDINGS = 3
+_CASES, _CONTENTS = 5, 6
+LENGTHS = (len(_SIZE_STEPS) + 1) * _ENDINGS
+FORMS = _CASES * _CONTENTS
+PROSE_WORDS = 10
+SEGMENTS = 16
+_PROSE_STEPS = (0.01, 2, 5, 10, 20, 40)
+PROSE_LEVELS = len(_PROSE_STEPS) + 1
+QUALITIES = ("words", "lines", "prose", "sentences", "repeats", "letters", "word_length", "variety")
+QUALITY_LEVELS = 8
+
+_WORD = re.compile(r"\w+")
+_CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+_URL_OR_MAIL = re.compile(r"https?://|www\.|\S@\S+\.\w")
+_DATE = re.compile(r"\b(?:19|20)\d\d\b|\b\d{1,2}[./:]\d{2}\b")
+_MENU_SIGNS = re.compile(r"[|»›→•·©®™▼]")
+_SENTENCE_ENDS = frozenset('.!?。！？…"”’»')
+
+
+@dataclass(frozen=True)
+class LineShape:
+    """A line without its words.
+
+    Attributes:
+        size: words, a CJK character counting as half a word; estimated for a line beyond `MAX_CHARS`.
+        length: number of the length token, 0..LENGTHS-1: size bucket and final punctuation.
+        form: number of the form token, 0..FORMS-1: capitals and kind of content.
+    """
+
+    size: float
+    length: int
+    form: int
+
+
+def _case_of(words: Sequence[str], text: str) -> int:
+    """0 no letters with case, 1 lower-case start, 2 sentence, 3 title, 4 capitals."""
+    cased = [word for word in words if word.lower() != word.upper()]
+    if not cased:
+        return 0
+    if text.isupper():
+        return 4
+    capital = sum(word[0].isupper() for word in cased)
+    if len(cased) > 1 and 3 * capital >= 2 * len(cased):
+        return 3
+    return 2 if cased[0][0].isupper() else 1
+
+
+def _content_of(text: str, repeated: bool) -> int:
+    """0 plain, 1 seen before in this page, 2 address, 3 menu signs, 4 mostly digits, 5 a date or time."""
+    if repeated:
+        return 1
+    if _URL_OR_MAIL.search(text):
+        return 2
+    if _MENU_SIGNS.search(text):
+        return 3
+    if 3 * sum(char.isdigit() for char in text) > len(text):
+        return 4
+    return 5 if _DATE.search(text) else 0
+
+
+def _shape_of(line: str, repeated: bool) -> LineShape:
+    text = line[:MAX_CHARS].strip()
+    words = _WORD.findall(text)
+    size = len(words) + len(_CJK.findall(text)) / 2
+    if len(line) > MAX_CHARS:
+        size *= len(line) / MAX_CHARS
+    last = line[-MAX_CHARS:].rstrip()[-1:]
+    ending = 2 if last in _SENTENCE_ENDS and last else 1 if last in {":", ";", ","} else 0
+    bucket = bisect_right(_SIZE_STEPS, size)
+    return LineShape(size, bucket * _ENDINGS + ending, _case_of(words, text) * _CONTENTS + _content_of(text, repeated))
+
+
+def line_shapes(lines: Sequence[str]) -> list[LineShape]:
+    """The shape of every line of a page; a line that an earlier one equals in its first characters is a repetition."""
+    seen: set[str] = set()
+    shapes = []
+    for line in lines:
+        key = line[:MAX_CHARS]
+        shapes.append(_shape_of(line, bool(key) and key in seen))
+        seen.add(key)
+    return shapes
+
+
+def page_sketch(shapes: Sequence[LineShape]) -> list[int]:
+    """How much prose each sixteenth of the page's lines has: `SEGMENTS` levels of words in long lines per line."""
+    sketch = []
+    for segment in range(SEGMENTS):
+        part = shapes[segment * len(shapes) // SEGMENTS : (segment + 1) * len(shapes) // SEGMENTS]
+        words = sum(min(shape.size, 200) for shape in part if shape.size >= PROSE_WORDS)
+        sketch.append(bisect_right(_PROSE_STEPS, words / max(1, len(part))))
+    return sketch
+
+
+def page_qualities(lines: Sequence[str], shapes: Sequence[LineShape], *, max_lines: int = 2_000) -> list[int]:
+    """A level 0..QUALITY_LEVELS-1 for each of `QUALITIES`, from at most `max_lines` lines spread over the page."""
+    stride = -(-len(lines) // max_lines) or 1
+    some, shapes = [line[:MAX_CHARS] for line in lines[::stride]], shapes[::stride]
+    text = "\n".join(some)
+    words = _WORD.findall(text.lower())
+    size = sum(shape.size for shape in shapes) or 1
+    prose = sum(shape.size for shape in shapes if shape.size >= PROSE_WORDS)
+    ends = sum(shape.size for shape in shapes if shape.length % _ENDINGS == 2)
+    repeats = sum(shape.form % _CONTENTS == 1 for shape in shapes)
+    letters = sum(map(str.isalpha, text))
+    return [
+        bisect_right((20, 50, 100, 200, 400, 800, 1600), size * stride),
+        bisect_right((2, 5, 12, 30, 70, 150, 400), len(lines)),
+        bisect_right((0.01, 0.2, 0.4, 0.6, 0.75, 0.88, 0.96), prose / size),
+        bisect_right((0.01, 0.2, 0.4, 0.6, 0.75, 0.88, 0.96), ends / size),
+        bisect_right((0.01, 0.03, 0.06, 0.1, 0.2, 0.3, 0.5), repeats / max(1, len(shapes))),
+        bisect_right((0.5, 0.6, 0.66, 0.7, 0.74, 0.77, 0.8), letters / max(1, len(text))),
+        bisect_right((3.6, 4.0, 4.3, 4.6, 4.9, 5.3, 6.0), sum(map(len, words)) / max(1, len(words))),
+        bisect_right((0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8), len(set(words[:1000])) / max(1, len(words[:1000]))),
+    ]

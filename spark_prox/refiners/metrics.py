@@ -1,0 +1,156 @@
+"""How good a refinement is, from kept lines and gold lines. Pure arithmetic; knows nothing of models or programs.
+
+Word F1 is the F1 of the bag of kept words against the bag of gold words, as in main-content extraction.
+Chunk F1 is that of the removed line numbers, document F1 that of the kept documents (both as in ProX, arXiv
+2409.17115).
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+__all__ = [
+    "Counts",
+    "PageScore",
+    "auc",
+    "bootstrap_interval",
+    "f1",
+    "mean",
+    "paired_difference",
+    "score_documents",
+    "score_page",
+    "sum_counts",
+]
+
+_WORD = re.compile(r"\w+")
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Hits, what was predicted and what there was to find."""
+
+    hits: int
+    predicted: int
+    gold: int
+
+    @property
+    def precision(self) -> float:
+        return self.hits / self.predicted if self.predicted else float(not self.gold)
+
+    @property
+    def recall(self) -> float:
+        return self.hits / self.gold if self.gold else 1.0
+
+    @property
+    def f1(self) -> float:
+        return f1(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PageScore:
+    """One page under one author.
+
+    Attributes:
+        words: bag of kept words against the bag of gold words.
+        removed: removed lines against lines to remove.
+        page_words: words of the whole page.
+    """
+
+    words: Counts
+    removed: Counts
+    page_words: int
+
+    @property
+    def share_removed(self) -> float:
+        """Share of the page's words that are gone."""
+        return 1.0 - self.words.predicted / self.page_words if self.page_words else 0.0
+
+
+def f1(counts: Counts) -> float:
+    """2·hits / (predicted + gold); 1 where there was nothing to find and nothing was predicted."""
+    total = counts.predicted + counts.gold
+    return 2 * counts.hits / total if total else 1.0
+
+
+def sum_counts(counts: Sequence[Counts]) -> Counts:
+    """Pool counts over pages."""
+    return Counts(sum(c.hits for c in counts), sum(c.predicted for c in counts), sum(c.gold for c in counts))
+
+
+def _bag(lines: Sequence[str], keep: Sequence[bool]) -> Counter[str]:
+    kept = "\n".join(line for line, kept in zip(lines, keep, strict=True) if kept)
+    return Counter(_WORD.findall(kept.lower()))
+
+
+def score_page(lines: Sequence[str], gold: Sequence[bool], keep: Sequence[bool]) -> PageScore:
+    """Score one page: its lines, which of them people keep, and which of them the author kept."""
+    gold_bag, kept_bag = _bag(lines, gold), _bag(lines, keep)
+    return PageScore(
+        words=Counts((gold_bag & kept_bag).total(), kept_bag.total(), gold_bag.total()),
+        removed=Counts(
+            sum(not g and not k for g, k in zip(gold, keep, strict=True)),
+            sum(not k for k in keep),
+            sum(not g for g in gold),
+        ),
+        page_words=_bag(lines, [True] * len(lines)).total(),
+    )
+
+
+def score_documents(gold: Sequence[bool], keep: Sequence[bool]) -> Counts:
+    """Counts of the document stage; positive = keep."""
+    return Counts(sum(g and k for g, k in zip(gold, keep, strict=True)), sum(keep), sum(gold))
+
+
+def auc(gold: Sequence[bool], scores: Sequence[float]) -> float:
+    """Area under the ROC curve by ranks, ties counted half. NaN where one class is absent."""
+    order = sorted(range(len(scores)), key=scores.__getitem__)
+    positives = sum(gold)
+    negatives = len(gold) - positives
+    if not positives or not negatives:
+        return float("nan")
+    rank_sum, start = 0.0, 0
+    while start < len(order):
+        stop = start
+        while stop < len(order) and scores[order[stop]] == scores[order[start]]:
+            stop += 1
+        rank_sum += (start + stop + 1) / 2 * sum(gold[index] for index in order[start:stop])
+        start = stop
+    return (rank_sum - positives * (positives + 1) / 2) / (positives * negatives)
+
+
+def mean(values: Sequence[float]) -> float:
+    """Arithmetic mean; NaN of nothing."""
+    return sum(values) / len(values) if values else float("nan")
+
+
+def bootstrap_interval(
+    count: int, statistic: Callable[[Sequence[int]], float], *, rounds: int = 1000, seed: int = 0
+) -> tuple[float, float]:
+    """95% percentile interval of a statistic of resampled indices 0..count-1; NaN rounds are left out."""
+    if not count:
+        return (float("nan"), float("nan"))
+    source = random.Random(seed)
+    drawn = sorted(
+        value
+        for value in (statistic(source.choices(range(count), k=count)) for _ in range(rounds))
+        if not math.isnan(value)
+    )
+    if not drawn:
+        return (float("nan"), float("nan"))
+    return drawn[int(0.025 * (len(drawn) - 1))], drawn[round(0.975 * (len(drawn) - 1))]
+
+
+def paired_difference(
+    ours: Sequence[float], theirs: Sequence[float], *, rounds: int = 1000, seed: int = 0
+) -> tuple[float, float, float]:
+    """Mean of ours minus theirs on the same pages, with its 95% bootstrap interval."""
+    gaps = [a - b for a, b in zip(ours, theirs, strict=True)]
+    low, high = bootstrap_interval(
+        len(gaps), lambda drawn: mean([gaps[index] for index in drawn]), rounds=rounds, seed=seed
+    )
+    return mean(gaps), low, high

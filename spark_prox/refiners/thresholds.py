@@ -1,0 +1,117 @@
+"""Choose how sure the model must be before a line is removed or a document dropped, on validation hosts alone.
+
+A margin is log p(keep) - log p(remove). Something is removed where the margin is below 0 and at least
+`min_margin` away from it; the same rule as `Policy.min_remove_margin` and `min_drop_margin`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from spark_prox.refiners.labels import LabelledPage
+from spark_prox.refiners.metrics import PageScore, mean, paired_difference, score_page
+
+__all__ = [
+    "MARGINS",
+    "MarginPoint",
+    "best_margin",
+    "drop_margin",
+    "kept_by_margin",
+    "margin_curve",
+    "rule_points",
+    "score_at",
+]
+
+MARGINS = tuple(step / 4 for step in range(29))
+MAX_REMOVED_SHARE = 0.95
+
+
+@dataclass(frozen=True, kw_only=True)
+class MarginPoint:
+    """What one choice of the margin gives.
+
+    Attributes:
+        margin: the choice.
+        word_f1: mean over pages.
+        word_recall: mean over pages.
+        share_removed: mean over pages of the share of words removed.
+        worse_than_keeping: sources on which word F1 lies below keeping everything, with 95% confidence.
+    """
+
+    margin: float
+    word_f1: float
+    word_recall: float
+    share_removed: float
+    worse_than_keeping: tuple[str, ...]
+
+
+def kept_by_margin(lines: Sequence[str], margins: Sequence[float], min_margin: float) -> list[bool]:
+    """Which lines stay. A page that would lose 95% of its words or more stays as it is, as under the default policy."""
+    keep = [margin >= 0 or -margin < min_margin for margin in margins]
+    words = [len(line.split()) for line in lines]
+    removed = sum(count for count, kept in zip(words, keep, strict=True) if not kept)
+    return [True] * len(keep) if removed >= MAX_REMOVED_SHARE * sum(words) else keep
+
+
+def score_at(pages: Sequence[LabelledPage], margins: Sequence[Sequence[float]], min_margin: float) -> list[PageScore]:
+    """Score every page at one choice of the margin."""
+    return [
+        score_page(page.lines, [keep >= 0.5 for keep in page.keep], kept_by_margin(page.lines, margin, min_margin))
+        for page, margin in zip(pages, margins, strict=True)
+    ]
+
+
+def margin_curve(
+    pages: Sequence[LabelledPage], margins: Sequence[Sequence[float]], choices: Sequence[float] = MARGINS
+) -> list[MarginPoint]:
+    """Word F1, recall and what is removed for each choice."""
+    keeping = [f.words.f1 for f in score_at(pages, [[1.0] * len(page.lines) for page in pages], 0.0)]
+    sources = sorted({page.source for page in pages})
+    points = []
+    for choice in choices:
+        scores = score_at(pages, margins, choice)
+        worse = []
+        for source in sources:
+            chosen = [index for index, page in enumerate(pages) if page.source == source]
+            ours, theirs = [scores[i].words.f1 for i in chosen], [keeping[i] for i in chosen]
+            if paired_difference(ours, theirs, rounds=300)[2] < 0:
+                worse.append(source)
+        points.append(
+            MarginPoint(
+                margin=choice,
+                word_f1=mean([score.words.f1 for score in scores]),
+                word_recall=mean([score.words.recall for score in scores]),
+                share_removed=mean([score.share_removed for score in scores]),
+                worse_than_keeping=tuple(worse),
+            )
+        )
+    return points
+
+
+def best_margin(points: Sequence[MarginPoint]) -> MarginPoint:
+    """The best word F1 among choices that harm no source; the widest margin where every choice does."""
+    safe = [point for point in points if not point.worse_than_keeping]
+    return max(safe, key=lambda point: point.word_f1) if safe else points[-1]
+
+
+def drop_margin(content_margins: Sequence[float], *, max_lost: float = 0.01) -> float:
+    """The least margin at which at most the given share of documents known to be content is dropped; never below 0."""
+    if not content_margins:
+        return 0.0
+    ordered = sorted(content_margins)
+    limit = ordered[min(len(ordered) - 1, int(max_lost * len(ordered)))]
+    return max(0.0, (math.floor(-100 * limit) + 1) / 100)
+
+
+def rule_points(
+    pages: Sequence[LabelledPage], verdicts: Mapping[str, Sequence[Sequence[bool]]], leave_out: Collection[str]
+) -> dict[str, MarginPoint]:
+    """One point for each author without a threshold, beside the curves of the others."""
+    points = {}
+    for author, flags in verdicts.items():
+        if author not in leave_out:
+            margins = [[1.0 if kept else -1.0 for kept in page] for page in flags]
+            points[author] = margin_curve(pages, margins, (1.0,))[0]
+    return points

@@ -1,0 +1,153 @@
+"""The end of a `refine` run as text: counts by outcome, one document before and after, a query, where the tables are.
+
+Reads the tables only, so it can be made at any time. Control characters of documents never reach the terminal.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from spark_prox.schemas import TABLES
+from spark_prox.tables import Warehouse
+
+__all__ = ["example_report", "outcome_report", "query_report", "table", "tables_report"]
+
+_WIDTH = 110
+
+
+def outcome_report(warehouse: Warehouse, settings: str) -> str:
+    """Documents, lines, words and tokens by outcome, and the rejects by code."""
+    rows = (
+        warehouse.read("refined")
+        .where(F.col("settings_hash") == settings)
+        .groupBy("outcome", "reason")
+        .agg(
+            F.count("*").alias("documents"),
+            F.sum("lines_before").alias("lines"),
+            F.sum("lines_after").alias("lines kept"),
+            F.sum("words_before").alias("words"),
+            F.sum("words_after").alias("words kept"),
+            F.sum("tokens_before").alias("tokens"),
+            F.sum("tokens_after").alias("tokens kept"),
+        )
+        .orderBy("outcome", "reason")
+        .collect()
+    )
+    lines = [list(row) for row in rows]
+    total: list[object] = ["all", ""]
+    for column in range(2, 9):
+        values = [line[column] for line in lines if line[column] is not None]
+        total.append(sum(values) if values else None)
+    head = ["outcome", "reason", "documents", "lines", "kept", "words", "kept", "tokens", "kept"]
+    text = table(head, [*lines, total])
+    rejects = warehouse.read("rejects").groupBy("code").count().orderBy("code").collect()
+    if rejects:
+        text += "\n\n" + table(["rejected", "records"], [list(row) for row in rejects])
+    return text
+
+
+def example_report(warehouse: Warehouse, settings: str) -> str | None:
+    """The edited document that shows most on one screen, before and after, beside its program; None without one."""
+    refined = warehouse.read("refined").where(
+        (F.col("settings_hash") == settings)
+        & (F.col("outcome") == "EDITED")
+        & F.col("lines_before").between(12, 60)
+    )
+    chosen = refined.orderBy(F.abs(F.col("lines_after") / F.col("lines_before") - 0.5), "doc_id").first()
+    if chosen is None:
+        return None
+    original = warehouse.read("documents").where(F.col("doc_id") == chosen["doc_id"]).first()
+    programs = (
+        warehouse.read("programs")
+        .where((F.col("doc_id") == chosen["doc_id"]) & (F.col("doc_hash") == chosen["doc_hash"]))
+        .orderBy(F.desc("stage"), "chunk_index")
+        .collect()
+    )
+    assert original is not None
+    lines = original["text"].split("\n")
+    removed = _removed_lines(
+        lines, [(edit["start"], edit["stop"]) for edit in chosen["edits"] if not edit["inserted"]]
+    )
+    shown = [
+        f"  {'-' if number in removed else ' '} {number:4d}  {_clip(line)}"
+        for number, line in enumerate(lines)
+    ]
+    written = [f"  {line}" for row in programs for line in (row["program"] or "").split("\n")]
+    after = [f"         {_clip(line)}" for line in (chosen["text"] or "").split("\n")]
+    return "\n".join(
+        [
+            f"Document {_clip(chosen['url'] or chosen['doc_id'])}",
+            f"Before ({chosen['lines_before']} lines; - marks a line that the program removes):",
+            *shown,
+            "Program:",
+            *written,
+            f"After ({chosen['lines_after']} lines):",
+            *after,
+        ]
+    )
+
+
+def _removed_lines(lines: Sequence[str], cuts: Sequence[tuple[int, int]]) -> set[int]:
+    """Numbers of the lines that lie wholly inside a cut (start, stop) of the text."""
+    removed, start = set(), 0
+    for number, line in enumerate(lines):
+        stop = start + len(line)
+        if any(first <= start and stop <= last and first < last for first, last in cuts):
+            removed.add(number)
+        start = stop + 1
+    return removed
+
+
+def query_report(spark: SparkSession, warehouse: Warehouse) -> str:
+    """One SQL query over the refined table and its answer."""
+    query = (
+        "SELECT regexp_extract(url, '^[a-z]+://([^/:]+)', 1) AS host, count(*) AS documents,\n"
+        "       round(1 - sum(words_after) / sum(words_before), 2) AS share_removed\n"
+        f"FROM {warehouse.name('refined')} GROUP BY host ORDER BY share_removed DESC, host LIMIT 5"
+    )
+    answer = [[_clip(str(value)) for value in row] for row in spark.sql(query).collect()]
+    return f"spark-sql> {query}\n\n" + table(["host", "documents", "share removed"], answer)
+
+
+def tables_report(warehouse: Warehouse) -> str:
+    """Where the tables are and how many rows each has."""
+    rows = [
+        [name, warehouse.read(name).count(), warehouse.where(name)]
+        for name in TABLES
+        if warehouse.exists(name)
+    ]
+    return table(["table", "rows", "where"], rows)
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """A plain-text table; numbers to the right, thousands separated."""
+    cells = [[_cell(value) for value in row] for row in rows]
+    widths = [max(len(text) for text in column) for column in zip(head, *cells, strict=True)]
+    numeric = [all(isinstance(row[i], (int, float, type(None))) for row in rows) for i in range(len(head))]
+
+    def line(texts: Sequence[str]) -> str:
+        parts = [
+            text.rjust(width) if right else text.ljust(width)
+            for text, width, right in zip(texts, widths, numeric, strict=True)
+        ]
+        return "  ".join(parts).rstrip()
+
+    return "\n".join([line(head), line(["-" * width for width in widths]), *(line(row) for row in cells)])
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _clip(text: str) -> str:
+    """One terminal line of hostile text: no control or formatting characters, at most `_WIDTH` characters."""
+    safe = "".join(
+        " " if unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp") else char for char in text[:400]
+    )
+    return safe if len(safe) <= _WIDTH and len(text) <= 400 else safe[: _WIDTH - 3] + "..."

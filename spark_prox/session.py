@@ -1,0 +1,103 @@
+"""The Spark session of a job: Delta, Arrow batch sizes, quiet logs. A reason beside each setting.
+
+Delta's jars must be on the class path before the JVM starts: `make setup` puts them into the virtual environment's
+Spark; elsewhere `spark-submit --packages` or a properties file from `conf/` does. Knows nothing of tables.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+from spark_prox.errors import SetupError
+
+__all__ = ["DELTA_COORDINATE", "build_session", "session_settings"]
+
+DELTA_COORDINATE = "io.delta:delta-spark_4.1_2.13:4.3.1"
+
+
+def session_settings(*, arrow_batch_rows: int = 256, arrow_batch_bytes: int = 32 << 20) -> dict[str, str]:
+    """Settings that every job needs, whatever the cluster."""
+    return {
+        # Delta's SQL (MERGE, DESCRIBE HISTORY) and its catalog.
+        "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+        "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+        # 10,000 web documents in one Arrow batch, the default, can be gigabytes.
+        "spark.sql.execution.arrow.maxRecordsPerBatch": str(arrow_batch_rows),
+        "spark.sql.execution.arrow.maxBytesPerBatch": str(arrow_batch_bytes),
+        # A batch of long documents passes 2 GiB of string data only with 64-bit offsets.
+        "spark.sql.execution.arrow.useLargeVarTypes": "true",
+        # Times in the tables mean the same everywhere.
+        "spark.sql.session.timeZone": "UTC",
+        # Killing a slow copy of a generating task would throw away a loaded model and its work.
+        "spark.speculation": "false",
+    }
+
+
+def build_session(
+    app_name: str,
+    *,
+    arrow_batch_rows: int = 256,
+    arrow_batch_bytes: int = 32 << 20,
+    extra: Mapping[str, Any] | None = None,
+) -> SparkSession:
+    """Start or join the session.
+
+    Args:
+        app_name: shown in Spark's web interface.
+        arrow_batch_rows: most rows in an Arrow batch that a UDF receives.
+        arrow_batch_bytes: most bytes in one.
+        extra: settings from the configuration file, applied last.
+
+    Raises:
+        SetupError: JAVA_MISSING, DELTA_MISSING.
+    """
+    # Unset, it would mean `python3` of the PATH, which need not be the interpreter that runs this.
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    settings = session_settings(arrow_batch_rows=arrow_batch_rows, arrow_batch_bytes=arrow_batch_bytes)
+    settings.update({key: _as_setting(value) for key, value in (extra or {}).items()})
+    builder = SparkSession.builder.appName(app_name)
+    for key, value in settings.items():
+        builder = builder.config(key, value)
+    try:
+        spark = builder.getOrCreate()
+    except Exception as error:  # PySpark raises several kinds here, each with a page of Java
+        text = str(error)
+        if "JAVA_GATEWAY_EXITED" in text:
+            raise SetupError(
+                "JAVA_MISSING",
+                "Spark's Java process did not start.",
+                "Install Java 17 or 21 and set JAVA_HOME.",
+            ) from error
+        if "DeltaSparkSessionExtension" in text or "DeltaCatalog" in text:
+            raise _delta_missing() from error
+        raise
+    _check_delta(spark)
+    return spark
+
+
+def _check_delta(spark: SparkSession) -> None:
+    jvm = spark._jvm
+    assert jvm is not None
+    try:
+        loader = jvm.java.lang.Thread.currentThread().getContextClassLoader()
+        loader.loadClass("org.apache.spark.sql.delta.catalog.DeltaCatalog")
+    except Exception:  # noqa: BLE001 - py4j wraps ClassNotFoundException
+        spark.stop()
+        raise _delta_missing() from None
+
+
+def _delta_missing() -> SetupError:
+    return SetupError(
+        "DELTA_MISSING",
+        "Delta Lake is not on Spark's class path.",
+        f"Run make setup, or start with: spark-submit --packages {DELTA_COORDINATE} ...",
+    )
+
+
+def _as_setting(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,138 @@
+"""Runs the HTML reader in a child process, where a hostile page can cost a page and no more.
+
+The parser is native code: a page of a few hundred kilobytes can be written so that it takes minutes, gigabytes or
+the process. The child has a limit on time for each page and on address space; when it dies, the page gets a code and
+the next page gets a new child. Knows nothing of archives.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import struct
+import subprocess
+import sys
+from types import TracebackType
+from typing import IO
+
+from spark_prox.errors import RejectCode
+from spark_prox.sources.http_message import PayloadError
+from spark_prox.sources.page_text import page_text
+
+__all__ = ["ContainedPageText", "serve"]
+
+REQUEST = struct.Struct("!II")  # bytes of payload, bytes of charset
+ANSWER = struct.Struct("!?I")  # whether it worked, bytes of text
+
+
+class ContainedPageText:
+    """`page_text` in a child process that starts with the first page. Use as a context manager.
+
+    Args:
+        timeout_s: most seconds for one page.
+        max_memory_bytes: most address space of the child.
+    """
+
+    def __init__(self, *, timeout_s: float = 30.0, max_memory_bytes: int = 3 << 30) -> None:
+        self._timeout_s = timeout_s
+        self._max_memory_bytes = max_memory_bytes
+        self._child: subprocess.Popen[bytes] | None = None
+
+    def __call__(self, payload: bytes, charset: str | None) -> str:
+        """Text of an HTML page, as `page_text`.
+
+        Raises:
+            PayloadError: RECORD_UNREADABLE, when the page is more than the child can bear.
+        """
+        if self._child is None:
+            self._child = self._start()
+        name = (charset or "").encode("ascii", "replace")
+        stdin, stdout = self._child.stdin, self._child.stdout
+        assert stdin is not None
+        assert stdout is not None
+        try:
+            stdin.write(REQUEST.pack(len(payload), len(name)))
+            stdin.write(name)
+            stdin.write(payload)
+            stdin.flush()
+            worked, size = ANSWER.unpack(_read(stdout, ANSWER.size))
+            text = _read(stdout, size).decode("utf-8", "replace")
+        except (OSError, EOFError):
+            raise PayloadError(RejectCode.RECORD_UNREADABLE, self._obituary()) from None
+        if not worked:
+            raise PayloadError(RejectCode.RECORD_UNREADABLE, f"the HTML reader failed: {text}")
+        return text
+
+    def close(self) -> None:
+        """End the child."""
+        child, self._child = self._child, None
+        if child is None:
+            return
+        child.kill()
+        child.communicate()
+
+    def _obituary(self) -> str:
+        """Why the child died; forgets it."""
+        child, self._child = self._child, None
+        if child is None:
+            return "the HTML reader is gone"
+        try:
+            child.communicate(timeout=5)
+        except (subprocess.TimeoutExpired, OSError, ValueError):
+            child.kill()
+            child.wait()
+        if child.returncode == -signal.SIGALRM:
+            return f"reading the HTML took more than {self._timeout_s:g} s"
+        return f"the HTML reader died (exit status {child.returncode})"
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        call = f"from spark_prox.sources.contained import serve; serve({self._timeout_s}, {self._max_memory_bytes})"
+        # The child finds the same code as its parent, also where that came as a zip from Spark.
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        return subprocess.Popen(
+            [sys.executable, "-c", call],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=environment,
+        )
+
+    def __enter__(self) -> ContainedPageText:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def serve(timeout_s: float, max_memory_bytes: int) -> None:
+    """The child: pages from standard input, texts to standard output, until the parent is gone."""
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_AS, (max_memory_bytes, max_memory_bytes))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    source, sink = sys.stdin.buffer, sys.stdout.buffer
+    while True:
+        try:
+            payload_bytes, name_bytes = REQUEST.unpack(_read(source, REQUEST.size))
+            charset = _read(source, name_bytes).decode("ascii") or None
+            payload = _read(source, payload_bytes)
+        except EOFError:
+            return
+        signal.setitimer(signal.ITIMER_REAL, timeout_s)  # its default action ends the process, native code included
+        try:
+            worked, answer = True, page_text(payload, charset).encode("utf-8", "replace")
+        except Exception as error:  # noqa: BLE001 - whatever native code raises is one page's fault
+            worked, answer = False, type(error).__name__.encode()
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        sink.write(ANSWER.pack(worked, len(answer)))
+        sink.write(answer)
+        sink.flush()
+
+
+def _read(stream: IO[bytes], size: int) -> bytes:
+    data = stream.read(size)
+    if len(data) < size:
+        raise EOFError
+    return bytes(data)

@@ -1,0 +1,156 @@
+"""Lists the input files through Hadoop, so that every file system that Spark has works, and checks what they are.
+
+Hidden files (`_SUCCESS`, `.x.crc`) are no input, as in Spark. Runs on the driver; knows nothing of rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from pyspark.sql import SparkSession
+
+from spark_prox.errors import InputError
+from spark_prox.sources.sniff import SNIFF_BYTES, may_be
+from spark_prox.sources.spec import InputSpec
+
+__all__ = ["InputFile", "check_format", "list_files", "plain_path"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputFile:
+    """One file: its path (local ones without a scheme) and its size in bytes."""
+
+    path: str
+    size: int
+
+
+def list_files(spark: SparkSession, spec: InputSpec) -> list[InputFile]:
+    """Every file that `spec.path` names, directories searched to the bottom, in order of their paths, each once.
+
+    Raises:
+        InputError: INPUT_NOT_FOUND, for a name without files, an empty directory, or a file system that cannot be read.
+    """
+    found: dict[str, InputFile] = {}
+    for name in _names(spark, spec.path):
+        try:
+            files = list(_files(spark, name))
+        except Exception as error:  # noqa: BLE001 - py4j wraps what Java says: scheme, permission, host
+            java = getattr(error, "java_exception", None)
+            kind = java.getClass().getSimpleName() if java is not None else type(error).__name__
+            raise InputError(
+                "INPUT_NOT_FOUND", f"input {name!r} cannot be listed ({kind}).", "Check path and access."
+            ) from None
+        if not files:
+            raise InputError(
+                "INPUT_NOT_FOUND", f"input {name!r} names no file.", "Give an existing file, directory or glob."
+            )
+        found.update((file.path, file) for file in files)
+    return [found[path] for path in sorted(found)]
+
+
+def check_format(spark: SparkSession, spec: InputSpec, files: list[InputFile]) -> None:
+    """Refuse an input in which no file has the named format; one is enough, the others become rejects.
+
+    Raises:
+        InputError: WRONG_FORMAT.
+    """
+    filled = [file for file in files if file.size]
+    if not filled or any(may_be(spec.format, _first_bytes(spark, file)) for file in filled):
+        return
+    others = [name for name in ("jsonl", "parquet", "warc") if may_be(name, _first_bytes(spark, filled[0]))]
+    hint = f"It looks like {others[0]}." if others else ""
+    raise InputError(
+        "WRONG_FORMAT",
+        f"none of the {len(filled)} files of {spec.path!r} is {spec.format}. {hint}".rstrip(),
+        "Check --input-format.",
+    )
+
+
+def plain_path(path: str) -> str:
+    """`/data/x` of `file:/data/x`; other schemes stay."""
+    return "/" + path[5:].lstrip("/") if path.startswith("file:") else path
+
+
+def _names(spark: SparkSession, paths: str) -> list[str]:
+    """The names of a comma-separated list, or the one name with commas in it."""
+    if "," in paths:
+        try:
+            if _file_system(spark, paths).exists(_hadoop_path(spark, paths)):
+                return [paths]
+        except Exception:  # noqa: BLE001 - a list is no path to some file systems, and py4j wraps what they say
+            return _split(paths)
+    return _split(paths)
+
+
+def _split(paths: str) -> list[str]:
+    """Split at commas; those within braces belong to a glob."""
+    names, depth, current = [], 0, ""
+    for character in paths:
+        depth += (character == "{") - (character == "}")
+        if character == "," and depth == 0:
+            names.append(current)
+            current = ""
+        else:
+            current += character
+    return [name.strip() for name in (*names, current) if name.strip()]
+
+
+def _hadoop_path(spark: SparkSession, name: str) -> Any:
+    jvm: Any = spark._jvm
+    return jvm.org.apache.hadoop.fs.Path(name)
+
+
+def _file_system(spark: SparkSession, name: str) -> Any:
+    return _hadoop_path(spark, name).getFileSystem(spark._jsc.hadoopConfiguration())
+
+
+def _files(spark: SparkSession, name: str) -> Iterator[InputFile]:
+    path, system = _hadoop_path(spark, name), _file_system(spark, name)
+    if system.exists(path):  # also a file whose name holds glob characters
+        yield from _walk(system, system.getFileStatus(path))
+        return
+    asks_for_hidden = path.getName().startswith(("_", "."))
+    for status in system.globStatus(path) or ():
+        if asks_for_hidden or not _is_hidden(status.getPath().getName()):
+            yield from _walk(system, status)
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or (name.startswith("_") and "=" not in name)
+
+
+def _walk(system: Any, status: Any) -> Iterator[InputFile]:
+    """The files under one that was named; below it hidden ones are left out."""
+    path = status.getPath()
+    if not status.isDirectory():
+        yield InputFile(path=plain_path(path.toString()), size=status.getLen())
+        return
+    for inner in system.listStatus(path):
+        if not _is_hidden(inner.getPath().getName()):
+            yield from _walk(system, inner)
+
+
+def _first_bytes(spark: SparkSession, file: InputFile) -> bytes:
+    """The beginning of a file; nothing if it cannot be read, which the executors then report."""
+    if not urlsplit(file.path).scheme:
+        return _read_local(file.path)
+    try:
+        stream = _file_system(spark, file.path).open(_hadoop_path(spark, file.path))
+        try:
+            return bytes(stream.readNBytes(min(SNIFF_BYTES, file.size)))
+        finally:
+            stream.close()
+    except Exception:  # noqa: BLE001 - as above
+        return b""
+
+
+def _read_local(path: str) -> bytes:
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(SNIFF_BYTES)
+    except OSError:
+        return b""

@@ -1,0 +1,68 @@
+"""What a job is pointed at: `InputSpec`.
+
+Knows the settings and their defaults; `layouts` finds columns, `frames` reads.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from spark_prox.errors import InputError
+
+__all__ = ["ARCHIVE_FORMATS", "FORMATS", "InputSpec"]
+
+FORMATS = ("jsonl", "parquet", "delta", "wet", "warc")
+ARCHIVE_FORMATS = ("wet", "warc")
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputSpec:
+    """Where documents come from and which columns hold them.
+
+    Columns left at their defaults are looked for under the names of published corpora (see `layouts`); a name that is
+    given is used as it is, and a missing one is an error.
+
+    Attributes:
+        path: a file, directory, glob or comma-separated list of them; for delta a table's path or catalog name.
+        format: jsonl (plain, .gz, .bz2, .zst), parquet, delta, wet or warc (WARC, WET and ARC files, plain or gzip;
+            both names read every kind, record by record).
+        id_column: unique id of a document; a null is MISSING_ID, a second use is DUPLICATE_ID. None: look for one,
+            make one where there is none, and number repeated ones ("#2") so that no document is lost.
+        text_column: the document's text. Dots reach into structs: `metadata.url`.
+        url_column: where the document was crawled from.
+        source: name stored in `source`; None: a column called `source`, else the layout's or the format's name.
+        crawl: name stored in `crawl`; None: a column of a published layout, the archive's own warcinfo, or a
+            CC-MAIN-YYYY-WW in the file's path.
+        max_text_chars: a longer text is TEXT_TOO_LARGE.
+        verify_files: read every Parquet file through before it is used, so that a damaged page costs its file and not
+            the job; False looks at footers only.
+    """
+
+    path: str
+    format: str = "jsonl"
+    id_column: str | None = None
+    text_column: str = "text"
+    url_column: str = "url"
+    source: str | None = None
+    crawl: str | None = None
+    max_text_chars: int = 20_000_000
+    verify_files: bool = True
+
+    def __post_init__(self) -> None:
+        if self.format not in FORMATS:
+            raise InputError(
+                "WRONG_FORMAT",
+                f"input.format is {self.format!r}.",
+                f"Use one of {', '.join(FORMATS)}.",
+            )
+        if not self.path.strip():
+            raise InputError("INPUT_NOT_FOUND", "input.path is empty.", "Give a file, directory, glob or table.")
+        if self.max_text_chars < 1:
+            raise InputError(
+                "INPUT_BAD_VALUE", f"input.max_text_chars is {self.max_text_chars}.", "Give a number over 0."
+            )
+
+    @property
+    def is_archive(self) -> bool:
+        """Whether the input is WARC, WET or ARC files."""
+        return self.format in ARCHIVE_FORMATS

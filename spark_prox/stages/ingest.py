@@ -1,0 +1,111 @@
+"""Ingest: rows of any source become `documents` and `rejects`.
+
+The rows are stored once beside the tables and split from there, so that an archive is parsed once. Documents that are
+there already with the same text are left alone; those whose text changed are replaced. Knows nothing of formats.
+"""
+
+from __future__ import annotations
+
+from pyspark.sql import DataFrame, SparkSession, Window
+from pyspark.sql import functions as F
+
+from spark_prox.progress import Progress
+from spark_prox.schemas import DOCUMENTS, REJECTS
+from spark_prox.stages.runlog import RunLog
+from spark_prox.tables import Warehouse
+
+__all__ = ["ingest"]
+
+_INPUT_COLUMNS = (
+    "doc_id",
+    "url",
+    "text",
+    "source",
+    "crawl",
+    "path",
+    "position",
+    "reject_code",
+    "reject_detail",
+)
+
+
+def ingest(spark: SparkSession, warehouse: Warehouse, rows: DataFrame, log: RunLog, *, settings: str) -> None:
+    """Store the rows of `spark_prox.sources.frames.read_input`.
+
+    Raises:
+        TableError: TABLE_SCHEMA when the user's columns do not fit the existing tables; nothing is written then.
+    """
+    with log.stage("ingest", settings) as figures:
+        user_columns = [field for field in rows.schema.fields if field.name not in _INPUT_COLUMNS]
+        warehouse.ensure("documents", user_columns)
+        warehouse.ensure("rejects")
+        with warehouse.staged(rows, "ingest", Progress(spark, "ingest: read and parse")) as stored:
+            good = stored.where("reject_code IS NULL")
+            documents = good.select(
+                "doc_id",
+                F.sha2("text", 256).alias("doc_hash"),
+                *(name for name in DOCUMENTS.schema.fieldNames()[2:8]),
+                F.lit(log.run_id).alias("ingested_by"),
+                F.current_timestamp().alias("ingested_at"),
+                *(F.col(f"`{field.name}`") for field in user_columns),
+            )
+            rejects = _rejects(stored, log.run_id)
+            counts = stored.agg(
+                F.count_if(F.col("reject_code").isNull()).alias("good"), F.count("reject_code").alias("bad")
+            ).first()
+            assert counts is not None
+            known = warehouse.read("documents").select("doc_id", F.col("doc_hash").alias("known_hash"))
+            state = documents.select("doc_id", "doc_hash").join(known, "doc_id", "left")
+            changed = state.where("known_hash IS NOT NULL AND known_hash <> doc_hash").select("doc_id")
+            figures.skipped = state.where("known_hash = doc_hash").count()
+            figures.documents = counts["good"] - figures.skipped
+            figures.rejects = counts["bad"]
+            # Decided before the append: afterwards the new documents would look known.
+            any_changed = not changed.isEmpty()
+            if figures.documents:
+                if any_changed:
+                    warehouse.upsert(
+                        "documents",
+                        documents.join(known, "doc_id", "left")
+                        .where("known_hash IS NULL OR known_hash <> doc_hash")
+                        .drop("known_hash"),
+                    )
+                else:
+                    warehouse.append("documents", documents.join(known, "doc_id", "left_anti"))
+            if figures.rejects:
+                known_rejects = warehouse.read("rejects").select("reject_id")
+                warehouse.append("rejects", rejects.join(known_rejects, "reject_id", "left_anti"))
+
+
+def _rejects(stored: DataFrame, run_id: str) -> DataFrame:
+    """Rows of `rejects`. The id counts equal rows, so that a second run of the same input adds nothing."""
+    place = ("path", "position", "doc_id", "reject_code")
+    ordinal = F.row_number().over(Window.partitionBy(*place).orderBy("reject_detail"))
+    identity = F.sha2(
+        F.concat_ws(
+            "|",
+            *(F.coalesce(F.col(name).cast("string"), F.lit("-")) for name in place),
+            ordinal.cast("string"),
+        ),
+        256,
+    )
+    return (
+        stored.where("reject_code IS NOT NULL")
+        .drop("text")
+        .select(
+            identity.alias("reject_id"),
+            "doc_id",
+            "url",
+            F.col("reject_code").alias("code"),
+            F.col("reject_detail").alias("detail"),
+            F.lit("ingest").alias("stage"),
+            "path",
+            "position",
+            "source",
+            "crawl",
+            F.lit(1).alias("attempts"),
+            F.lit(run_id).alias("run_id"),
+            F.current_timestamp().alias("rejected_at"),
+        )
+        .select(*REJECTS.schema.fieldNames())
+    )

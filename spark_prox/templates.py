@@ -1,0 +1,101 @@
+"""Prompt templates as named, versioned, hashed settings.
+
+The text around a document, how lines are numbered, and which answers the document stage chooses between. Everything
+that changes what a model sees is part of `PromptTemplate.fingerprint`. Knows no tokenizer.
+
+Sources: ProX, arXiv 2409.17115, appendix A.1 and A.3, and the released checkpoints of GAIR-NLP/ProX, which carry no
+chat template: `prox-*` wraps the document in Llama-2's, as its authors do; `prox-*-bare` gives the document alone,
+which a replication found to work better.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from spark_prox.errors import ConfigError
+
+__all__ = ["TEMPLATES", "PromptTemplate", "template_for"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromptTemplate:
+    """How one stage's prompt is made from a document.
+
+    Attributes:
+        name: what `doc.template` and `chunk.template` are set to.
+        version: raised whenever the prompt changes.
+        kind: "text" puts strings around the document; "compact" is the embedded refiner's own token layout.
+        prefix: text before the document.
+        suffix: text after it.
+        line_format: how a line is numbered, for `str.format(number)`; "" shows the lines as they are.
+        answers: the two programs that the document stage chooses between: keep, drop.
+    """
+
+    name: str
+    version: int
+    stage: Literal["doc", "chunk"]
+    kind: Literal["text", "compact"] = "text"
+    prefix: str = ""
+    suffix: str = ""
+    line_format: str = ""
+    answers: tuple[str, str] = ("keep_doc()", "drop_doc()")
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the template as canonical JSON, first 16 hex digits."""
+        text = json.dumps(asdict(self), sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+_SYSTEM = "You are a helpful, respectful and honest assistant."
+_LLAMA2_HEAD = f"[INST] <<SYS>>\n{_SYSTEM}\n<</SYS>>\n\n"
+_LLAMA2_TAIL = " [/INST]"
+
+TEMPLATES: dict[str, PromptTemplate] = {
+    template.name: template
+    for template in (
+        PromptTemplate(name="prox-doc", version=1, stage="doc", prefix=_LLAMA2_HEAD, suffix=_LLAMA2_TAIL),
+        PromptTemplate(name="prox-doc-bare", version=1, stage="doc"),
+        PromptTemplate(
+            name="prox-chunk",
+            version=1,
+            stage="chunk",
+            prefix=_LLAMA2_HEAD + "[doc]\n",
+            suffix="\n[/doc]" + _LLAMA2_TAIL,
+            line_format="[{:03d}]",
+        ),
+        PromptTemplate(
+            name="prox-chunk-bare",
+            version=1,
+            stage="chunk",
+            prefix="[doc]\n",
+            suffix="\n[/doc]",
+            line_format="[{:03d}]",
+        ),
+        PromptTemplate(name="embedded-doc", version=1, stage="doc", kind="compact"),
+        PromptTemplate(name="embedded-chunk", version=1, stage="chunk", kind="compact"),
+    )
+}
+
+
+def template_for(name: str, stage: str, model_path: str) -> PromptTemplate:
+    """The template of a stage; "auto" takes the embedded refiner's own for it and ProX's for any other model.
+
+    Raises:
+        ConfigError: TEMPLATE_UNKNOWN, TEMPLATE_WRONG_STAGE.
+    """
+    if name == "auto":
+        name = f"{'embedded' if model_path == 'embedded' else 'prox'}-{stage}"
+    template = TEMPLATES.get(name)
+    if template is None:
+        raise ConfigError(
+            "TEMPLATE_UNKNOWN", f"There is no template {name!r}.", f"There are: {', '.join(TEMPLATES)}."
+        )
+    if template.stage != stage:
+        raise ConfigError(
+            "TEMPLATE_WRONG_STAGE", f"Template {name!r} is for the {template.stage} stage, not for {stage}."
+        )
+    return template

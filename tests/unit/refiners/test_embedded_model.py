@@ -1,0 +1,114 @@
+"""The refiner that ships with the project: loads everywhere, keeps prose, removes menus, beats keeping everything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from spark_prox.models import model_directory
+from spark_prox.refiners.authors import model_margins
+from spark_prox.refiners.labels import load_labelled_pages, pages_of_split
+from spark_prox.refiners.metrics import mean
+from spark_prox.refiners.reading import Reader, open_reader
+from spark_prox.refiners.thresholds import kept_by_margin, score_at
+
+pytestmark = pytest.mark.model
+
+MENU = [
+    "Home",
+    "About us",
+    "Contact",
+    "Log in",
+    "Register",
+    "Shopping cart (0)",
+    "Search",
+    "Subscribe to our newsletter",
+]
+PROSE = [
+    "How the old harbour was rebuilt",
+    "When the storm of 1953 had passed, the people of the town found that most of the harbour wall was gone, and with "
+    "it the two cranes that had unloaded coal since the turn of the century.",
+    "The council met the same evening. It decided to rebuild the wall in stone, although concrete would have been "
+    "cheaper, because the quarry on the hill could give work to nearly two hundred men through the winter.",
+    "Work began in March and took four years. Engineers from the capital measured the seabed every month, and their "
+    "reports, which are kept in the library, show how the sand moved around the new foundations.",
+    "Today the wall is a monument, and the boats that lie behind it are mostly pleasure craft.",
+]
+FOOTER = [
+    "Share on Facebook",
+    "Tweet",
+    "Previous article",
+    "Next article",
+    "Privacy policy | Terms of use",
+    "© 2019 All rights reserved",
+]
+
+
+@pytest.fixture(scope="module")
+def reader() -> Reader:
+    return open_reader("embedded")
+
+
+def kept_lines(reader: Reader, lines: list[str]) -> list[str]:
+    keep = kept_by_margin(lines, reader.line_margins([lines])[0], model_margins("embedded")[0])
+    return [line for line, kept in zip(lines, keep, strict=True) if kept]
+
+
+def test_the_folder_has_what_transformers_needs_and_stays_small() -> None:
+    from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
+
+    folder = model_directory("embedded")
+    assert sum(file.stat().st_size for file in folder.iterdir()) < 16 << 20
+    assert AutoConfig.from_pretrained(str(folder)).architectures == ["LlamaForCausalLM"]
+    model = AutoModelForCausalLM.from_pretrained(str(folder))
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(str(folder))
+    assert len(tokenizer) <= model.config.vocab_size
+    assert tokenizer.pad_token_id == model.config.pad_token_id
+
+
+def test_it_keeps_an_article_and_removes_the_menus_around_it(reader: Reader) -> None:
+    kept = kept_lines(reader, MENU + PROSE + FOOTER)
+    assert set(PROSE[1:]) <= set(kept)
+    assert len([line for line in kept if line in MENU + FOOTER]) <= 4
+
+
+def test_it_leaves_clean_text_alone(reader: Reader) -> None:
+    assert kept_lines(reader, PROSE) == PROSE
+
+
+def test_it_keeps_an_article_and_doubts_an_error_page(reader: Reader) -> None:
+    article, error_page = MENU + PROSE + FOOTER, [*MENU, "404 Not Found", "The page could not be found.", *FOOTER]
+    good, bad = reader.document_margins([article, error_page])
+    assert good > 0
+    assert bad < good - 2
+
+
+def test_a_verdict_does_not_depend_on_the_batch(reader: Reader) -> None:
+    documents = [MENU + PROSE, PROSE, FOOTER * 3, ["One line."], MENU * 20]
+    alone = [reader.line_margins([lines])[0] for lines in documents]
+    for together, single in zip(reader.line_margins(documents), alone, strict=True):
+        assert together == pytest.approx(single, abs=2e-3)
+
+
+def test_odd_documents_are_read(reader: Reader) -> None:
+    documents = [
+        [""],
+        ["", "", ""],
+        ["x" * 1_000_000],
+        ["日本語のテキスト。" * 40],
+        ["\x00", "مرحبا"],
+        ["<keep>", "<L3>"],
+    ]
+    for lines, margins in zip(documents, reader.line_margins(documents), strict=True):
+        assert len(margins) == len(lines)
+        assert all(margin == margin for margin in margins)  # noqa: PLR0124 - NaN is what is looked for
+
+
+def test_it_beats_keeping_everything_on_hosts_it_never_saw(reader: Reader, shared_data: Path) -> None:
+    pages = pages_of_split(load_labelled_pages([shared_data / "gold_lines" / "wcxb_dev.jsonl.gz"]), "test")
+    sample = [page for page in pages if len(page.lines) < 400][:40]
+    margins = reader.line_margins([page.lines for page in sample])
+    ours = mean([score.words.f1 for score in score_at(sample, margins, model_margins("embedded")[0])])
+    keeping = mean([score.words.f1 for score in score_at(sample, margins, 1e9)])
+    assert ours > keeping + 0.03

@@ -1,0 +1,109 @@
+"""HTTP responses as archives store them: codings taken off, lies seen through, limits kept."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+
+import brotli
+import pytest
+
+from spark_prox.errors import RejectCode
+from spark_prox.sources.http_message import PayloadError, parse_response, read_payload
+from tests.unit.sources.archive_builder import http
+
+BODY = b"<html>" + b"a long page. " * 500 + b"</html>"
+MIB = 1 << 20
+
+
+def payload(block: bytes, *, max_bytes: int = MIB, is_clipped: bool = False) -> bytes:
+    response = parse_response(block)
+    assert response is not None
+    return read_payload(response, max_bytes=max_bytes, is_clipped=is_clipped)
+
+
+def raw_deflate(data: bytes) -> bytes:
+    packer = zlib.compressobj(wbits=-15)
+    return packer.compress(data) + packer.flush()
+
+
+def chunked(data: bytes, size: int = 1000) -> bytes:
+    parts = [data[at : at + size] for at in range(0, len(data), size)]
+    return b"".join(b"%x;ext=1\r\n" % len(part) + part + b"\r\n" for part in parts) + b"0\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("coding", "body"),
+    [
+        ("gzip", gzip.compress(BODY)),
+        ("x-gzip", gzip.compress(BODY)),
+        ("deflate", zlib.compress(BODY)),
+        ("deflate", raw_deflate(BODY)),
+        ("br", brotli.compress(BODY)),
+        ("identity", BODY),
+        ("deflate, gzip", gzip.compress(zlib.compress(BODY))),
+        ("GZIP", gzip.compress(BODY)),
+        ("utf-8", BODY),
+        ("gzip", BODY),
+        ("deflate", BODY),
+        ("br", BODY),
+        ("zstd", BODY),
+    ],
+)
+def test_a_coded_body_is_decoded_and_one_that_only_says_so_is_left(coding: str, body: bytes) -> None:
+    assert payload(http(body, f"Content-Encoding: {coding}")) == BODY
+
+
+def test_chunks_are_joined_and_may_hold_a_coded_body() -> None:
+    assert payload(http(chunked(BODY), "Transfer-Encoding: chunked")) == BODY
+    coded = chunked(gzip.compress(BODY), 100)
+    assert payload(http(coded, "transfer-encoding: Chunked", "Content-Encoding: gzip")) == BODY
+
+
+def test_a_body_that_was_stored_without_its_chunks_is_left() -> None:
+    assert payload(http(BODY, "Transfer-Encoding: chunked")) == BODY
+
+
+@pytest.mark.parametrize(
+    ("headers", "body"),
+    [
+        (["Transfer-Encoding: chunked"], b"5\r\nhello\r\nnot a size\r\n"),
+        (["Transfer-Encoding: chunked"], b"50\r\nhello"),
+        (["Content-Encoding: gzip"], gzip.compress(BODY)[:-40]),
+        (["Content-Encoding: gzip"], gzip.compress(BODY)[:20] + b"\xff" * 80),
+        (["Content-Encoding: br"], brotli.compress(BODY)[:-5]),
+        (["Content-Encoding: br"], b"\xff\xff\x00\x01\x02"),
+        (["Content-Encoding: deflate"], b"\x01\x02\x03"),
+        (["Content-Encoding: zstd"], b"\x28\xb5\x2f\xfd\x00\x00"),
+        (["Content-Encoding: gzip, gzip, gzip, gzip, gzip"], BODY),
+    ],
+)
+def test_a_broken_coding_is_unreadable(headers: list[str], body: bytes) -> None:
+    with pytest.raises(PayloadError) as caught:
+        payload(http(body, *headers))
+    assert caught.value.code is RejectCode.RECORD_UNREADABLE
+
+
+def test_what_the_crawler_clipped_may_end_early() -> None:
+    clipped = payload(http(gzip.compress(BODY)[:-10], "Content-Encoding: gzip"), is_clipped=True)
+    assert BODY.startswith(clipped)
+    assert payload(http(b"50\r\nhello", "Transfer-Encoding: chunked"), is_clipped=True) == b"hello"
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zlib.compress, brotli.compress])
+def test_a_bomb_stops_at_the_limit(pack: object) -> None:
+    name = {gzip.compress: "gzip", zlib.compress: "deflate"}.get(pack, "br")  # type: ignore[call-overload]
+    bomb = pack(b"\0" * (20 * MIB))  # type: ignore[operator]
+    with pytest.raises(PayloadError) as caught:
+        payload(http(bomb, f"Content-Encoding: {name}"))
+    assert caught.value.code is RejectCode.RECORD_TOO_LARGE
+
+
+def test_heads_with_bare_line_feeds_odd_status_lines_and_repeated_headers_are_read() -> None:
+    response = parse_response(b"HTTP/1.0  200\nContent-Type: a\ncontent-type: b\nnonsense\n\nbody\n\nmore")
+    assert response is not None
+    assert (response.status, response.headers["content-type"], response.body) == (200, "a", b"body\n\nmore")
+    assert parse_response(b"<html>") is None
+    only_head = parse_response(b"HTTP/1.1 204 No Content\r\nA: b")
+    assert only_head is not None
+    assert only_head.body == b""

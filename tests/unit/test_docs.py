@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/cluster.md", "docs/programs.md", "docs/refiners.md")
+
+
+def test_the_readmes_tree_is_what_the_files_say(repository: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, str(repository / "dev" / "readme_tree.py"), "--check"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_documents_name_only_files_that_exist(repository: Path, name: str) -> None:
+    text = (repository / name).read_text(encoding="utf-8")
+    named = re.findall(r"\b((?:conf|jobs|docs|bench|dev|docker|examples|tests|spark_prox|udfs)/[\w./-]+\w)", text)
+    assert named
+    for path in named:
+        assert (repository / path).exists(), f"{name} names {path}"
+
+
+def test_the_make_targets_that_documents_name_exist(repository: Path) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (repository / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    for name in DOCUMENTS:
+        text = (repository / name).read_text(encoding="utf-8")
+        for target in re.findall(r"(?:`|\$ )make ([a-z-]+)", text):
+            assert target in targets, f"{name} names make {target}"
+
+
+def test_continuous_integration_runs_exactly_check_and_test(repository: Path) -> None:
+    lines = (repository / ".ci" / "run").read_text(encoding="utf-8").splitlines()
+    commands = [line for line in lines if line and not line.startswith(("#", "set ", "cd "))]
+    assert commands == ["make check test"]
+
+
+@pytest.mark.parametrize("job", ["refine", "ingest", "generate", "execute", "train", "evaluate", "doctor"])
+def test_every_job_has_a_help_text_with_an_example(repository: Path, job: str) -> None:
+    done = subprocess.run(
+        [sys.executable, str(repository / "jobs" / f"{job}.py"), "--help"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Example:" in done.stdout
+    assert "usage:" in done.stdout
+
+
+def test_no_path_of_a_machine_is_in_the_repository(repository: Path) -> None:
+    pattern = re.compile(r"/(?:home|root|work|farm)/\w")
+    done = subprocess.run(["git", "ls-files"], cwd=repository, capture_output=True, text=True, check=True)
+    for name in done.stdout.split():
+        file = repository / name
+        if file.suffix in (".py", ".md", ".yaml", ".conf", ".sh", ".toml", ".txt", "") and file.is_file():
+            found = pattern.search(file.read_text(encoding="utf-8", errors="replace"))
+            assert found is None or name.startswith("tests/unit/test_docs"), f"{name}: {found}"

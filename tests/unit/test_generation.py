@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from spark_prox.chunking import Chunk, split_chunks
+from spark_prox.documents import Document, split_lines
+from spark_prox.engines.base import Completion, Request, failure
+from spark_prox.generation import ProgramStatus, generate_programs
+from spark_prox.prompts import Prompt
+
+
+class LineBuilder:
+    """Three lines a chunk; a line of more than ten characters is too long; "POISON" cannot be encoded."""
+
+    def document_prompt(self, text: str) -> Prompt:
+        if "POISON" in text:
+            raise UnicodeError("secret text of the document")
+        return Prompt(token_ids=(len(text),), read_at=(0,), read_tokens=(1, 2))
+
+    def chunk_prompts(self, text: str) -> list[tuple[Chunk, Prompt | None]]:
+        lines = split_lines(text)
+        chunks = split_chunks(lines, [len(line) for line in lines], max_tokens=10, max_lines=3)
+        return [
+            (c, None if c.too_long else Prompt(token_ids=tuple(map(len, c.lines)), read_at=tuple(range(len(c.lines)))))
+            for c in chunks
+        ]
+
+
+class PoolEngine:
+    """Keeps `limit` requests in flight and finishes the newest first; records how many were in flight."""
+
+    def __init__(self, limit: int, margin: float = 1.0) -> None:
+        self.limit = limit
+        self.margin = margin
+        self.in_flight: list[int] = []
+
+    def complete(self, requests: Iterable[Request]) -> Iterator[Completion]:
+        stream, pool = iter(requests), []  # type: ignore[var-annotated]
+        while True:
+            while len(pool) < self.limit and (request := next(stream, None)) is not None:
+                pool.append(request)
+            if not pool:
+                return
+            self.in_flight.append(len(pool))
+            request = pool.pop()
+            yield Completion(
+                request_id=request.request_id,
+                finish_reason="read",
+                prompt_tokens=len(request.prompt_token_ids),
+                margins=tuple(
+                    self.margin if n else -self.margin for n in request.prompt_token_ids[: len(request.read_at)]
+                ),
+            )
+
+
+def documents(*texts: str) -> list[Document]:
+    return [Document(doc_id=f"d{n}", text=text) for n, text in enumerate(texts)]
+
+
+def test_every_document_gets_one_decision_whatever_order_the_engine_finishes_in() -> None:
+    rows = list(generate_programs(documents("a", "", "ccc"), PoolEngine(2), LineBuilder(), stage="doc"))
+    assert {row.doc_id: row.program for row in rows} == {"d0": "keep_doc()", "d1": "drop_doc()", "d2": "keep_doc()"}
+    assert {row.doc_id: row.margin for row in rows} == {"d0": 1.0, "d1": -1.0, "d2": 1.0}
+
+
+def test_line_margins_become_a_program_in_document_line_numbers() -> None:
+    rows = list(generate_programs(documents("a\n\nb\nc\n\n\nd"), PoolEngine(1), LineBuilder(), stage="chunk"))
+    assert [(row.chunk_index, row.first_line, row.line_count, row.chunk_count) for row in rows] == [
+        (0, 0, 3, 3),
+        (1, 3, 3, 3),
+        (2, 6, 1, 3),
+    ]
+    programs = [row.program or "" for row in rows]
+    assert "1" in programs[0]
+    assert "4" in programs[1]
+    assert "5" in programs[1]
+    assert "remove" not in programs[2]
+    assert rows[1].line_margins == (1.0, -1.0, -1.0)
+
+
+def test_a_line_over_the_budget_is_a_row_without_a_request() -> None:
+    rows = list(generate_programs(documents("a\n" + "x" * 50 + "\nb"), PoolEngine(4), LineBuilder(), stage="chunk"))
+    by_index = {row.chunk_index: row for row in rows}
+    assert by_index[1].status == ProgramStatus.LINE_TOO_LONG
+    assert by_index[1].program is None
+    assert [by_index[n].status for n in (0, 2)] == [ProgramStatus.OK] * 2
+
+
+def test_a_document_that_cannot_be_encoded_is_a_row_without_its_text() -> None:
+    rows = list(generate_programs(documents("a", "POISON", "b"), PoolEngine(2), LineBuilder(), stage="doc"))
+    bad = next(row for row in rows if row.doc_id == "d1")
+    assert (bad.status, bad.detail, bad.program) == (ProgramStatus.PROMPT_FAILED, "UnicodeError", None)
+    assert len(rows) == 3
+
+
+def test_a_document_that_cannot_be_encoded_is_not_lost_when_it_comes_last() -> None:
+    rows = list(generate_programs(documents("POISON"), PoolEngine(2), LineBuilder(), stage="doc"))
+    assert [row.status for row in rows] == [ProgramStatus.PROMPT_FAILED]
+
+
+def test_the_engine_stays_full_until_the_documents_end() -> None:
+    engine = PoolEngine(8)
+    rows = list(generate_programs(documents(*["a"] * 100), engine, LineBuilder(), stage="doc"))
+    assert len(rows) == 100
+    assert engine.in_flight[:93] == [8] * 93
+    assert engine.in_flight[93:] == [7, 6, 5, 4, 3, 2, 1]
+
+
+def test_documents_are_read_only_as_fast_as_the_engine_takes_them() -> None:
+    read = 0
+
+    def stream() -> Iterator[Document]:
+        nonlocal read
+        for document in documents(*["a"] * 100):
+            read += 1
+            yield document
+
+    rows = generate_programs(stream(), PoolEngine(4), LineBuilder(), stage="doc")
+    next(rows)
+    assert read == 4
+
+
+def test_an_engines_error_is_a_row_with_its_code() -> None:
+    class FailingEngine:
+        def complete(self, requests: Iterable[Request]) -> Iterator[Completion]:
+            for request in requests:
+                yield failure(request, "PROMPT_TOO_LONG", "9 tokens")
+
+    (row,) = generate_programs(documents("a"), FailingEngine(), LineBuilder(), stage="doc")
+    assert (row.status, row.detail, row.program) == (ProgramStatus.ENGINE_FAILED, "PROMPT_TOO_LONG: 9 tokens", None)

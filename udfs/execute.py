@@ -1,0 +1,174 @@
+"""The execute stage on an executor: documents with their stored programs in, rows of `refined` out.
+
+No model, no torch. `ExecutePrograms` works on Arrow batches, so that the user's own columns pass through untouched,
+whatever their types. Knows Arrow and pandas; the work is in `spark_prox.execution`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from spark_prox.execution import RefinedRow, StoredChunk, decide_stored, execute_stored
+from spark_prox.models import load_tokenizer
+from spark_prox.programs import Policy
+
+__all__ = ["DECISION_COLUMNS", "DecideDocuments", "ExecutePrograms"]
+
+DECISION_COLUMNS = "doc_id string, doc_hash string"
+"""Spark schema of what `DecideDocuments` yields."""
+
+_INPUT_ONLY = ("doc_program", "doc_status", "chunks", "text")
+
+_EDIT = pa.struct(
+    [
+        ("kind", pa.string()),
+        ("line", pa.int32()),
+        ("start", pa.int64()),
+        ("stop", pa.int64()),
+        ("removed", pa.string()),
+        ("inserted", pa.string()),
+        ("chunk", pa.int32()),
+        ("call", pa.int32()),
+    ]
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecideDocuments:
+    """For `mapInPandas` over (doc_id, doc_hash, program, status, margin): which documents go on to the chunk stage."""
+
+    policy: Policy
+    dialect: str
+
+    def __call__(self, batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+        """Rows as in `DECISION_COLUMNS`."""
+        for batch in batches:
+            keep = [
+                decide_stored(program, status, _number(margin), policy=self.policy, dialect=self.dialect).keep
+                for program, status, margin in zip(
+                    batch["program"], batch["status"], batch["margin"], strict=True
+                )
+            ]
+            yield batch.loc[keep, ["doc_id", "doc_hash"]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExecutePrograms:
+    """For `mapInArrow` over documents with doc_program, doc_status, doc_margin and chunks.
+
+    Attributes:
+        tokenizer: model directory whose tokenizer counts tokens before and after; None to count none.
+    """
+
+    policy: Policy
+    dialect: str
+    tokenizer: str | None = None
+
+    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """One row out for each row in, in the columns of `refined` that belong to no run, then the user's."""
+        for batch in batches:
+            yield self._refine(batch)
+
+    def _refine(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        texts: list[str] = batch.column("text").to_pylist()
+        rows = [
+            execute_stored(
+                text,
+                doc_program=doc_program,
+                doc_status=doc_status,
+                doc_margin=doc_margin,
+                chunks=None if chunks is None else [_stored(chunk) for chunk in chunks],
+                policy=self.policy,
+                dialect=self.dialect,
+            )
+            for text, doc_program, doc_status, doc_margin, chunks in zip(
+                texts,
+                batch.column("doc_program").to_pylist(),
+                batch.column("doc_status").to_pylist(),
+                batch.column("doc_margin").to_pylist(),
+                batch.column("chunks").to_pylist(),
+                strict=True,
+            )
+        ]
+        before = self._count_tokens(texts)
+        after = self._count_tokens([row.text if row.text is not None else "" for row in rows])
+        columns = _columns(rows, before, after)
+        names = ["doc_id", "doc_hash", "url", *columns, "source", "crawl"]
+        names.insert(names.index("edits"), "doc_margin")
+        for name in ("doc_id", "doc_hash", "url", "source", "crawl", "doc_margin"):
+            columns[name] = batch.column(name)
+        users = [name for name in batch.schema.names if name not in columns and name not in _INPUT_ONLY]
+        return pa.RecordBatch.from_arrays(
+            [columns[name] for name in names] + [batch.column(name) for name in users], names=names + users
+        )
+
+    def _count_tokens(self, texts: list[str]) -> list[int | None]:
+        if self.tokenizer is None:
+            return [None] * len(texts)
+        encodings = load_tokenizer(self.tokenizer).encode_batch_fast(texts, add_special_tokens=False)
+        return [len(encoding.ids) for encoding in encodings]
+
+
+def _columns(
+    rows: list[RefinedRow], before: list[int | None], after: list[int | None]
+) -> dict[str, pa.Array]:
+    """Columns of `refined` in the table's order, without those that pass through."""
+    edits = [
+        [
+            {
+                "kind": edit.kind,
+                "line": edit.line,
+                "start": edit.start,
+                "stop": edit.stop,
+                "removed": edit.removed,
+                "inserted": edit.inserted,
+                "chunk": edit.chunk,
+                "call": edit.call,
+            }
+            for edit in row.edits
+        ]
+        for row in rows
+    ]
+    counts = {
+        f"{unit}_{when}": pa.array([getattr(row, f"{unit}_{when}") for row in rows], pa.int64())
+        for unit in ("lines", "words", "chars")
+        for when in ("before", "after")
+    }
+    return {
+        "text": pa.array([row.text for row in rows], pa.large_string()),
+        "outcome": pa.array([row.outcome for row in rows], pa.string()),
+        "reason": pa.array([row.reason for row in rows], pa.string()),
+        "doc_reason": pa.array([row.doc_reason for row in rows], pa.string()),
+        "edits": pa.array(edits, pa.list_(_EDIT)),
+        "calls": pa.array([row.calls for row in rows], pa.int32()),
+        "program_errors": pa.array([row.program_errors for row in rows], pa.int32()),
+        "chunks": pa.array([row.chunks for row in rows], pa.int32()),
+        "failed_chunks": pa.array([row.failed_chunks for row in rows], pa.int32()),
+        "refused_chunks": pa.array([row.refused_chunks for row in rows], pa.int32()),
+        **counts,
+        "tokens_before": pa.array(before, pa.int64()),
+        "tokens_after": pa.array(after, pa.int64()),
+    }
+
+
+def _stored(chunk: dict[str, Any]) -> StoredChunk:
+    margins = chunk["line_margins"]
+    return StoredChunk(
+        chunk_index=chunk["chunk_index"],
+        chunk_count=chunk["chunk_count"],
+        first_line=chunk["first_line"],
+        line_count=chunk["line_count"],
+        program=chunk["program"],
+        status=chunk["status"],
+        line_margins=None if margins is None else tuple(margins),
+    )
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None or math.isnan(value) else float(value)

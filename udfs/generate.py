@@ -1,0 +1,105 @@
+"""The generate stage on an executor: documents in, rows of `programs` out.
+
+Loads the engine lazily, once per Python worker (see `spark_prox.engines.worker`), and streams documents through it
+across Arrow batches. Knows pandas and TaskContext; the work is in `spark_prox.generation`.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import pandas as pd
+from pyspark import TaskContext
+
+from spark_prox.documents import Document
+from spark_prox.engines import worker
+from spark_prox.engines.spec import ModelSpec
+from spark_prox.generation import GeneratedProgram, generate_programs
+from spark_prox.prompts import PromptSpec, builder_for
+
+__all__ = ["PROGRAM_COLUMNS", "GeneratePrograms"]
+
+_ROWS_PER_BATCH = 512
+
+PROGRAM_COLUMNS = (
+    "doc_id string, doc_hash string, chunk_index int, chunk_count int, first_line int, line_count int, "
+    "program string, status string, detail string, finish_reason string, margin double, "
+    "line_margins array<float>, prompt_tokens long, output_tokens long, engine_id string"
+)
+"""Spark schema of what `GeneratePrograms` yields."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratePrograms:
+    """For `mapInPandas` over (doc_id, doc_hash, text).
+
+    Attributes:
+        stage: "doc" or "chunk".
+        model: which engine.
+        prompt: how its prompts are made.
+    """
+
+    stage: Literal["doc", "chunk"]
+    model: ModelSpec
+    prompt: PromptSpec
+
+    def __call__(self, batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+        """Rows as in `PROGRAM_COLUMNS`, in the order in which the engine finishes them."""
+        batches = (batch for batch in batches if len(batch))
+        first = next(batches, None)
+        if first is None:
+            return  # an empty partition loads no model
+        _claim_assigned_gpus()
+        engine = worker.engine_for(self.model)
+        engine_id = worker.loaded_engine_id(self.model)
+        hashes: dict[str, str] = {}
+
+        def documents() -> Iterator[Document]:
+            for batch in itertools.chain([first], batches):
+                for doc_id, doc_hash, text in zip(
+                    batch["doc_id"], batch["doc_hash"], batch["text"], strict=True
+                ):
+                    hashes[doc_id] = doc_hash
+                    yield Document(doc_id=doc_id, text=text)
+
+        rows = generate_programs(
+            documents(),
+            engine,
+            builder_for(self.prompt),
+            stage=self.stage,
+            answers=self.prompt.template.answers,
+        )
+        while portion := list(itertools.islice(rows, _ROWS_PER_BATCH)):
+            yield _frame(portion, hashes, engine_id)
+
+
+def _frame(rows: list[GeneratedProgram], hashes: dict[str, str], engine_id: str) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "doc_id": [row.doc_id for row in rows],
+            "doc_hash": [hashes[row.doc_id] for row in rows],
+            "chunk_index": [row.chunk_index for row in rows],
+            "chunk_count": [row.chunk_count for row in rows],
+            "first_line": [row.first_line for row in rows],
+            "line_count": [row.line_count for row in rows],
+            "program": [row.program for row in rows],
+            "status": [row.status.value for row in rows],
+            "detail": [row.detail for row in rows],
+            "finish_reason": [row.finish_reason for row in rows],
+            "margin": pd.Series([row.margin for row in rows], dtype="Float64"),
+            "line_margins": [None if row.line_margins is None else list(row.line_margins) for row in rows],
+            "prompt_tokens": [row.prompt_tokens for row in rows],
+            "output_tokens": [row.output_tokens for row in rows],
+            "engine_id": engine_id,
+        }
+    )
+
+
+def _claim_assigned_gpus() -> None:
+    context = TaskContext.get()
+    assigned = context.resources().get("gpu") if context is not None else None
+    if assigned is not None:
+        worker.claim_gpus(assigned.addresses)

@@ -1,0 +1,144 @@
+"""The ingest stage on an executor: file names in, records, lines or verdicts out.
+
+Local paths are opened directly; remote ones through `pyarrow.fs`: s3:// and s3a:// (credentials from the executors'
+environment or instance profile), gs://, abfs://, and hdfs:// where libhdfs is installed. Files are read forward in
+small pieces, so memory is bounded by one record, not by the file. Knows pandas and pyarrow; the work is in
+`spark_prox.sources`.
+"""
+
+from __future__ import annotations
+
+import bz2
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+from urllib.parse import urlsplit
+
+import pandas as pd
+
+from spark_prox.errors import RejectCode
+from spark_prox.sources.archive import read_archive
+from spark_prox.sources.contained import ContainedPageText
+from spark_prox.sources.json_lines import read_json_lines
+from spark_prox.sources.spec import InputSpec
+
+__all__ = ["ReadArchives"]
+
+BATCH_BYTES = 4 << 20
+BATCH_ROWS = 512
+PARQUET_ROWS = 1024
+GZIP_MAGIC = b"\x1f\x8b"
+COLUMNS = [
+    "path",
+    "position",
+    "record_id",
+    "url",
+    "text",
+    "crawl",
+    "crawled_at",
+    "mime_type",
+    "reject_code",
+    "reject_detail",
+]
+Row = tuple[Any, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadArchives:
+    """For `mapInPandas` over `SLICE_FIELDS`; gives `RAW_COLUMNS`.
+
+    Attributes:
+        spec: its limit on text length.
+        page_timeout_s: most seconds for the text of one HTML page.
+        page_memory_bytes: most address space of the process that reads HTML.
+    """
+
+    spec: InputSpec
+    page_timeout_s: float = 30.0
+    page_memory_bytes: int = 3 << 30
+
+    def __call__(self, batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+        """Rows in batches of at most 512 rows and about 4 MB of text."""
+        with ContainedPageText(timeout_s=self.page_timeout_s, max_memory_bytes=self.page_memory_bytes) as html_to_text:
+            rows: list[Row] = []
+            size = 0
+            for batch in batches:
+                for path, kind, start, stop in batch.itertuples(index=False, name=None):
+                    end = None if pd.isna(stop) else int(stop)
+                    for row in self._rows(str(path), str(kind), int(start), end, html_to_text):
+                        rows.append(row)
+                        size += len(row[4] or "")
+                        if size >= BATCH_BYTES or len(rows) >= BATCH_ROWS:
+                            yield _frame(rows)
+                            rows, size = [], 0
+            if rows:
+                yield _frame(rows)
+
+    def _rows(
+        self, path: str, kind: str, start: int, stop: int | None, html_to_text: ContainedPageText
+    ) -> Iterator[Row]:
+        unreadable = RejectCode.ARCHIVE_UNREADABLE if kind == "archive" else RejectCode.FILE_UNREADABLE
+        try:
+            with ExitStack() as opened:
+                if kind == "parquet":
+                    _check_parquet(_open(path, 0, opened), verify=self.spec.verify_files)
+                    yield _row(path, None, None, None, None)
+                    return
+                if kind == "lines" and start and _open(path, 0, opened).read(2) == GZIP_MAGIC:
+                    return  # a gzip without its suffix: the first part reads all of it
+                stream = _open(path, max(start - 1, 0), opened)
+                if kind == "archive":
+                    for row in read_archive(stream, max_text_chars=self.spec.max_text_chars, html_to_text=html_to_text):
+                        code = row.reject_code
+                        yield (path, *astuple(row)[:-2], code and code.value, row.reject_detail)
+                    return
+                limit = 6 * self.spec.max_text_chars + (1 << 20)  # six bytes for a character written \uXXXX
+                for line in read_json_lines(stream, start=start, end=stop, max_line_bytes=limit):
+                    yield _row(path, line.position, line.line, line.reject_code, line.reject_detail)
+        except (OSError, EOFError, ValueError) as error:  # pyarrow's errors are among them
+            yield _row(path, None, None, unreadable, f"cannot be read: {type(error).__name__}")
+
+
+def _row(path: str, position: int | None, text: str | None, code: RejectCode | None, detail: str | None) -> Row:
+    return (path, position, None, None, text, None, None, None, code and code.value, detail)
+
+
+def _check_parquet(stream: BinaryIO, *, verify: bool) -> None:
+    """Raise an OSError or ValueError if the file has no readable footer, or, with `verify`, a page that is broken."""
+    import pyarrow.parquet as pq
+
+    file = pq.ParquetFile(stream, pre_buffer=False)
+    if verify:
+        for _ in file.iter_batches(batch_size=PARQUET_ROWS, use_threads=False):
+            pass
+
+
+def _open(path: str, offset: int, opened: ExitStack) -> BinaryIO:
+    """A stream of the file from `offset`, decompressed if it is bz2 or zstd; gzip stays as it is."""
+    scheme = urlsplit(path).scheme if "://" in path else ""
+    stream: Any
+    if scheme in ("", "file"):
+        stream = opened.enter_context(Path(path.removeprefix("file://")).open("rb"))  # noqa: SIM115 - the stack closes it
+    else:
+        from pyarrow.fs import FileSystem
+
+        system, name = FileSystem.from_uri("s3" + path[len(scheme) :] if scheme in ("s3a", "s3n") else path)
+        stream = opened.enter_context(system.open_input_file(name))
+    if offset:
+        stream.seek(offset)
+    suffix = path.rpartition(".")[2].lower()
+    if suffix == "bz2":
+        stream = opened.enter_context(bz2.BZ2File(stream))
+    elif suffix in ("zst", "zstd"):
+        import pyarrow as pa
+
+        stream = opened.enter_context(pa.CompressedInputStream(stream, "zstd"))
+    return cast(BinaryIO, stream)
+
+
+def _frame(rows: list[Row]) -> pd.DataFrame:
+    frame: pd.DataFrame = pd.DataFrame(rows, columns=COLUMNS, dtype=object)
+    frame["position"] = frame["position"].astype("Int64")
+    return frame
