@@ -24,13 +24,12 @@ setup(
         "pandas>=2.2,<3",
         "pyarrow>=18",
         "pyyaml>=6",
-        "fastwarc>=1.0",
         "resiliparse>=1.0",
-        "warcio>=1.7",
+        "brotli>=1.1",
     ],
     extras_require={
         "train": ["scikit-learn>=1.5", "matplotlib>=3.9"],
         "gpu": ["vllm"],
-        "test": ["pytest>=8", "hypothesis>=6.100", "ruff", "mypy", "pandas-stubs", "types-PyYAML"],
+        "test": ["warcio>=1.7", "pytest>=8", "hypothesis>=6.100", "ruff", "mypy", "pandas-stubs", "types-PyYAML"],
     },
 )

@@ -1,4 +1,4 @@
-"""The upstream ProX algorithm in the plainest way: what `policy="compat"` is tested against and what speed is measured by.
+"""The upstream ProX algorithm in the plainest way: the measure of `policy="compat"` and of speed.
 
 Written from the description of the algorithm, independently of `spark_prox`: it shares no code and no shortcut with it.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 __all__ = ["reference_refine"]
 
 
-def reference_refine(text: str, program: str) -> str | None:  # noqa: PLR0912 - as plain as the description
+def reference_refine(text: str, program: str) -> str | None:
     """The refined text, None when dropped; raises ZeroDivisionError for a text without a word, as upstream does."""
     doomed: set[int] = set()
     ranges: list[list[int]] = []

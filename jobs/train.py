@@ -43,8 +43,8 @@ def train(arguments: argparse.Namespace) -> None:
     def report(line: Progress) -> None:
         f1 = "" if line.word_f1 is None else f", word F1 {line.word_f1:.4f} on validation hosts"
         minutes = (config.steps - line.step) * line.seconds / line.step / 60
-        say(f"step {line.step:,}/{config.steps:,}, {line.tokens / 1e6:.2f}M tokens, "
-            f"{line.tokens / line.seconds:,.0f} a second, loss {line.loss:.4f}{f1}, {minutes:.0f} min left")  # fmt: skip
+        speed = f"{line.tokens / 1e6:.2f}M tokens, {line.tokens / line.seconds:,.0f} a second"
+        say(f"step {line.step:,}/{config.steps:,}, {speed}, loss {line.loss:.4f}{f1}, {minutes:.0f} min left")
 
     log, thresholds = make_refiner(config, say=say, report=report, team=team)
     if thresholds is not None:

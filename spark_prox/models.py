@@ -160,12 +160,13 @@ def _embedded_directory() -> Path:
     package = resources.files("spark_prox.refiners").joinpath("embedded")
     if isinstance(package, Path):
         return package
-    return _unpacked(package)
+    return _unpacked()
 
 
 @lru_cache(maxsize=1)
-def _unpacked(package: Any) -> Path:
+def _unpacked() -> Path:
     """Copy the embedded refiner out of a zip, once per machine and content; safe against concurrent workers."""
+    package = resources.files("spark_prox.refiners").joinpath("embedded")
     files = {item.name: item.read_bytes() for item in package.iterdir() if item.is_file()}
     digest = hashlib.sha256()
     for name in sorted(files):

@@ -13,14 +13,14 @@ from spark_prox.config import RunConfig
 from spark_prox.engines.worker import engine_name
 from spark_prox.functions import Functions
 from spark_prox.jobkit import require_input
-from spark_prox.placement import generation_partitions, generation_profile
+from spark_prox.placement import generation_partitions, generation_profile, generation_workers
 from spark_prox.progress import announce
 from spark_prox.prompts import builder_for
 from spark_prox.session import build_session
 from spark_prox.shipping import check_executors, is_local, ship_code
 from spark_prox.sources.frames import read_input
 from spark_prox.stages.execute import execute, kept_documents
-from spark_prox.stages.generate import generate
+from spark_prox.stages.generate import PandasFunction, generate
 from spark_prox.stages.ingest import ingest
 from spark_prox.stages.keys import (
     STAGES,
@@ -88,22 +88,23 @@ class Pipeline:
         model = self.config.stage_model(stage)
         before = None if stage == "doc" else self._keys["doc"]
         candidates = kept_documents(self.warehouse, before, self._decide(), self.functions.decision_columns)
-        generate(
-            self.spark,
-            self.warehouse,
-            self.log,
-            key=key,
-            generate_programs=self.functions.generate_programs(
-                stage=stage, model=model, prompt=prompt_spec(self.config, stage)
-            ),
-            columns=self.functions.program_columns,
-            candidates=candidates,
-            placement=self.config.placement,
-            partitions=partial(generation_partitions, self.spark, self.config.placement),
-            profile=self._profile,
-            engine=engine_name(model) if is_local(self.spark) else model.engine,
-            settings=self.settings,
-        )
+        with generation_workers(self.spark, self.config.placement):
+            generate(
+                self.spark,
+                self.warehouse,
+                self.log,
+                key=key,
+                generate_programs=self.functions.generate_programs(
+                    stage=stage, model=model, prompt=prompt_spec(self.config, stage)
+                ),
+                columns=self.functions.program_columns,
+                candidates=candidates,
+                placement=self.config.placement,
+                partitions=partial(generation_partitions, self.spark, self.config.placement),
+                profile=self._profile,
+                engine=engine_name(model) if is_local(self.spark) else model.engine,
+                settings=self.settings,
+            )
 
     def execute(self) -> None:
         """Apply the stored programs."""
@@ -122,8 +123,9 @@ class Pipeline:
             settings=self.settings,
         )
 
-    def _decide(self) -> object:
-        return self.functions.decide_documents(policy=self.policy, dialect=self.config.dialect)
+    def _decide(self) -> PandasFunction:
+        decide: PandasFunction = self.functions.decide_documents(policy=self.policy, dialect=self.config.dialect)
+        return decide
 
     def _session(self, name: str) -> SparkSession:
         placement = self.config.placement

@@ -36,7 +36,7 @@ def generation_profile(spark: SparkSession, placement: PlacementConfig) -> Resou
         return None
     from pyspark.resource import ResourceProfileBuilder, TaskResourceRequests
 
-    master = spark.sparkContext.master
+    master = spark.sparkContext.master or ""
     if master.startswith("local[") or master == "local":
         raise SetupError(
             "GPU_LOCAL_MASTER",
@@ -45,7 +45,7 @@ def generation_profile(spark: SparkSession, placement: PlacementConfig) -> Resou
         )
     _check_shares(wanted, _executor_gpus(spark))
     requests = TaskResourceRequests().cpus(placement.cpus_per_task).resource("gpu", wanted)
-    return ResourceProfileBuilder().require(requests).build  # type: ignore[no-any-return]
+    return ResourceProfileBuilder().require(requests).build
 
 
 @contextmanager
@@ -84,8 +84,8 @@ def generation_partitions(spark: SparkSession, placement: PlacementConfig, docum
 def _slots(spark: SparkSession, placement: PlacementConfig) -> int:
     cores = spark.sparkContext.defaultParallelism
     if placement.gpus_per_task:
-        context = spark.sparkContext._jsc.sc()  # type: ignore[attr-defined]
-        executors = context.getExecutorMemoryStatus().size() - 1  # the driver is counted with them
+        context = spark.sparkContext._jsc.sc()
+        executors = int(context.getExecutorMemoryStatus().size()) - 1  # the driver is counted with them
         engines = max(1, math.floor(_executor_gpus(spark) / placement.gpus_per_task))
         return max(1, min(executors * engines, cores // placement.cpus_per_task))
     return max(1, cores // placement.cpus_per_task)

@@ -31,7 +31,9 @@ class TableSpec:
     @property
     def schema(self) -> StructType:
         """The core columns as a Spark schema; all nullable, as Delta reads them back."""
-        return StructType.fromDDL(self.columns)
+        parsed = StructType.fromDDL(self.columns)
+        assert isinstance(parsed, StructType)
+        return parsed
 
 
 EDIT_TYPE = "array<struct<kind:string,line:int,start:long,stop:long,removed:string,inserted:string,chunk:int,call:int>>"

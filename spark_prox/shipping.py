@@ -11,7 +11,7 @@ import hashlib
 import io
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
@@ -33,7 +33,7 @@ _PACKAGES = ("spark_prox", "udfs")
 
 def is_local(spark: SparkSession) -> bool:
     """Whether driver and executors are one machine's `local[n]` and so share their code."""
-    master = spark.sparkContext.master
+    master = spark.sparkContext.master or ""
     return master == "local" or master.startswith("local[")
 
 
@@ -74,7 +74,7 @@ def ship_code(spark: SparkSession) -> None:
 class CodeProbe:
     """For `mapInPandas`: the code fingerprint and Python version that a task sees."""
 
-    def __call__(self, batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+    def __call__(self, batches: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         """One row per task."""
         import platform
 

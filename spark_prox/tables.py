@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql.types import DataType, StructField, StructType
+from pyspark.sql.types import ArrayType, DataType, MapType, StructField, StructType
 
 from spark_prox.errors import TableError
 from spark_prox.schemas import TABLES, TableSpec
@@ -83,7 +83,7 @@ class Warehouse:
         assert jvm is not None
         try:
             path = jvm.org.apache.hadoop.fs.Path(f"{self.location}/_probe-{uuid.uuid4().hex}")
-            files = path.getFileSystem(self._spark._jsc.hadoopConfiguration())  # type: ignore[attr-defined]
+            files = path.getFileSystem(self._spark._jsc.hadoopConfiguration())
             files.create(path, True).close()
             files.delete(path, False)
         except Exception as error:  # noqa: BLE001 - py4j wraps whatever the file system raises
@@ -124,6 +124,9 @@ class Warehouse:
         )
         builder = builder.addColumns(StructType([*spec.schema.fields, *user_columns]))
         builder = builder.property("spark_prox.table", table).property("delta.enableChangeDataFeed", "true")
+        if any(_needs_mapping(field) for field in user_columns):
+            # Parquet, and so Delta, refuses some characters in names; mapped columns may be called anything.
+            builder = builder.property("delta.columnMapping.mode", "name")
         builder.execute()
 
     def append(self, table: str, rows: DataFrame) -> None:
@@ -176,7 +179,7 @@ class Warehouse:
             jvm = self._spark._jvm
             assert jvm is not None
             folder = jvm.org.apache.hadoop.fs.Path(path)
-            folder.getFileSystem(self._spark._jsc.hadoopConfiguration()).delete(folder, True)  # type: ignore[attr-defined]
+            folder.getFileSystem(self._spark._jsc.hadoopConfiguration()).delete(folder, True)
 
     def _path(self, table: str) -> str:
         return f"{self.location}/{table}"
@@ -205,6 +208,23 @@ class Warehouse:
             f"expected {wanted.simpleString()[:80]}.",
             "Use another --warehouse, or bring the input to the table's columns.",
         )
+
+
+def _needs_mapping(field: StructField) -> bool:
+    """Whether a column, or a field inside it, has a name that Parquet refuses."""
+    if any(character in " ,;{}()\n\t=" for character in field.name):
+        return True
+    inner: list[DataType] = [field.dataType]
+    while inner:
+        kind = inner.pop()
+        if isinstance(kind, StructType):
+            if any(_needs_mapping(below) for below in kind.fields):
+                return True
+        elif isinstance(kind, ArrayType):
+            inner.append(kind.elementType)
+        elif isinstance(kind, MapType):
+            inner += [kind.keyType, kind.valueType]
+    return False
 
 
 def _same_type(left: DataType, right: DataType) -> bool:

@@ -7,7 +7,7 @@ whatever their types. Knows Arrow and pandas; the work is in `spark_prox.executi
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,14 +46,12 @@ class DecideDocuments:
     policy: Policy
     dialect: str
 
-    def __call__(self, batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+    def __call__(self, batches: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         """Rows as in `DECISION_COLUMNS`."""
         for batch in batches:
             keep = [
                 decide_stored(program, status, _number(margin), policy=self.policy, dialect=self.dialect).keep
-                for program, status, margin in zip(
-                    batch["program"], batch["status"], batch["margin"], strict=True
-                )
+                for program, status, margin in zip(batch["program"], batch["status"], batch["margin"], strict=True)
             ]
             yield batch.loc[keep, ["doc_id", "doc_hash"]]
 
@@ -70,7 +68,7 @@ class ExecutePrograms:
     dialect: str
     tokenizer: str | None = None
 
-    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """One row out for each row in, in the columns of `refined` that belong to no run, then the user's."""
         for batch in batches:
             yield self._refine(batch)
@@ -115,9 +113,7 @@ class ExecutePrograms:
         return [len(encoding.ids) for encoding in encodings]
 
 
-def _columns(
-    rows: list[RefinedRow], before: list[int | None], after: list[int | None]
-) -> dict[str, pa.Array]:
+def _columns(rows: list[RefinedRow], before: list[int | None], after: list[int | None]) -> dict[str, pa.Array]:
     """Columns of `refined` in the table's order, without those that pass through."""
     edits = [
         [

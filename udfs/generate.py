@@ -7,7 +7,7 @@ across Arrow batches. Knows pandas and TaskContext; the work is in `spark_prox.g
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -46,10 +46,10 @@ class GeneratePrograms:
     model: ModelSpec
     prompt: PromptSpec
 
-    def __call__(self, batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+    def __call__(self, batches: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         """Rows as in `PROGRAM_COLUMNS`, in the order in which the engine finishes them."""
-        batches = (batch for batch in batches if len(batch))
-        first = next(batches, None)
+        stream = (batch for batch in batches if len(batch))
+        first = next(stream, None)
         if first is None:
             return  # an empty partition loads no model
         _claim_assigned_gpus()
@@ -58,10 +58,8 @@ class GeneratePrograms:
         hashes: dict[str, str] = {}
 
         def documents() -> Iterator[Document]:
-            for batch in itertools.chain([first], batches):
-                for doc_id, doc_hash, text in zip(
-                    batch["doc_id"], batch["doc_hash"], batch["text"], strict=True
-                ):
+            for batch in itertools.chain([first], stream):
+                for doc_id, doc_hash, text in zip(batch["doc_id"], batch["doc_hash"], batch["text"], strict=True):
                     hashes[doc_id] = doc_hash
                     yield Document(doc_id=doc_id, text=text)
 
@@ -77,7 +75,7 @@ class GeneratePrograms:
 
 
 def _frame(rows: list[GeneratedProgram], hashes: dict[str, str], engine_id: str) -> pd.DataFrame:
-    return pd.DataFrame(
+    frame: pd.DataFrame = pd.DataFrame(
         {
             "doc_id": [row.doc_id for row in rows],
             "doc_hash": [hashes[row.doc_id] for row in rows],
@@ -96,6 +94,7 @@ def _frame(rows: list[GeneratedProgram], hashes: dict[str, str], engine_id: str)
             "engine_id": engine_id,
         }
     )
+    return frame
 
 
 def _claim_assigned_gpus() -> None:

@@ -1,7 +1,8 @@
 """The program language: model text in, refined text out, with nothing surprising in between.
 
-`docs/programs.md` is its grammar. `refine_text` runs one program on a text, `refine_document` the programs of all chunks
-of a document, `decide_document` a document-level program. Nothing here knows a model or Spark, and nothing is evaluated.
+`docs/programs.md` is its grammar. `refine_text` runs one program on a text, `refine_document` the programs of all
+chunks of a document, `decide_document` a document-level program. Nothing here knows a model or Spark, and nothing is
+ever evaluated.
 """
 
 from spark_prox.programs.dialects import DIALECTS
@@ -18,6 +19,7 @@ from spark_prox.programs.ops import (
     ReplaceInLine,
     ReplaceText,
 )
+from spark_prox.programs.pairs import PairProgram, program_from_pair
 from spark_prox.programs.parse import Call, ParsedProgram, parse_program
 from spark_prox.programs.policy import POLICIES, Policy, policy_for
 from spark_prox.programs.refine import ChunkProgram, refine_document, refine_text
@@ -41,6 +43,7 @@ __all__ = [
     "KeepAll",
     "Op",
     "Outcome",
+    "PairProgram",
     "ParsedProgram",
     "Policy",
     "ProgramError",
@@ -55,6 +58,7 @@ __all__ = [
     "format_program",
     "parse_program",
     "policy_for",
+    "program_from_pair",
     "refine_document",
     "refine_text",
     "remove_lines_program",

@@ -1,7 +1,7 @@
 """Put a document's edits together: removals, replacements and insertions of all chunks in one ascending list.
 
-Time is linear in text and edits, up to sorting, within the policy's budget for searching. Refuses single calls; judges no
-document.
+Time is linear in text and edits, up to sorting, within the policy's budget for searching. Refuses single calls; judges
+no document.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ __all__ = ["Draft", "assemble"]
 
 
 class Draft(NamedTuple):
-    """A refined text that no limit has been held against yet; `index` where lines had to be found."""
+    """A refined text that no limit has been held against yet; `lines` where they had to be found."""
 
     text: str
     spans: list[Span]
-    index: LineIndex | None
+    lines: LineIndex | None
 
 
 def assemble(text: str, plans: Sequence[ChunkPlan], rules: Policy, margins: Mapping[int, float] | None) -> Draft:
@@ -34,8 +34,7 @@ def assemble(text: str, plans: Sequence[ChunkPlan], rules: Policy, margins: Mapp
     replaces = any(plan.replacements or plan.line_edits for plan in plans)
     if not by_line and not replaces:
         return Draft(text, [], None)
-    whole = rules.scope == "document" or len(plans) == 1
-    index = LineIndex(text) if by_line or not whole else None
+    index = None if not by_line and _acts_on_all(text, plans, rules) else LineIndex(text)
     spans: list[Span] = []
     if removals:
         assert index is not None
@@ -45,7 +44,17 @@ def assemble(text: str, plans: Sequence[ChunkPlan], rules: Policy, margins: Mapp
     if any(plan.additions for plan in plans):
         assert index is not None
         spans = _insert(text, index, spans, plans, rules)
-    return Draft(_apply(text, spans), spans, index)
+    refined = _apply(text, spans)
+    if refined == text:  # replacements that undo each other
+        return Draft(text, [], index)
+    return Draft(refined, spans, index)
+
+
+def _acts_on_all(text: str, plans: Sequence[ChunkPlan], rules: Policy) -> bool:
+    """Whether replacements see the whole text, so that no line has to be found."""
+    if rules.scope == "document":
+        return True
+    return len(plans) == 1 and plans[0].first == 0 and plans[0].stop > text.count("\n")
 
 
 def _settle_removals(
@@ -108,9 +117,7 @@ def _merge(removed: list[Span], replaced: Iterable[Span]) -> list[Span]:
     return merged
 
 
-def _insert(
-    text: str, index: LineIndex, spans: list[Span], plans: Sequence[ChunkPlan], rules: Policy
-) -> list[Span]:
+def _insert(text: str, index: LineIndex, spans: list[Span], plans: Sequence[ChunkPlan], rules: Policy) -> list[Span]:
     """Add lines; one that falls inside a removed run goes to the run's place."""
     asked = sorted(
         ((op, call, plan) for plan in plans for call, op in plan.additions),

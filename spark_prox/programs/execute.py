@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from spark_prox.programs.assemble import Draft, assemble
 from spark_prox.programs.errors import CallStatus, Code
+from spark_prox.programs.ops import KeepAll
 from spark_prox.programs.plan import ChunkPlan
 from spark_prox.programs.policy import Policy
 from spark_prox.programs.refinement import Outcome, Record, Refinement
@@ -84,7 +85,8 @@ def _without_limits(text: str, plans: Sequence[ChunkPlan], draft: Draft) -> tupl
         return text, Outcome.KEPT, Code.PARTLY_FAILED
     if not any(plan.parsed.calls for plan in plans):
         return text, Outcome.KEPT, Code.NO_CALL  # upstream keeps whatever it cannot read
-    only_keeps = not any(plan.edits_something or plan.errors for plan in plans)
+    ops = [call.op for plan in plans for call in plan.parsed.calls if call.op is not None]
+    only_keeps = bool(ops) and all(isinstance(op, KeepAll) for op in ops)
     return text, Outcome.KEPT, Code.KEEP_CALL if only_keeps else Code.NO_EFFECT
 
 
@@ -119,9 +121,10 @@ def _refuse_wiped_chunks(text: str, plans: Sequence[ChunkPlan], draft: Draft, li
     for plan in plans:
         if plan.verdict is not None or not plan.edits_something:
             continue
-        index = draft.index
-        start, stop = (index.start(plan.first), index.end(plan.stop - 1)) if index else (0, len(text))
-        pieces, position = [], start
+        lines = draft.lines
+        start, stop = (lines.start(plan.first), lines.end(plan.stop - 1)) if lines else (0, len(text))
+        pieces: list[str] = []
+        position = start
         for span in draft.spans:
             if span[5] == plan.index:
                 pieces += (text[position : span[0]], span[2])

@@ -48,7 +48,7 @@ def explain_program(
     refinement = refine_text(text, program_text, stage=stage, dialect=dialect, policy=policy)
     parsed = refinement.traces[0].parsed
     placed: list[tuple[int, Explanation]] = []
-    for number, (call, result) in enumerate(zip(parsed.calls, refinement.calls)):
+    for number, (call, result) in enumerate(zip(parsed.calls, refinement.calls, strict=True)):
         row = Explanation(
             call=number,
             line=0,

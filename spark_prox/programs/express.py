@@ -1,8 +1,8 @@
 """The short way for the usual program: the refined text alone, without records.
 
-Nearly all programs are a few canonical calls, one a line, with ascending ranges inside the document. For those the text
-comes out of a handful of string operations; whatever is less plain gives None and goes the long way, which also makes the
-records when they are asked for. Both ways give the same text: a property test holds them together.
+Nearly all programs are a few canonical calls, one a line, with ranges inside the document. For those the text comes out
+of a handful of string operations; whatever is less plain gives None and goes the long way, which also makes the records
+when they are asked for. Both ways give the same text: a property test holds them together.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from spark_prox.programs.words import has_more_words_than, words_to_clear
 __all__ = ["express_text"]
 
 _MAX_PROGRAM_CHARS = 4096
-_MOST_PATCHES_COST = 1 << 18
+_MOST_PATCHES_COST = 1 << 20
 
 
 def express_text(text: str, program: str, quick: re.Pattern[str], rules: Policy) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 __all__ = ["LineIndex", "Removal", "disjoint_removals", "sure_removals"]
@@ -50,7 +50,7 @@ class Removal(NamedTuple):
 
 def disjoint_removals(removals: list[Removal]) -> list[Removal]:
     """The same lines in ascending order, each under the first call that removed it. O(n log n) in the calls."""
-    if all(left.last < right.first for left, right in zip(removals, removals[1:])):
+    if all(left.last < right.first for left, right in pairwise(removals)):
         return removals
     firsts: list[int] = []
     lasts: list[int] = []
@@ -59,7 +59,7 @@ def disjoint_removals(removals: list[Removal]) -> list[Removal]:
         low = bisect_left(lasts, removal.first)
         high = bisect_right(firsts, removal.last)
         position = removal.first
-        for covered_first, covered_last in zip(firsts[low:high], lasts[low:high]):
+        for covered_first, covered_last in zip(firsts[low:high], lasts[low:high], strict=True):
             if position < covered_first:
                 kept.append(removal._replace(first=position, last=covered_first - 1))
             position = covered_last + 1

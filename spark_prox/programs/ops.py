@@ -9,7 +9,6 @@ documents nor spellings.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Union
 
 __all__ = ["AddLine", "DropAll", "KeepAll", "Op", "RemoveAll", "RemoveLines", "ReplaceInLine", "ReplaceText"]
 
@@ -69,4 +68,4 @@ class AddLine:
     verbatim: str | None = None
 
 
-Op = Union[KeepAll, DropAll, RemoveAll, RemoveLines, ReplaceText, ReplaceInLine, AddLine]
+Op = KeepAll | DropAll | RemoveAll | RemoveLines | ReplaceText | ReplaceInLine | AddLine

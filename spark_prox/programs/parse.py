@@ -103,9 +103,7 @@ def _parse(text: str, dialect: Dialect) -> ParsedProgram:
     return ParsedProgram(text, tuple(calls), _placed(text, noticed), not calls and not text.strip())
 
 
-def _bind_call(
-    raw: RawCall, dialect: Dialect, index: int, noticed: list[tuple[Code, int, int | None, str]]
-) -> Call:
+def _bind_call(raw: RawCall, dialect: Dialect, index: int, noticed: list[tuple[Code, int, int | None, str]]) -> Call:
     signature = dialect.calls.get(raw.name)
     if raw.arguments is None:
         assert raw.code is not None

@@ -72,7 +72,7 @@ class ChunkTrace(NamedTuple):
         failed: whether there was no program to run.
     """
 
-    index: int
+    chunk: int
     parsed: ParsedProgram
     results: Sequence[tuple[CallStatus, Code | None, int]]
     errors: Sequence[tuple[Code, int]]
@@ -155,10 +155,10 @@ class Refinement:
         """Every call of every chunk program."""
         return tuple(
             CallResult(
-                chunk=trace.index, call=number, name=call.name, op=call.op, status=status, code=code, count=count
+                chunk=trace.chunk, call=number, name=call.name, op=call.op, status=status, code=code, count=count
             )
             for trace in self.traces
-            for number, (call, (status, code, count)) in enumerate(zip(trace.parsed.calls, trace.results))
+            for number, (call, (status, code, count)) in enumerate(zip(trace.parsed.calls, trace.results, strict=True))
         )
 
     @cached_property
@@ -166,8 +166,8 @@ class Refinement:
         """What was wrong with the programs, by reading and by executing, in order of chunk and position."""
         found: list[ProgramError] = []
         for trace in self.traces:
-            errors = [replace(error, chunk=trace.index) for error in trace.parsed.errors]
-            errors += trace.parsed.errors_at_calls(trace.index, trace.errors)
+            errors = [replace(error, chunk=trace.chunk) for error in trace.parsed.errors]
+            errors += trace.parsed.errors_at_calls(trace.chunk, trace.errors)
             errors.sort(key=lambda error: error.start)
             found += errors
         return tuple(found)
@@ -180,9 +180,7 @@ class Refinement:
     @property
     def error_count(self) -> int:
         """Errors that count against `Policy.max_errors`, over all chunk programs."""
-        return sum(
-            len(trace.errors) + sum(error.counted for error in trace.parsed.errors) for trace in self.traces
-        )
+        return sum(len(trace.errors) + sum(error.counted for error in trace.parsed.errors) for trace in self.traces)
 
     @cached_property
     def lines_before(self) -> int:

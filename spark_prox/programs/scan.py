@@ -8,7 +8,7 @@ the one it began in, as long as the re-read text stays within a budget, which ke
 from __future__ import annotations
 
 import re
-from typing import NamedTuple, Union
+from typing import NamedTuple
 
 from spark_prox.programs.errors import Code
 
@@ -17,7 +17,7 @@ __all__ = ["MAX_LINE_NUMBER", "Argument", "LineNumber", "Quoted", "RawCall", "St
 MAX_LINE_NUMBER = 10**15
 """Longer numbers are cut to this: no document has that many lines, and int() of a million digits takes seconds."""
 
-_BLANK = re.compile(r"[ \t\r\n\f\v]*")
+_BLANK = re.compile(r"[ \t\r\n\f\v]+")
 _DECORATION = re.compile(
     r"""[ \t\r\n\f\v;,]+                                             # blanks and separators
       | \#[^\n]*                                                     # comment
@@ -39,9 +39,7 @@ _NUMBER = re.compile(r"(?:\[[ \t]*([0-9]+)[ \t]*\]|<lid:([0-9]+)>|(-?[0-9]+))(?!
 _WORD = re.compile(r"(?:True|False|None|true|false|null)\b(?!\()")
 _QUOTE = re.compile(r"""[rRuUbBfF]{0,2}(\"\"\"|'''|"|')""")
 _CLOSES = re.compile(r"[ \t\r\n\f\v]*[,)]")
-_ESCAPE = re.compile(
-    r"""\\(?:([\\"'ntr])|x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|\n)"""
-)
+_ESCAPE = re.compile(r"""\\(?:([\\"'ntr])|x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|\n)""")
 _PLAIN = {"\\": "\\", '"': '"', "'": "'", "n": "\n", "t": "\t", "r": "\r"}
 
 
@@ -56,7 +54,7 @@ class Quoted(NamedTuple):
     value: str
 
 
-Value = Union[LineNumber, Quoted, bool, None]
+Value = LineNumber | Quoted | bool | None
 
 
 class Argument(NamedTuple):
@@ -144,9 +142,8 @@ def _end_of_line(text: str, position: int) -> int:
 def _read_call(text: str, head: re.Match[str]) -> RawCall:
     name, start, position = head.group(1), head.start(), head.end()
     arguments: list[Argument] = []
-    blank = _BLANK.match
     while True:
-        position = blank(text, position).end()  # type: ignore[union-attr] - it matches everywhere
+        position = _past_blanks(text, position)
         if text.startswith(")", position):
             return RawCall(name, start, position + 1, tuple(arguments))
         key = _KEY.match(text, position)
@@ -156,11 +153,16 @@ def _read_call(text: str, head: re.Match[str]) -> RawCall:
         if after < 0:
             return _unreadable(text, name, start, ~after)
         arguments.append(Argument(key.group(1) if key is not None else None, value))
-        position = blank(text, after).end()  # type: ignore[union-attr]
+        position = _past_blanks(text, after)
         if text.startswith(",", position):
             position += 1
         elif not text.startswith(")", position):
             return _unreadable(text, name, start, position)
+
+
+def _past_blanks(text: str, position: int) -> int:
+    blanks = _BLANK.match(text, position)
+    return blanks.end() if blanks is not None else position
 
 
 def _unreadable(text: str, name: str, start: int, position: int) -> RawCall:
@@ -187,7 +189,10 @@ def _read_value(text: str, position: int) -> tuple[Value, int]:
 def _could_continue(text: str, position: int) -> bool:
     """Whether the text ends within something that more tokens could have made a value."""
     rest = text[position : position + 64]
-    return position + len(rest) == len(text) and re.fullmatch(r"\[[ \t]*[0-9]*|<(?:l(?:i(?:d(?::[0-9]*)?)?)?)?|-|[A-Za-z_]\w*", rest) is not None
+    return (
+        position + len(rest) == len(text)
+        and re.fullmatch(r"\[[ \t]*[0-9]*|<(?:l(?:i(?:d(?::[0-9]*)?)?)?)?|-|[A-Za-z_]\w*", rest) is not None
+    )
 
 
 def _line_number(digits: str) -> LineNumber:

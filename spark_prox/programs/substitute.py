@@ -14,11 +14,13 @@ from spark_prox.programs.ops import ReplaceInLine, ReplaceText
 from spark_prox.programs.plan import ChunkPlan
 from spark_prox.programs.policy import Policy
 from spark_prox.programs.refinement import Span
-from spark_prox.programs.replace import Region
+from spark_prox.programs.replace import MOST_PATCHES, Region
 
 __all__ = ["substitute"]
 
 _REFUSED_SOURCES = ("", " ", "\n")
+_Change = tuple[int, int, str, int]
+"""In a region: start, stop, new string, whose."""
 
 
 class _Budget:
@@ -33,41 +35,59 @@ class _Budget:
 
 
 def substitute(text: str, plans: Sequence[ChunkPlan], rules: Policy, index: LineIndex | None) -> list[Span]:
-    """Ascending, disjoint spans of all replacements; results go into the plans."""
+    """Ascending, disjoint spans of all replacements; results go into the plans.
+
+    Args:
+        index: the text's lines; may be None where one region is the whole text and no replacement names its line.
+    """
     budget = _Budget(rules.max_work_chars)
     if rules.scope == "document":
-        region = Region(text)
-        owners: list[tuple[ChunkPlan, int]] = []
-        for plan in plans:
-            for call, op in plan.replacements:
-                owners.append((plan, call))
-                _replace(region, plan, call, op, len(owners) - 1, len(text), rules, budget)
-        return _spans(region, 0, owners)
+        return _in_region(text, 0, len(text), plans, rules, budget, index)
     spans: list[Span] = []
     for plan in plans:
-        if not plan.replacements and not plan.line_edits:
-            continue
-        start, stop = (index.start(plan.first), index.end(plan.stop - 1)) if index else (0, len(text))
-        region = Region(text[start:stop])
-        if plan.line_edits and index is not None:
-            _replace_in_lines(text, region, start, plan, index, budget)
-        for call, op in plan.replacements:
-            _replace(region, plan, call, op, call, stop - start, rules, budget)
-        owners = [(plan, call) for call in range(len(plan.results))]
-        spans += _spans(region, start, owners)
-    spans.sort()
-    return [span for number, span in enumerate(spans) if not number or span[0] >= spans[number - 1][1]]
-
-
-def _spans(region: Region, offset: int, owners: Sequence[tuple[ChunkPlan, int]]) -> list[Span]:
-    spans: list[Span] = []
-    for patch in region.patches:
-        plan, call = owners[patch.call]
-        inserted = region.text[patch.start : patch.stop]
-        spans.append(
-            (offset + patch.was_start, offset + patch.was_stop, inserted, "replace", -1, plan.index, call)
-        )
+        if plan.replacements or plan.line_edits:
+            start, stop = (index.start(plan.first), index.end(plan.stop - 1)) if index else (0, len(text))
+            spans += _in_region(text, start, stop, (plan,), rules, budget, index)
+    if len(plans) > 1:
+        spans.sort()
+        spans = [span for number, span in enumerate(spans) if not number or span[0] >= spans[number - 1][1]]
     return spans
+
+
+def _in_region(
+    text: str,
+    start: int,
+    stop: int,
+    plans: Sequence[ChunkPlan],
+    rules: Policy,
+    budget: _Budget,
+    index: LineIndex | None,
+) -> list[Span]:
+    region = Region(text[start:stop])
+    owners: list[tuple[ChunkPlan, int]] = []  # who made a patch
+    if index is not None and any(plan.line_edits for plan in plans):
+        owners = [(plan, call) for plan in plans for call, _ in plan.line_edits]
+        edits = [op for plan in plans for _, op in plan.line_edits]
+        _replace_in_lines(text, region, start, owners, edits, index, budget)
+    allowed = _allowed_chars(stop - start, rules)
+    for plan in plans:
+        for call, op in plan.replacements:
+            owners.append((plan, call))
+            _replace(region, plan, call, op, len(owners) - 1, allowed, rules, budget)
+    return [
+        (
+            start + was_start,
+            start + was_stop,
+            region.text[begin:end],
+            "replace",
+            -1,
+            owners[owner][0].index,
+            owners[owner][1],
+        )
+        for begin, end, was_start, was_stop, owner in region.patches
+        if was_stop - was_start != end - begin
+        or not text.startswith(region.text[begin:end], start + was_start)  # replaced and put back
+    ]
 
 
 def _replace(
@@ -76,7 +96,7 @@ def _replace(
     call: int,
     op: ReplaceText,
     owner: int,
-    original_chars: int,
+    allowed_chars: int,
     rules: Policy,
     budget: _Budget,
 ) -> None:
@@ -87,18 +107,21 @@ def _replace(
         plan.set_result(call, CallStatus.REFUSED, Code.WORK_LIMIT)
         return
     source, target = _reading(region.text, op)
-    count = region.text.count(source) if source else 0
-    if not count:
+    matches = region.find_all(source)
+    if not matches:
         plan.set_result(call, CallStatus.NO_MATCH, Code.ABSENT)
         return
-    plan.set_result(call, CallStatus.APPLIED, None, count)
-    if source == target:
+    if not budget.spend(64 * len(matches)):
+        plan.set_result(call, CallStatus.REFUSED, Code.WORK_LIMIT)
         return
-    grown = len(region.text) + count * (len(target) - len(source))
-    if grown > len(region.text) and grown > _allowed_chars(original_chars, rules):
+    count = len(matches) if len(matches) <= MOST_PATCHES else region.text.count(source)
+    growth = count * (len(target) - len(source))
+    if growth > 0 and len(region.text) + growth > allowed_chars:
         plan.set_result(call, CallStatus.REFUSED, Code.GROWTH)
         return
-    region.replace_all(source, target, count, owner)
+    plan.set_result(call, CallStatus.APPLIED, None, count)
+    if source != target:
+        region.replace_all(source, target, matches, count, owner)
 
 
 def _allowed_chars(original_chars: int, rules: Policy) -> int:
@@ -115,15 +138,21 @@ def _reading(text: str, op: ReplaceText | ReplaceInLine) -> tuple[str, str]:
 
 
 def _replace_in_lines(
-    text: str, region: Region, offset: int, plan: ChunkPlan, index: LineIndex, budget: _Budget
+    text: str,
+    region: Region,
+    offset: int,
+    owners: Sequence[tuple[ChunkPlan, int]],
+    edits: Sequence[ReplaceInLine],
+    index: LineIndex,
+    budget: _Budget,
 ) -> None:
     """Replacements that name their line. All look at the original line, so their order does not matter.
 
     Where old and new string share a beginning or an end (context that made the place unique) only the rest counts as
     changed, so that two replacements may share context.
     """
-    wanted: list[tuple[int, int, str, int]] = []
-    for call, op in plan.line_edits:
+    wanted: list[_Change] = []
+    for owner, ((plan, call), op) in enumerate(zip(owners, edits, strict=True)):
         start, stop = index.start(op.line), index.end(op.line)
         if not op.source:
             plan.set_result(call, CallStatus.NO_MATCH, Code.EMPTY_SOURCE)
@@ -139,10 +168,12 @@ def _replace_in_lines(
             plan.set_result(call, CallStatus.NO_MATCH, Code.AMBIGUOUS)
         else:
             plan.set_result(call, CallStatus.APPLIED, None, 1)
-            begin, end = _changed(source, target)
-            if begin < len(source) - end or begin < len(target) - end:
-                wanted.append((at + begin, at + len(source) - end, target[begin : len(target) - end], call))
-    _place(region, offset, plan, wanted)
+            if source != target:
+                begin, end = _changed(source, target)
+                wanted.append(
+                    (at + begin - offset, at + len(source) - end - offset, target[begin : len(target) - end], owner)
+                )
+    region.patch(_without_overlaps(wanted, owners))
 
 
 def _changed(source: str, target: str) -> tuple[int, int]:
@@ -154,15 +185,16 @@ def _changed(source: str, target: str) -> tuple[int, int]:
     return begin, end
 
 
-def _place(region: Region, offset: int, plan: ChunkPlan, wanted: list[tuple[int, int, str, int]]) -> None:
-    """Apply changes from right to left; of two at the same place, the earlier call's stands."""
-    taken: list[tuple[int, int, str, int]] = []
+def _without_overlaps(wanted: list[_Change], owners: Sequence[tuple[ChunkPlan, int]]) -> list[_Change]:
+    """Ascending changes; of two that overlap or begin and end alike, the earlier call's stands."""
+    taken: list[_Change] = []
     for change in sorted(wanted, key=lambda change: (change[0], change[1], change[3])):
-        while taken and change[0] < taken[-1][1] or (taken and change[:2] == taken[-1][:2]):
+        while taken and (change[0] < taken[-1][1] or change[:2] == taken[-1][:2]):
             loser = change if taken[-1][3] < change[3] else taken.pop()
-            plan.set_result(loser[3], CallStatus.REFUSED, Code.OVERLAP)
+            plan, call = owners[loser[3]]
+            plan.set_result(call, CallStatus.REFUSED, Code.OVERLAP)
             if loser is change:
                 break
         else:
             taken.append(change)
-    region.patch(((start - offset, stop - offset, target, call) for start, stop, target, call in taken))
+    return taken

@@ -123,31 +123,36 @@ def _integer(text: str) -> int | None:
 def _replacement(parts: list[str]) -> ReplaceText | None:
     if len(parts) > 2:
         return None
-    strings = []
+    strings: list[str] = []
     for part in parts:
         pieces = part.split("=")
         if len(pieces) < 2:
             return None
         strings.append(pieces[1].strip('"'))
-    return ReplaceText(*strings)
+    return ReplaceText(strings[0], strings[1] if len(strings) > 1 else "")
 
 
 def count_upstream_errors(plans: list[ChunkPlan], line_count: int) -> int:
-    """All errors of a document: those of reading, and merged ranges that begin or end beyond the last line."""
-    errors = sum(len(plan.errors) for plan in plans)
+    """All errors of a document: those of reading, and merged ranges that begin or end beyond the last line.
+
+    The latter are noted at the first call of each merged range.
+    """
     ranges = sorted(
         (
-            (call.op.first, call.op.last)
+            (call.op.first, call.op.last, plan, number)
             for plan in plans
-            for call in plan.parsed.calls
+            for number, call in enumerate(plan.parsed.calls)
             if isinstance(call.op, RemoveLines)
         ),
         key=lambda item: item[0],
     )
-    merged: list[tuple[int, int]] = []
-    for first, last in ranges:
+    merged: list[tuple[int, int, ChunkPlan, int]] = []
+    for first, last, plan, number in ranges:
         if merged and first <= merged[-1][1] + 1:
-            merged[-1] = (merged[-1][0], max(merged[-1][1], last))
+            merged[-1] = (merged[-1][0], max(merged[-1][1], last), *merged[-1][2:])
         else:
-            merged.append((first, last))
-    return errors + sum(first >= line_count or last >= line_count for first, last in merged)
+            merged.append((first, last, plan, number))
+    for first, last, plan, number in merged:
+        if first >= line_count or last >= line_count:
+            plan.errors.append((Code.OUT_OF_RANGE if first >= line_count else Code.CLAMPED, number))
+    return sum(len(plan.errors) for plan in plans)

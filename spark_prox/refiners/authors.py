@@ -17,7 +17,7 @@ from spark_prox.refiners.baselines import RULES
 from spark_prox.refiners.labels import LabelledPage
 from spark_prox.refiners.line_classifier import LineClassifier, train_line_classifier
 from spark_prox.refiners.reading import Reader
-from spark_prox.refiners.thresholds import MARGINS, MarginPoint, best_margin, kept_by_margin, margin_curve
+from spark_prox.refiners.thresholds import best_margin, kept_by_margin, margin_curve
 
 __all__ = ["CLASSIFIER", "REFINER", "PageVerdicts", "classifier_for", "model_margins", "read_verdicts"]
 
@@ -31,11 +31,11 @@ class PageVerdicts:
 
     Attributes:
         keep: for each author, for each page, which lines it keeps.
-        curves: for each author with a threshold, what moving it does on these pages.
+        margins: for each author with a threshold, for each page, log-odds of keeping each line.
     """
 
     keep: dict[str, list[list[bool]]]
-    curves: dict[str, list[MarginPoint]]
+    margins: dict[str, list[list[float]]]
 
 
 def model_margins(model: str) -> tuple[float, float]:
@@ -73,15 +73,17 @@ def read_verdicts(
 ) -> PageVerdicts:
     """Let every author judge the pages; the classifier's threshold is chosen on the validation pages."""
     keep = {name: [rule(page.lines) for page in pages] for name, rule in RULES.items()}
-    curves: dict[str, list[MarginPoint]] = {}
+    margins: dict[str, list[list[float]]] = {}
     if classifier is not None:
         say(f"{CLASSIFIER}: {len(validation)} validation pages, then {len(pages)} pages")
         margin = best_margin(margin_curve(validation, _classifier_margins(classifier, validation))).margin
-        margins = _classifier_margins(classifier, pages)
-        keep[CLASSIFIER] = [kept_by_margin(page.lines, m, margin) for page, m in zip(pages, margins, strict=True)]
-        curves[CLASSIFIER] = margin_curve(pages, margins, MARGINS[::2])
+        margins[CLASSIFIER] = _classifier_margins(classifier, pages)
+        keep[CLASSIFIER] = [
+            kept_by_margin(page.lines, m, margin) for page, m in zip(pages, margins[CLASSIFIER], strict=True)
+        ]
     say(f"{REFINER}: {len(pages)} pages at min_remove_margin {min_remove_margin:g}")
-    margins = reader.line_margins([page.lines for page in pages])
-    keep[REFINER] = [kept_by_margin(page.lines, m, min_remove_margin) for page, m in zip(pages, margins, strict=True)]
-    curves[REFINER] = margin_curve(pages, margins, MARGINS[::2])
-    return PageVerdicts(keep=keep, curves=curves)
+    margins[REFINER] = reader.line_margins([page.lines for page in pages])
+    keep[REFINER] = [
+        kept_by_margin(page.lines, m, min_remove_margin) for page, m in zip(pages, margins[REFINER], strict=True)
+    ]
+    return PageVerdicts(keep=keep, margins=margins)

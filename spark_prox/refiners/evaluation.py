@@ -11,16 +11,17 @@ from dataclasses import asdict, dataclass
 from spark_prox.refiners.labels import LabelledPage
 from spark_prox.refiners.metrics import (
     PageScore,
+    PageWords,
     auc,
     bootstrap_interval,
     mean,
     paired_difference,
     score_documents,
-    score_page,
     sum_counts,
 )
 
 __all__ = [
+    "ALL",
     "AuthorFigures",
     "DocumentFigures",
     "as_rows",
@@ -120,10 +121,10 @@ def compare_authors(
         verdicts: for each author, for each page, which lines it keeps.
         reference: the author that the others are compared with, besides keeping everything.
     """
-    gold = [[keep >= 0.5 for keep in page.keep] for page in pages]
+    words = [PageWords(page.lines, [keep >= 0.5 for keep in page.keep]) for page in pages]
 
     def score(flags: Sequence[Sequence[bool]]) -> list[PageScore]:
-        return [score_page(page.lines, g, f) for page, g, f in zip(pages, gold, flags, strict=True)]
+        return [own.score(keep) for own, keep in zip(words, flags, strict=True)]
 
     scores = {author: score(flags) for author, flags in verdicts.items()}
     keeping = score([[True] * len(page.lines) for page in pages])

@@ -7,6 +7,7 @@ Chunk F1 is that of the removed line numbers, document F1 that of the kept docum
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 import re
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 __all__ = [
     "Counts",
     "PageScore",
+    "PageWords",
     "auc",
     "bootstrap_interval",
     "f1",
@@ -82,23 +84,41 @@ def sum_counts(counts: Sequence[Counts]) -> Counts:
     return Counts(sum(c.hits for c in counts), sum(c.predicted for c in counts), sum(c.gold for c in counts))
 
 
-def _bag(lines: Sequence[str], keep: Sequence[bool]) -> Counter[str]:
-    kept = "\n".join(line for line, kept in zip(lines, keep, strict=True) if kept)
-    return Counter(_WORD.findall(kept.lower()))
+class PageWords:
+    """A page cut into words once, to be scored under many verdicts.
+
+    Args:
+        lines: the page's lines.
+        gold: which of them people keep.
+    """
+
+    def __init__(self, lines: Sequence[str], gold: Sequence[bool]) -> None:
+        self._words = [_WORD.findall(line.lower()) for line in lines]
+        self._gold = list(gold)
+        self._gold_bag = self._bag(gold)
+        self._total = sum(map(len, self._words))
+
+    def _bag(self, keep: Sequence[bool]) -> Counter[str]:
+        kept = (words for words, kept in zip(self._words, keep, strict=True) if kept)
+        return Counter(itertools.chain.from_iterable(kept))
+
+    def score(self, keep: Sequence[bool]) -> PageScore:
+        """Score a verdict: which lines an author keeps."""
+        bag = self._bag(keep)
+        return PageScore(
+            words=Counts((self._gold_bag & bag).total(), bag.total(), self._gold_bag.total()),
+            removed=Counts(
+                sum(not g and not k for g, k in zip(self._gold, keep, strict=True)),
+                sum(not k for k in keep),
+                sum(not g for g in self._gold),
+            ),
+            page_words=self._total,
+        )
 
 
 def score_page(lines: Sequence[str], gold: Sequence[bool], keep: Sequence[bool]) -> PageScore:
-    """Score one page: its lines, which of them people keep, and which of them the author kept."""
-    gold_bag, kept_bag = _bag(lines, gold), _bag(lines, keep)
-    return PageScore(
-        words=Counts((gold_bag & kept_bag).total(), kept_bag.total(), gold_bag.total()),
-        removed=Counts(
-            sum(not g and not k for g, k in zip(gold, keep, strict=True)),
-            sum(not k for k in keep),
-            sum(not g for g in gold),
-        ),
-        page_words=_bag(lines, [True] * len(lines)).total(),
-    )
+    """Score one page once: its lines, which of them people keep, and which of them the author kept."""
+    return PageWords(lines, gold).score(keep)
 
 
 def score_documents(gold: Sequence[bool], keep: Sequence[bool]) -> Counts:

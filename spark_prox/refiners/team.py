@@ -1,8 +1,8 @@
 """Several processes that train one model: each takes part of every batch, and gradients are summed once a step.
 
-Started by torchrun (`RANK` and `WORLD_SIZE` in the environment); without it a team of one. Two processes of one thread train
-faster than one process of two threads, since they wait for each other once a step and not in every matrix product. torch is
-imported inside the functions.
+Started by torchrun (`RANK` and `WORLD_SIZE` in the environment); without it a team of one. Two processes of
+one thread train faster than one process of two threads, since they wait for each other once a step and not
+in every matrix product. torch is imported inside the functions.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from spark_prox.refiners.labels import LabelledPage
-from spark_prox.refiners.metrics import PageScore, mean, paired_difference, score_page
+from spark_prox.refiners.metrics import PageScore, PageWords, mean, paired_difference
 
 __all__ = [
     "MARGINS",
@@ -55,11 +55,24 @@ def kept_by_margin(lines: Sequence[str], margins: Sequence[float], min_margin: f
     return [True] * len(keep) if removed >= MAX_REMOVED_SHARE * sum(words) else keep
 
 
+def _page_words(pages: Sequence[LabelledPage]) -> list[PageWords]:
+    return [PageWords(page.lines, [keep >= 0.5 for keep in page.keep]) for page in pages]
+
+
 def score_at(pages: Sequence[LabelledPage], margins: Sequence[Sequence[float]], min_margin: float) -> list[PageScore]:
     """Score every page at one choice of the margin."""
+    return _scores(pages, _page_words(pages), margins, min_margin)
+
+
+def _scores(
+    pages: Sequence[LabelledPage],
+    words: Sequence[PageWords],
+    margins: Sequence[Sequence[float]],
+    min_margin: float,
+) -> list[PageScore]:
     return [
-        score_page(page.lines, [keep >= 0.5 for keep in page.keep], kept_by_margin(page.lines, margin, min_margin))
-        for page, margin in zip(pages, margins, strict=True)
+        own.score(kept_by_margin(page.lines, margin, min_margin))
+        for page, own, margin in zip(pages, words, margins, strict=True)
     ]
 
 
@@ -67,24 +80,26 @@ def margin_curve(
     pages: Sequence[LabelledPage], margins: Sequence[Sequence[float]], choices: Sequence[float] = MARGINS
 ) -> list[MarginPoint]:
     """Word F1, recall and what is removed for each choice."""
-    keeping = [f.words.f1 for f in score_at(pages, [[1.0] * len(page.lines) for page in pages], 0.0)]
-    sources = sorted({page.source for page in pages})
+    words = _page_words(pages)
+    keeping = [own.score([True] * len(page.lines)).words.f1 for page, own in zip(pages, words, strict=True)]
+    by_source: dict[str, list[int]] = {}
+    for index, page in enumerate(pages):
+        by_source.setdefault(page.source, []).append(index)
     points = []
     for choice in choices:
-        scores = score_at(pages, margins, choice)
-        worse = []
-        for source in sources:
-            chosen = [index for index, page in enumerate(pages) if page.source == source]
-            ours, theirs = [scores[i].words.f1 for i in chosen], [keeping[i] for i in chosen]
-            if paired_difference(ours, theirs, rounds=300)[2] < 0:
-                worse.append(source)
+        scores = _scores(pages, words, margins, choice)
+        f1s = [score.words.f1 for score in scores]
         points.append(
             MarginPoint(
                 margin=choice,
-                word_f1=mean([score.words.f1 for score in scores]),
+                word_f1=mean(f1s),
                 word_recall=mean([score.words.recall for score in scores]),
                 share_removed=mean([score.share_removed for score in scores]),
-                worse_than_keeping=tuple(worse),
+                worse_than_keeping=tuple(
+                    source
+                    for source, chosen in sorted(by_source.items())
+                    if paired_difference([f1s[i] for i in chosen], [keeping[i] for i in chosen], rounds=300)[2] < 0
+                ),
             )
         )
     return points

@@ -196,7 +196,7 @@ def train(
         run.log.append(line)
         if team.leads:
             report(line)
-        if due and team.leads:
+        if team.leads and (due or run.step % config.checkpoint_every == 0):
             run.save(checkpoint)
             (output / "log.jsonl").write_text("".join(json.dumps(asdict(entry)) + "\n" for entry in run.log))
         started = time.monotonic()

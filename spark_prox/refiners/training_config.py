@@ -41,6 +41,7 @@ class TrainConfig:
         augment_share: share of pages that are varied (recombined, thinned, content alone).
         documents_per_page: samples of the document stage for each page.
         evaluate_every: steps between measurements of word F1 on validation hosts.
+        checkpoint_every: steps between checkpoints; a multiple of 25, between which the log has its lines.
         evaluate_pages: most validation pages for one such measurement; 0 means all.
         threads: CPU threads.
         precision: "bf16" (autocast) or "fp32".
@@ -70,6 +71,7 @@ class TrainConfig:
     augment_share: float = 0.4
     documents_per_page: float = 0.7
     evaluate_every: int = 250
+    checkpoint_every: int = 100
     evaluate_pages: int = 100
     threads: int = 2
     precision: str = "bf16"

@@ -16,6 +16,7 @@ __all__ = ["Block", "read_block"]
 
 TAIL_BYTES = 8
 LOOK_AHEAD = 1 << 12
+PASS_BYTES = 1 << 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,11 +58,8 @@ def read_block(
         max_block_bytes: a longer block is passed over and only so much of it is kept.
     """
     if length > max_block_bytes:
-        return _pass_large(data, length, max_block_bytes)
+        return _pass_large(data, length, max_block_bytes, is_arc)
     have = data.fill(length + TAIL_BYTES)
-    for at in data.member_starts(min(length, have)):
-        if data.window.startswith(starts_of(is_arc), at):
-            return _cut(data, at, length, has_cr)
     if have < length:
         inner = next_start(data, 0, have, is_arc)
         if inner is not None:
@@ -132,16 +130,23 @@ def _only_line_ends_changed(block: bytes, length: int) -> bool:
     return any(length - end in (block.count(b"\n", 0, end), head) for end in ends)
 
 
-def _pass_large(data: ArchiveBytes, length: int, max_block_bytes: int) -> Block:
+def _pass_large(data: ArchiveBytes, length: int, max_block_bytes: int, is_arc: bool) -> Block:
+    """A block over the cap: its first bytes, and the rest passed over, but never the next record in a gzip member."""
     data.fill(max_block_bytes)
     kept = bytes(data.window[:max_block_bytes])
     left = length
-    while left and data.fill(1):
-        step = min(left, len(data.window))
+    at = None
+    while left and at is None and (have := data.fill(PASS_BYTES)):
+        last = have if have < PASS_BYTES else have - LOOK_AHEAD
+        starts = data.member_starts(min(left, last))
+        at = next((start for start in starts if data.window.startswith(starts_of(is_arc), start)), None)
+        step = min(left, last) if at is None else at
         data.advance(step)
         left -= step
     if not left:
         return Block(data=kept, size=length)
-    code = data.fault.code if data.fault else RejectCode.ARCHIVE_TRUNCATED
     detail = f"the block has {length - left} of {length} bytes"
+    if at is not None:
+        return Block(data=b"", size=length - left, flaw=RejectCode.RECORD_BAD_LENGTH, detail=detail)
+    code = data.fault.code if data.fault else RejectCode.ARCHIVE_TRUNCATED
     return Block(data=b"", size=length - left, flaw=code, detail=detail, fault=data.fault)

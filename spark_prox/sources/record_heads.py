@@ -13,6 +13,7 @@ from dataclasses import dataclass
 __all__ = ["ARC_LINE", "MAX_HEAD_BYTES", "RECORD_START", "RecordHead", "parse_arc_line", "parse_warc_head"]
 
 MAX_HEAD_BYTES = 1 << 18
+MAX_LENGTH_DIGITS = 12  # a longer block is a broken number, not a terabyte
 
 # A WARC version line followed by a header line: what resynchronising looks for.
 RECORD_START = re.compile(rb"(?:\A|(?<=\n))WARC/\d\.\d{1,3}[ \t]*\r?\n[A-Za-z][\w-]*[ \t]*:")
@@ -99,7 +100,7 @@ def parse_arc_line(line: bytes) -> RecordHead | None:
 
 def _length(text: str) -> int | None:
     digits = text.strip()
-    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) <= 18 else None
+    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) <= MAX_LENGTH_DIGITS else None
 
 
 def _decode(raw: bytes) -> str:

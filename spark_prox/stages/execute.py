@@ -7,7 +7,7 @@ at any time. Knows the language only as the callables it is given.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
@@ -23,7 +23,7 @@ from spark_prox.tables import Warehouse
 
 __all__ = ["ArrowFunction", "execute", "kept_documents"]
 
-ArrowFunction = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
+ArrowFunction = Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]
 
 _RUN_COLUMNS = ("policy", "policy_hash", "settings_hash", "run_id", "refined_at")
 

@@ -7,7 +7,7 @@ because a retry would compute it again, and differently. Knows engines only as t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PandasFunction", "generate", "with_stage_programs"]
 
-PandasFunction = Callable[[Iterator[pd.DataFrame]], Iterator[pd.DataFrame]]
+PandasFunction = Callable[[Iterable[pd.DataFrame]], Iterable[pd.DataFrame]]
 
 
 def with_stage_programs(warehouse: Warehouse, key: StageKey) -> DataFrame:

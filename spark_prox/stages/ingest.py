@@ -75,6 +75,7 @@ def ingest(spark: SparkSession, warehouse: Warehouse, rows: DataFrame, log: RunL
             if figures.rejects:
                 known_rejects = warehouse.read("rejects").select("reject_id")
                 warehouse.append("rejects", rejects.join(known_rejects, "reject_id", "left_anti"))
+        spark.catalog.clearCache()  # what the reader kept on disk to read its input once
 
 
 def _rejects(stored: DataFrame, run_id: str) -> DataFrame:

@@ -54,7 +54,10 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandaloneClus
 
 @pytest.fixture(scope="package")
 def cluster_session(cluster: StandaloneCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterSession]:
-    """Opens a session on the cluster: `with cluster_session({...settings}, ship=True) as spark`."""
+    """Opens a session on the cluster: `with cluster_session({...settings}, ship=True) as spark`.
+
+    `ship=False` is for tests of missing code, and for those that run a `Pipeline`, which ships the code itself.
+    """
     from pyspark import SparkContext
 
     from spark_prox.session import build_session
@@ -93,7 +96,7 @@ def cluster_session(cluster: StandaloneCluster, tmp_path_factory: pytest.TempPat
         try:
             if ship:
                 ship_code(session)
-                session.sparkContext.addPyFile(str(_observers(warehouse / "observers.zip")))
+            session.sparkContext.addPyFile(str(_observers(warehouse / "observers.zip")))
             yield session
         finally:
             session.stop()

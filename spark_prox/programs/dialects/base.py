@@ -108,9 +108,9 @@ def bind(signature: Signature, arguments: tuple[Argument, ...]) -> Op | Malforme
         key = parameter.names[0]
         if key in bound:
             return Malformed(Code.REPEATED_ARGUMENT, key)
-        if not _fits(parameter, value):
+        if value is None or not _fits(parameter, value):
             return Malformed(Code.WRONG_TYPE, key)
-        bound[key] = value  # type: ignore[assignment] - None fits no kind
+        bound[key] = value
     for parameter in signature.parameters:
         if parameter.required and parameter.names[0] not in bound:
             return Malformed(Code.MISSING_ARGUMENT, parameter.names[0])

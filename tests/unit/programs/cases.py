@@ -6,10 +6,11 @@ import random
 
 __all__ = ["document", "mutated", "upstream_program"]
 
-_WORDS = (
+_TEXT = (
     "the quick brown fox Home Share Reply URL=http://x.org/?a=b 2019 — © naïve 日本語 a b , . = ( ) | "
-    '"quoted" \'it\' back\\slash \\n remove_lines(0, 3) all=True 10% [003] \t\u00a0'
-).split(" ")
+    "\"quoted\" 'it' back\\slash \\n remove_lines(0, 3) all=True 10% [003] \t\u00a0"
+)
+_WORDS = _TEXT.split(" ")
 _SNIPPETS = (
     "(", ")", ",", "=", '"', "'", "\\", "\n", "\r", " ", ";", "#", "all=True", "```", "-1", "1_0", "٣", "+2", "9" * 30,
     "remove_lines", "normalize", "start=", "\x00", "\ud800", "(", "\u2028", "0x1", "1.5", "\"\"\"", "９", "（", "[003]",

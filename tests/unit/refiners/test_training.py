@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -156,3 +159,59 @@ def test_a_missing_setting_is_named(tmp_path: Path) -> None:
     (tmp_path / "t.yaml").write_text("steps: 5\n")
     with pytest.raises(ConfigError, match="labelled and output"):
         load_train_config(tmp_path / "t.yaml")
+
+
+def run_job(repository: Path, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(repository / "jobs" / name), *arguments]
+    return subprocess.run(command, cwd=repository, capture_output=True, text=True, check=False)
+
+
+def test_the_jobs_finish_and_measure_a_trained_refiner(trained: Trained, repository: Path, tmp_path: Path) -> None:
+    folder = trained[0].output
+    done = run_job(repository, "train.py", "--smoke", folder)  # resumes at the last step: thresholds, card, curve
+    assert done.returncode == 0, done.stderr
+    assert "word F1" in done.stdout
+    assert (Path(folder) / "curve.png").exists()
+    card = Path(folder) / "model" / "README.md"
+    measured = run_job(
+        repository, "evaluate.py", "--model", f"{folder}/model", "--labelled", f"{folder}/pages.jsonl.gz",
+        "--output", str(tmp_path), "--card", str(card),
+    )  # fmt: skip
+    assert measured.returncode == 0, measured.stderr
+    figures = json.loads((tmp_path / "figures.json").read_text())["chunk"]
+    by_author = {row["author"]: row["word_f1"] for row in figures if row["source"] == "all"}
+    assert by_author["embedded refiner"] > by_author["keep everything"]
+    assert "line classifier" in by_author
+    assert "| all |" in card.read_text()
+    assert (tmp_path / "recall.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "code"),
+    [
+        ("train.py", ["--config", "none.yaml"], "CONFIG_NOT_FOUND"),
+        ("train.py", ["--set", "labelled=[none]"], "LABELS_MISSING"),
+        ("evaluate.py", ["--labelled", "none", "--output", "OUT"], "LABELS_MISSING"),
+    ],
+)
+def test_bad_input_gives_one_line_with_a_code(
+    repository: Path, tmp_path: Path, name: str, arguments: list[str], code: str
+) -> None:
+    extra = ["--set", f"output={tmp_path}"] if name == "train.py" else []
+    done = run_job(repository, name, *(str(tmp_path) if a == "OUT" else a for a in arguments), *extra)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert f"[SPARK_PROX.{code}]" in done.stderr
+
+
+def test_two_processes_train_the_same_model_as_one(repository: Path, tmp_path: Path) -> None:
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29713"]
+    losses = []
+    for name, start in (("one", [sys.executable]), ("two", launch)):
+        folder = str(tmp_path / name)
+        settings = ["--set", "steps=12", "--set", "evaluate_every=12"]
+        command = [*start, str(repository / "jobs" / "train.py"), "--smoke", folder, *settings]
+        done = subprocess.run(command, cwd=repository, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        losses.append(json.loads((Path(folder) / "log.jsonl").read_text().splitlines()[-1])["loss"])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)

@@ -130,6 +130,28 @@ def test_a_wrong_content_length_costs_its_record_and_not_the_next(length: int) -
         assert reject.reject_code == ("RECORD_BAD_HEADER" if length < 0 else "RECORD_BAD_LENGTH")
 
 
+def test_a_length_that_reaches_into_the_next_member_stops_there() -> None:
+    for length in (60, 1000, 3000, 10**9):
+        bare = record("conversion", b"no line end behind", length=length, url="http://b.test/").rstrip(b"\r\n")
+        rows = read(packed([RECORDS[0], bare, *RECORDS[1:]]), max_text_chars=1000, max_payload_bytes=5000)
+        assert len(texts(rows)) == 0, "texts of this test are over the limit"
+        assert [row.reject_code for row in rows] == ["RECORD_BAD_LENGTH", *["TEXT_TOO_LARGE"] * 6], length
+
+
+def test_an_absurd_length_does_not_swallow_a_plain_file() -> None:
+    rows = read(record("conversion", b"text", length=10**15) + b"".join(RECORDS[1:]))
+    assert [row.reject_code for row in rows] == ["RECORD_BAD_HEADER", *[None] * 6]
+
+
+def test_a_block_that_misses_as_many_bytes_as_it_has_lines_is_still_cut_off() -> None:
+    block = b"one line\nand another"
+    rows = read(record("conversion", block, length=len(block) + 1).rstrip(b"\r\n"))
+    assert [row.reject_code for row in rows] == ["ARCHIVE_TRUNCATED"]
+    bare = record("conversion", block, length=len(block) + 1).rstrip(b"\r\n")
+    rows = read(packed([bare, RECORDS[1]]))
+    assert [row.reject_code for row in rows] == ["RECORD_BAD_LENGTH", None]
+
+
 def test_lengths_that_count_lost_carriage_returns_are_taken_as_meant() -> None:
     body = "\r\n".join(f"line {n}" for n in range(40)).encode()
     data = b"".join(record("conversion", body, number=n, Content_Type="text/plain") for n in (1, 2)).replace(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import tracemalloc
 import zlib
 
 import brotli
@@ -94,9 +95,15 @@ def test_what_the_crawler_clipped_may_end_early() -> None:
 def test_a_bomb_stops_at_the_limit(pack: object) -> None:
     name = {gzip.compress: "gzip", zlib.compress: "deflate"}.get(pack, "br")  # type: ignore[call-overload]
     bomb = pack(b"\0" * (20 * MIB))  # type: ignore[operator]
-    with pytest.raises(PayloadError) as caught:
-        payload(http(bomb, f"Content-Encoding: {name}"))
+    tracemalloc.start()
+    try:
+        with pytest.raises(PayloadError) as caught:
+            payload(http(bomb, f"Content-Encoding: {name}"))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
     assert caught.value.code is RejectCode.RECORD_TOO_LARGE
+    assert peak < 8 * MIB
 
 
 def test_heads_with_bare_line_feeds_odd_status_lines_and_repeated_headers_are_read() -> None:
