@@ -1,4 +1,4 @@
-"""Prepare the virtual environment's Spark: Delta's jars, the interpreter of the executors. Run by `make setup`.
+"""Prepare the virtual environment's Spark: Delta's jars, the executors' interpreter, quiet logs. Run by `make setup`.
 
 Ivy, which Spark brings with it, resolves the jars from Maven Central; they are copied into Spark's own jar folder, so
 that a plain `spark-submit jobs/refine.py` works and no later start asks the network.
@@ -17,9 +17,20 @@ import pyspark
 
 from spark_prox.session import DELTA_COORDINATE
 
+_LOGGING = """\
+# Written by dev/setup_spark.py: errors only, so that a job's own progress can be read. Delete it for Spark's defaults.
+rootLogger.level = error
+rootLogger.appenderRef.stderr.ref = console
+appender.console.type = Console
+appender.console.name = console
+appender.console.target = SYSTEM_ERR
+appender.console.layout.type = PatternLayout
+appender.console.layout.pattern = %d{HH:mm:ss} %p %c{1}: %m%n%ex
+"""
+
 
 def main() -> None:
-    """Resolve, copy, write spark-env.sh."""
+    """Resolve, copy, write spark-env.sh and log4j2.properties."""
     home = Path(pyspark.__file__).parent
     if not any(home.glob("jars/delta-spark_*.jar")):
         for jar in _resolve(home):
@@ -32,6 +43,7 @@ def main() -> None:
         f'export PYSPARK_PYTHON="${{PYSPARK_PYTHON:-{sys.executable}}}"\n',
         encoding="utf-8",
     )
+    (conf / "log4j2.properties").write_text(_LOGGING, encoding="utf-8")
 
 
 def _resolve(home: Path) -> list[Path]:

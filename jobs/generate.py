@@ -13,7 +13,7 @@ from udfs.functions import FUNCTIONS
 PARSER = job_parser(
     "generate",
     "Let the refining models write programs for the documents that have none under the current settings.",
-    "spark-submit --properties-file conf/spark-standalone-gpu.conf jobs/generate.py --config conf/refine.yaml --stage doc",
+    "spark-submit --properties-file conf/spark-standalone-gpu.conf jobs/generate.py --config conf/refine.yaml",
     reads_input=False,
 )
 PARSER.add_argument(

@@ -149,16 +149,10 @@ def load_config(
         _set(tree, key.strip().split("."), value, key.strip())
     config = _build(RunConfig, tree, "")
     for stage in ("doc", "chunk"):
-        config.stage_model(
-            stage
-        )  # an unknown key in doc.model or chunk.model is an error now, not in the stage
+        config.stage_model(stage)  # an unknown key in doc.model or chunk.model is an error now, not in the stage
         if config.stage(stage).decide not in ("read", "generate"):
             raise _bad_value(f"{stage}.decide", config.stage(stage).decide, "read or generate")
-    if (
-        config.placement.gpus_per_task < 0
-        or config.placement.batch_documents < 1
-        or config.placement.cpus_per_task < 1
-    ):
+    if config.placement.gpus_per_task < 0 or config.placement.batch_documents < 1 or config.placement.cpus_per_task < 1:
         raise _bad_value(
             "placement", _as_mapping(config.placement), "no negative number, at least one document and CPU"
         )
@@ -186,9 +180,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     if tree is None:
         return {}
     if not isinstance(tree, dict):
-        raise ConfigError(
-            "CONFIG_SYNTAX", f"{str(path)!r} holds a {type(tree).__name__}, not a mapping of keys."
-        )
+        raise ConfigError("CONFIG_SYNTAX", f"{str(path)!r} holds a {type(tree).__name__}, not a mapping of keys.")
     return tree
 
 
@@ -232,9 +224,7 @@ def _build(cls: type[T], tree: object, prefix: str) -> T:
         missing = [
             f"{prefix}.{f.name}" if prefix else f.name
             for f in fields.values()
-            if f.default is dataclasses.MISSING
-            and f.default_factory is dataclasses.MISSING
-            and f.name not in values
+            if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING and f.name not in values
         ]
         raise ConfigError("CONFIG_MISSING_KEY", f"Missing configuration: {', '.join(missing)}.") from None
     except ValueError as error:

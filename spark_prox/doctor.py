@@ -135,9 +135,7 @@ def check_models(config: RunConfig) -> Iterator[Finding]:
             found = f"{path}, revision {model_fingerprint(path)}, template {spec.template.name}"
             yield Finding(what=f"{stage} model", ok=True, found=found)
         except ProxError as error:
-            yield Finding(
-                what=f"{stage} model", ok=False, found=f"{error.code}: {error.what}", mend=error.todo
-            )
+            yield Finding(what=f"{stage} model", ok=False, found=f"{error.code}: {error.what}", mend=error.todo)
 
 
 def check_spark(config: RunConfig) -> Iterator[Finding]:
@@ -153,9 +151,7 @@ def check_spark(config: RunConfig) -> Iterator[Finding]:
             return Finding(what=what, ok=False, found=f"{error.code}: {error.what}", mend=error.todo)
         except Exception as error:  # noqa: BLE001 - whatever Spark raises is what the user has to see
             first = str(error).split("\n", maxsplit=1)[0][:200]
-            return Finding(
-                what=what, ok=False, found=f"{type(error).__name__}: {first}", mend="Run with --debug."
-            )
+            return Finding(what=what, ok=False, found=f"{type(error).__name__}: {first}", mend="Run with --debug.")
 
     try:
         spark = build_session("spark_prox doctor", extra=config.spark)

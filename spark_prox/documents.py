@@ -16,11 +16,13 @@ class Document:
         doc_id: unique in its `documents` table.
         text: the whole text; lines are separated by "\\n" alone.
         url: where it was crawled from, if known.
+        doc_hash: `document_hash(text)`, where it is known already.
     """
 
     doc_id: str
     text: str
     url: str | None = None
+    doc_hash: str | None = None
 
 
 def document_hash(text: str) -> str:

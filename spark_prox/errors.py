@@ -86,9 +86,7 @@ class RejectCode(str, Enum):
     RECORD_HTTP_STATUS = "RECORD_HTTP_STATUS"  # a redirect or an error page: the HTTP status is not 2xx
     RECORD_BAD_LENGTH = "RECORD_BAD_LENGTH"  # the record is shorter or longer than its Content-Length says
     RECORD_TOO_LARGE = "RECORD_TOO_LARGE"  # the payload is over the reader's cap, as stored or decompressed
-    FILE_UNREADABLE = (
-        "FILE_UNREADABLE"  # a Parquet or JSON file that cannot be opened or ends in broken bytes
-    )
+    FILE_UNREADABLE = "FILE_UNREADABLE"  # a Parquet or JSON file that cannot be opened or ends in broken bytes
     BAD_ROW = "BAD_ROW"  # a line of a JSON file that is not an object, or a row the format cannot give
     # A document that cannot be refined.
     MISSING_ID = "MISSING_ID"  # --id-column was given and is null here

@@ -109,9 +109,7 @@ def execute_stored(
     if not chunks:
         return _unedited(text, Outcome.KEPT, decision.reason, decision.reason)
     margins = {
-        chunk.first_line + offset: value
-        for chunk in chunks
-        for offset, value in enumerate(chunk.line_margins or ())
+        chunk.first_line + offset: value for chunk in chunks for offset, value in enumerate(chunk.line_margins or ())
     }
     try:
         refinement = refine_document(

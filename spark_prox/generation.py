@@ -50,6 +50,7 @@ class GeneratedProgram:
     """
 
     doc_id: str
+    doc_hash: str | None
     chunk_index: int
     chunk_count: int
     first_line: int
@@ -67,6 +68,7 @@ class GeneratedProgram:
 @dataclass(frozen=True, kw_only=True)
 class _Pending:
     doc_id: str
+    doc_hash: str | None
     chunk: Chunk | None
     chunk_count: int
     line_count: int
@@ -126,14 +128,22 @@ def _drain(rows: deque[GeneratedProgram]) -> Iterator[GeneratedProgram]:
 def _prompts(document: Document, builder: PromptBuilder, stage: str) -> list[tuple[_Pending, Prompt | None]]:
     if stage == "doc":
         place = _Pending(
-            doc_id=document.doc_id, chunk=None, chunk_count=1, line_count=document.text.count("\n") + 1
+            doc_id=document.doc_id,
+            doc_hash=document.doc_hash,
+            chunk=None,
+            chunk_count=1,
+            line_count=document.text.count("\n") + 1,
         )
         return [(place, builder.document_prompt(document.text))]
     chunks = builder.chunk_prompts(document.text)
     return [
         (
             _Pending(
-                doc_id=document.doc_id, chunk=chunk, chunk_count=len(chunks), line_count=len(chunk.lines)
+                doc_id=document.doc_id,
+                doc_hash=document.doc_hash,
+                chunk=chunk,
+                chunk_count=len(chunks),
+                line_count=len(chunk.lines),
             ),
             prompt,
         )
@@ -159,6 +169,7 @@ def _row(place: _Pending, completion: Completion, answers: tuple[str, str]) -> G
             )
     return GeneratedProgram(
         doc_id=place.doc_id,
+        doc_hash=place.doc_hash,
         chunk_index=chunk.chunk_index if chunk else -1,
         chunk_count=place.chunk_count,
         first_line=first_line,
@@ -178,6 +189,7 @@ def _too_long(place: _Pending) -> GeneratedProgram:
     assert place.chunk is not None
     return GeneratedProgram(
         doc_id=place.doc_id,
+        doc_hash=place.doc_hash,
         chunk_index=place.chunk.chunk_index,
         chunk_count=place.chunk_count,
         first_line=place.chunk.first_line,
@@ -190,6 +202,7 @@ def _too_long(place: _Pending) -> GeneratedProgram:
 def _failed_prompt(document: Document, stage: str, error: str) -> GeneratedProgram:
     return GeneratedProgram(
         doc_id=document.doc_id,
+        doc_hash=document.doc_hash,
         chunk_index=-1 if stage == "doc" else 0,
         chunk_count=1,
         first_line=0,

@@ -50,9 +50,7 @@ def job_parser(name: str, description: str, example: str, *, reads_input: bool) 
         default=[],
         help="override a configuration key, for example --set doc.enabled=false; may be repeated",
     )
-    parser.add_argument(
-        "--debug", action="store_true", help="show log messages, and a stack trace on an error"
-    )
+    parser.add_argument("--debug", action="store_true", help="show log messages, and a stack trace on an error")
     return parser
 
 
@@ -91,9 +89,7 @@ def run_job(parser: argparse.ArgumentParser, job: Callable[[argparse.Namespace],
     sys.exit(code)
 
 
-def run(
-    parser: argparse.ArgumentParser, job: Callable[[argparse.Namespace], None], arguments: Sequence[str]
-) -> int:
+def run(parser: argparse.ArgumentParser, job: Callable[[argparse.Namespace], None], arguments: Sequence[str]) -> int:
     """Run a job in this process and return its exit code."""
     debug = "--debug" in arguments
     logging.basicConfig(
@@ -103,9 +99,7 @@ def run(
     try:
         job(parser.parse_args(arguments))
     except KeyboardInterrupt:
-        sys.stderr.write(
-            "[SPARK_PROX.INTERRUPTED] Stopped. What was stored stays; run the same command to go on.\n"
-        )
+        sys.stderr.write("[SPARK_PROX.INTERRUPTED] Stopped. What was stored stays; run the same command to go on.\n")
         return 130
     except Exception as error:
         if debug:

@@ -36,11 +36,15 @@ _WEIGHTS = (
     "pytorch_model.bin",
     "pytorch_model.bin.index.json",
 )
+_MARGINS = "thresholds.json"
 _BLOCK = 1 << 20
 
 
-def model_directory(path: str) -> Path:
+def model_directory(path: str, *, weights: bool = True) -> Path:
     """The directory that holds a model's files.
+
+    Args:
+        weights: whether weights have to be there; a served model needs its tokenizer only.
 
     Raises:
         ModelError: MODEL_NOT_FOUND, MODEL_NO_WEIGHTS, MODEL_NO_CONFIG.
@@ -54,10 +58,8 @@ def model_directory(path: str) -> Path:
             "Download the model first, or use model.path=embedded.",
         )
     if not (directory / "config.json").is_file():
-        raise ModelError(
-            "MODEL_NO_CONFIG", f"{shown} has no config.json.", "Point model.path at a model directory."
-        )
-    if not any((directory / name).is_file() for name in _WEIGHTS):
+        raise ModelError("MODEL_NO_CONFIG", f"{shown} has no config.json.", "Point model.path at a model directory.")
+    if weights and not any((directory / name).is_file() for name in _WEIGHTS):
         raise ModelError(
             "MODEL_NO_WEIGHTS",
             f"{shown} has no weights.",
@@ -68,11 +70,14 @@ def model_directory(path: str) -> Path:
 
 @lru_cache(maxsize=16)
 def model_fingerprint(path: str) -> str:
-    """SHA-256 (first 16 hex digits) over the names and contents of a model's weights, config and tokenizer."""
-    directory = model_directory(path)
+    """SHA-256 (first 16 hex digits) over the names and contents of a model's weights, config and tokenizer.
+
+    Recommended margins are no part of it: they belong to the policy.
+    """
+    directory = model_directory(path, weights=False)
     digest = hashlib.sha256()
     for file in sorted(directory.iterdir()):
-        if file.suffix in (".safetensors", ".bin", ".json", ".model") and file.is_file():
+        if file.suffix in (".safetensors", ".bin", ".json", ".model") and file.name != _MARGINS:
             digest.update(file.name.encode())
             with file.open("rb") as stream:
                 while block := stream.read(_BLOCK):
@@ -89,7 +94,7 @@ def load_tokenizer(path: str) -> Tokenizer:
     Raises:
         ModelError: MODEL_NO_TOKENIZER.
     """
-    directory = model_directory(path)
+    directory = model_directory(path, weights=False)
     file = directory / "tokenizer.json"
     try:
         if file.is_file():
@@ -110,7 +115,7 @@ def load_tokenizer(path: str) -> Tokenizer:
 
 def model_setting(path: str, name: str) -> Any:
     """A value of the model's `generation_config.json` or `config.json`, in that order; None when absent."""
-    directory = model_directory(path)
+    directory = model_directory(path, weights=False)
     for file in (directory / "generation_config.json", directory / "config.json"):
         if file.is_file():
             value = json.loads(file.read_text(encoding="utf-8")).get(name)
@@ -122,10 +127,10 @@ def model_setting(path: str, name: str) -> Any:
 def recommended_margins(path: str) -> dict[str, float]:
     """How sure this model must be before the default policy believes it: `min_remove_margin`, `min_drop_margin`.
 
-    Read from `thresholds.json` in the model's directory, which `jobs/train.py` writes from its validation pages; empty for
-    a model that comes without one.
+    Read from `thresholds.json` in the model's directory, which `jobs/train.py` writes from its validation pages; empty
+    for a model that comes without one.
     """
-    file = model_directory(path) / "thresholds.json"
+    file = model_directory(path, weights=False) / _MARGINS
     if not file.is_file():
         return {}
     margins = json.loads(file.read_text(encoding="utf-8"))
@@ -139,7 +144,7 @@ def matrix_parameters(path: str) -> int | None:
     None for a checkpoint that is not in safetensors.
     """
     total, embedding, output = 0, 0, False
-    for file in sorted(model_directory(path).glob("*.safetensors")):
+    for file in sorted(model_directory(path, weights=False).glob("*.safetensors")):
         with file.open("rb") as stream:
             size = int.from_bytes(stream.read(8), "little")
             header = json.loads(stream.read(size))

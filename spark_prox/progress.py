@@ -35,9 +35,7 @@ class Progress:
         documents: documents in this portion, for the first line.
     """
 
-    def __init__(
-        self, spark: SparkSession, what: str, *, step: int = 1, steps: int = 1, documents: int = 0
-    ) -> None:
+    def __init__(self, spark: SparkSession, what: str, *, step: int = 1, steps: int = 1, documents: int = 0) -> None:
         self._tracker = spark.sparkContext.statusTracker()
         portion = f" {step}/{steps}" if steps > 1 else ""
         self._what = f"{what}{portion}" + (f": {documents:,} documents" if documents else "")

@@ -21,9 +21,7 @@ from spark_prox.templates import PromptTemplate
 __all__ = ["Prompt", "PromptBuilder", "PromptSpec", "TextPromptBuilder", "builder_for"]
 
 _CHARS_PER_TOKEN = 24  # no tokenizer of a language model packs natural text more tightly than this on average
-_LINE_CHARS_PER_TOKEN = (
-    64  # a line longer than this many characters per token of budget is not worth encoding
-)
+_LINE_CHARS_PER_TOKEN = 64  # a line longer than this many characters per token of budget is not worth encoding
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,9 +104,7 @@ class TextPromptBuilder:
         ids = self._prompt_ids(template.prefix + text + template.suffix)
         while len(ids) > self._spec.max_prompt_tokens - self._spec.max_new_tokens:
             text = self._cut(text, budget)
-            budget = max(
-                1, budget - 16
-            )  # cutting may change how the last word is encoded: leave a little more room
+            budget = max(1, budget - 16)  # cutting may change how the last word is encoded: leave a little more room
             ids = self._prompt_ids(template.prefix + text + template.suffix)
         if self._spec.decide == "read":
             ids = ids + self._answer_prefix
@@ -127,30 +123,21 @@ class TextPromptBuilder:
                 prompts.append((chunk, None))
                 continue
             shown = "\n".join(
-                template.line_format.format(chunk.first_line + offset) + line
-                for offset, line in enumerate(chunk.lines)
+                template.line_format.format(chunk.first_line + offset) + line for offset, line in enumerate(chunk.lines)
             )
             ids = self._prompt_ids(template.prefix + shown + template.suffix)
             fits = len(ids) + spec.max_new_tokens <= spec.max_prompt_tokens
-            prompts.append(
-                (chunk, Prompt(token_ids=ids, max_new_tokens=spec.max_new_tokens) if fits else None)
-            )
+            prompts.append((chunk, Prompt(token_ids=ids, max_new_tokens=spec.max_new_tokens) if fits else None))
         return prompts
 
     def _line_tokens(self, lines: Sequence[str], budget: int) -> list[int]:
         """Tokens of each line with its number and newline. A line far over the budget is not encoded at all."""
         longest = budget * _LINE_CHARS_PER_TOKEN
         shown = [
-            self._spec.template.line_format.format(number) + line[:longest] + "\n"
-            for number, line in enumerate(lines)
+            self._spec.template.line_format.format(number) + line[:longest] + "\n" for number, line in enumerate(lines)
         ]
-        counts = [
-            len(encoding.ids)
-            for encoding in self._tokenizer.encode_batch_fast(shown, add_special_tokens=False)
-        ]
-        return [
-            budget + 1 if len(line) > longest else count for line, count in zip(lines, counts, strict=True)
-        ]
+        counts = [len(encoding.ids) for encoding in self._tokenizer.encode_batch_fast(shown, add_special_tokens=False)]
+        return [budget + 1 if len(line) > longest else count for line, count in zip(lines, counts, strict=True)]
 
     def _cut(self, text: str, budget: int) -> str:
         """The longest beginning of the text that encodes to `budget` tokens."""
@@ -183,9 +170,7 @@ class TextPromptBuilder:
         while stop < min(len(keep), len(drop)) and keep[stop] == drop[stop]:
             stop += 1
         if stop == min(len(keep), len(drop)):
-            raise ModelError(
-                "TEMPLATE_ANSWERS", "The tokenizer gives both answers of the document stage alike."
-            )
+            raise ModelError("TEMPLATE_ANSWERS", "The tokenizer gives both answers of the document stage alike.")
         return keep[start:stop], (keep[stop], drop[stop])
 
 
@@ -218,7 +203,5 @@ class _CompactPromptBuilder:
                 prompts.append((chunk, None))
                 continue
             ids, read_at = compact.chunk_prompt(lines, chunk)
-            prompts.append(
-                (chunk, Prompt(token_ids=ids, read_at=read_at, read_tokens=compact.chunk_read_tokens))
-            )
+            prompts.append((chunk, Prompt(token_ids=ids, read_at=read_at, read_tokens=compact.chunk_read_tokens)))
         return prompts

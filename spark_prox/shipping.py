@@ -56,9 +56,7 @@ def build_zip(target: Path) -> Path:
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, item in _files():
-            archive.writestr(
-                zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), item.read_bytes(), zipfile.ZIP_DEFLATED
-            )
+            archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), item.read_bytes(), zipfile.ZIP_DEFLATED)
     target.write_bytes(content.getvalue())
     return target
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
 
 from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
@@ -27,8 +28,8 @@ class Warehouse:
 
     def __init__(self, spark: SparkSession, location: str) -> None:
         self._spark = spark
-        self.location = location.rstrip("/") if not location.startswith(CATALOG_PREFIX) else location
         self._schema = location[len(CATALOG_PREFIX) :] if location.startswith(CATALOG_PREFIX) else None
+        self.location = location if self._schema is not None else self._absolute(location)
 
     def name(self, table: str) -> str:
         """How SQL names a table: `schema`.`table`, or delta.`path`."""
@@ -79,11 +80,8 @@ class Warehouse:
                     f"CREATE SCHEMA {self._schema}",
                 )
             return
-        jvm = self._spark._jvm
-        assert jvm is not None
         try:
-            path = jvm.org.apache.hadoop.fs.Path(f"{self.location}/_probe-{uuid.uuid4().hex}")
-            files = path.getFileSystem(self._spark._jsc.hadoopConfiguration())
+            files, path = self._hadoop_path(f"{self.location}/_probe-{uuid.uuid4().hex}")
             files.create(path, True).close()
             files.delete(path, False)
         except Exception as error:  # noqa: BLE001 - py4j wraps whatever the file system raises
@@ -176,10 +174,27 @@ class Warehouse:
         try:
             yield self._spark.read.format("delta").load(path)
         finally:
-            jvm = self._spark._jvm
-            assert jvm is not None
-            folder = jvm.org.apache.hadoop.fs.Path(path)
-            folder.getFileSystem(self._spark._jsc.hadoopConfiguration()).delete(folder, True)
+            files, folder = self._hadoop_path(path)
+            files.delete(folder, True)
+
+    def _hadoop_path(self, text: str) -> tuple[Any, Any]:
+        """A path and its file system, as Java objects."""
+        jvm = self._spark._jvm
+        assert jvm is not None
+        path = jvm.org.apache.hadoop.fs.Path(text)
+        return path.getFileSystem(self._spark._jsc.hadoopConfiguration()), path
+
+    def _absolute(self, location: str) -> str:
+        """A location that means the same to driver, executors and SQL; without `file:`, which people do not read."""
+        try:
+            files, path = self._hadoop_path(location.rstrip("/") or "/")
+            return str(files.makeQualified(path).toString()).removeprefix("file:")
+        except Exception as error:  # noqa: BLE001 - py4j wraps whatever the file system raises
+            raise TableError(
+                "WAREHOUSE_UNWRITABLE",
+                f"The warehouse {location!r} has no file system that Spark knows ({type(error).__name__}).",
+                "Use a directory, or a URI whose file system is on Spark's class path.",
+            ) from None
 
     def _path(self, table: str) -> str:
         return f"{self.location}/{table}"

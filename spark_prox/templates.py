@@ -91,9 +91,7 @@ def template_for(name: str, stage: str, model_path: str) -> PromptTemplate:
         name = f"{'embedded' if model_path == 'embedded' else 'prox'}-{stage}"
     template = TEMPLATES.get(name)
     if template is None:
-        raise ConfigError(
-            "TEMPLATE_UNKNOWN", f"There is no template {name!r}.", f"There are: {', '.join(TEMPLATES)}."
-        )
+        raise ConfigError("TEMPLATE_UNKNOWN", f"There is no template {name!r}.", f"There are: {', '.join(TEMPLATES)}.")
     if template.stage != stage:
         raise ConfigError(
             "TEMPLATE_WRONG_STAGE", f"Template {name!r} is for the {template.stage} stage, not for {stage}."

@@ -32,8 +32,7 @@ def llama2_style_tokenizer() -> object:
     trainer = trainers.BpeTrainer(
         vocab_size=700,
         show_progress=False,
-        special_tokens=[AddedToken(token, special=True) for token in specials]
-        + [f"<0x{n:02X}>" for n in range(256)],
+        special_tokens=[AddedToken(token, special=True) for token in specials] + [f"<0x{n:02X}>" for n in range(256)],
     )
     tokenizer.train_from_iterator(_SENTENCES * 4, trainer)
     return tokenizer

@@ -55,13 +55,11 @@ class GeneratePrograms:
         _claim_assigned_gpus()
         engine = worker.engine_for(self.model)
         engine_id = worker.loaded_engine_id(self.model)
-        hashes: dict[str, str] = {}
 
         def documents() -> Iterator[Document]:
             for batch in itertools.chain([first], stream):
                 for doc_id, doc_hash, text in zip(batch["doc_id"], batch["doc_hash"], batch["text"], strict=True):
-                    hashes[doc_id] = doc_hash
-                    yield Document(doc_id=doc_id, text=text)
+                    yield Document(doc_id=doc_id, doc_hash=doc_hash, text=text)
 
         rows = generate_programs(
             documents(),
@@ -71,14 +69,14 @@ class GeneratePrograms:
             answers=self.prompt.template.answers,
         )
         while portion := list(itertools.islice(rows, _ROWS_PER_BATCH)):
-            yield _frame(portion, hashes, engine_id)
+            yield _frame(portion, engine_id)
 
 
-def _frame(rows: list[GeneratedProgram], hashes: dict[str, str], engine_id: str) -> pd.DataFrame:
+def _frame(rows: list[GeneratedProgram], engine_id: str) -> pd.DataFrame:
     frame: pd.DataFrame = pd.DataFrame(
         {
             "doc_id": [row.doc_id for row in rows],
-            "doc_hash": [hashes[row.doc_id] for row in rows],
+            "doc_hash": [row.doc_hash for row in rows],
             "chunk_index": [row.chunk_index for row in rows],
             "chunk_count": [row.chunk_count for row in rows],
             "first_line": [row.first_line for row in rows],

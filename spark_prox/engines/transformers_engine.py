@@ -35,6 +35,10 @@ class TransformersEngine:
         from transformers.utils import logging as transformers_logging
 
         transformers_logging.disable_progress_bar()
+        if spec.adapter:
+            raise ModelError(
+                "ADAPTER_UNSUPPORTED", "The transformers engine loads no adapter.", "Merge it, or use vllm."
+            )
         directory = str(model_directory(spec.path))
         if spec.threads:
             torch.set_num_threads(spec.threads)

@@ -20,6 +20,7 @@ __all__ = ["VllmEngine"]
 
 _LIKELIEST = 20
 
+
 class VllmEngine:
     """A model served by `vllm.LLM` inside this process.
 
@@ -50,20 +51,11 @@ class VllmEngine:
         self._spec = spec
         self._tokenizer = load_tokenizer(spec.path)
         try:
-            llm = LLM(
-                model=str(model_directory(spec.path)),
-                dtype=spec.dtype,
-                skip_tokenizer_init=True,  # prompts come as token ids; the text is decoded here, once
-                max_num_seqs=spec.max_in_flight,
-                max_logprobs=_LIKELIEST,
-                disable_log_stats=True,
-                enforce_eager=spec.device == "cpu",
-            )
+            llm = LLM(model=str(model_directory(spec.path)), **_settings(spec))
         except Exception as error:
-            raise ModelError(
-                "MODEL_UNLOADABLE", f"vLLM cannot load {spec.path!r}: {type(error).__name__}."
-            ) from error
+            raise ModelError("MODEL_UNLOADABLE", f"vLLM cannot load {spec.path!r}: {type(error).__name__}.") from error
         self._engine = llm.llm_engine
+        self._adapter = _adapter(spec)
         self._context_tokens = int(llm.llm_engine.model_config.max_model_len)
 
     def complete(self, requests: Iterable[Request]) -> Iterator[Completion]:
@@ -111,7 +103,7 @@ class VllmEngine:
             temperature=0.0, max_tokens=max(1, request.max_new_tokens), detokenize=False, **settings
         )
         prompt = {"prompt_token_ids": list(request.prompt_token_ids)}
-        self._engine.add_request(str(request.request_id), prompt, parameters)
+        self._engine.add_request(str(request.request_id), prompt, parameters, lora_request=self._adapter)
 
     def _completion(self, request: Request, output: Any) -> Completion:
         answer = output.outputs[0]
@@ -152,3 +144,40 @@ class VllmEngine:
         if None in entries:
             return None
         return float(entries[0].logprob), float(entries[1].logprob)
+
+
+def _settings(spec: ModelSpec) -> dict[str, Any]:
+    """Arguments of `vllm.LLM`, a reason beside each that is not a setting of ours."""
+    settings: dict[str, Any] = {
+        "dtype": spec.dtype,
+        "skip_tokenizer_init": True,  # prompts come as token ids; the text is decoded here, once
+        "max_num_seqs": spec.max_in_flight,
+        "max_num_batched_tokens": spec.max_batch_tokens,  # long prompts are cut over steps (chunked prefill)
+        "max_logprobs": _LIKELIEST,
+        "disable_log_stats": True,
+        "enable_prefix_caching": spec.prefix_caching,
+        "gpu_memory_utilization": spec.gpu_memory_share,
+        "enforce_eager": spec.device == "cpu",  # compiling costs minutes and gains little there
+        "enable_lora": bool(spec.adapter),
+    }
+    if spec.max_context_tokens:
+        settings["max_model_len"] = spec.max_context_tokens
+    if spec.quantization:
+        settings["quantization"] = spec.quantization
+    if spec.adapter:
+        settings["max_lora_rank"] = 64
+    if spec.speculate_tokens:
+        settings["speculative_config"] = {
+            "method": "ngram",
+            "num_speculative_tokens": spec.speculate_tokens,
+            "prompt_lookup_max": 4,
+        }
+    return settings
+
+
+def _adapter(spec: ModelSpec) -> Any:
+    if not spec.adapter:
+        return None
+    from vllm.lora.request import LoRARequest
+
+    return LoRARequest("adapter", 1, spec.adapter)

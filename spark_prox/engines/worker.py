@@ -95,6 +95,10 @@ def _load(spec: ModelSpec) -> Engine:
         from spark_prox.engines.vllm_engine import VllmEngine
 
         return VllmEngine(spec)
+    if name == "openai":
+        from spark_prox.engines.openai_engine import OpenAIEngine
+
+        return OpenAIEngine(spec)
     raise ModelError(
-        "ENGINE_UNKNOWN", f"There is no engine {name!r}.", "Use auto, transformers, vllm or scripted."
+        "ENGINE_UNKNOWN", f"There is no engine {name!r}.", "Use auto, transformers, vllm, openai, scripted."
     )

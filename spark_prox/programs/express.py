@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 
+from spark_prox.programs.plan import ends_in_a_loop
 from spark_prox.programs.policy import Policy
-from spark_prox.programs.words import has_more_words_than, words_to_clear
+from spark_prox.programs.words import count_words, has_more_words_than, words_to_clear
 
 __all__ = ["express_text"]
 
@@ -29,59 +30,81 @@ def express_text(text: str, program: str, quick: re.Pattern[str], rules: Policy)
     if len(program) > _MAX_PROGRAM_CHARS or rules.max_removed_of_chunk is not None:
         return None
     rows = quick.findall(program)
-    covered = 0
+    covered, reached = 0, -1
     ranges: list[tuple[int, int]] = []
     pairs: list[tuple[str, str]] = []
+    ascending = True
     for whole, first, last, source, target, keep in rows:
         covered += len(whole)
         if first:
-            span = (int(first), int(last))
-            if span[0] > span[1]:
+            start, end = int(first), int(last)
+            if start > end:
                 return None
-            ranges.append(span)
+            if start <= reached:
+                ascending = False
+            reached = end
+            ranges.append((start, end))
         elif not keep:
             if source in ("", " ", target) or len(target) > len(source):
                 return None
             pairs.append((source, target))
-    if covered != len(program) or not rows or (len(rows) > 4 and _may_loop(rows, rules)):
+    if covered != len(program) or not rows:
         return None
+    if rules.max_repeats is not None and len(rows) > rules.max_repeats and _refused_as_a_whole(rows, rules):
+        return None
+    if not ranges and not pairs:
+        return text if has_more_words_than(text, rules.min_words_after - 1) else None
     refined = text
     most_removed = 0  # in words
     if pairs:
         if len(pairs) * (len(text) + _MOST_PATCHES_COST) > rules.max_work_chars:
             return None
         for source, target in pairs:
-            refined = refined.replace(source, target)
+            refined = _replaced(refined, source, target)
             if target:
                 most_removed = len(text)
         most_removed += len(text) - len(refined)
     if ranges:
-        cut = _cut_lines(refined, ranges)
+        cut = _cut_lines(refined, ranges if ascending else _merged(ranges))
         if cut is None:
             return None
         most_removed += (len(refined) - len(cut)) // 2 + len(ranges)
         refined = cut
-    enough = rules.min_words_after - 1
-    if ranges or pairs:
-        if refined == text:
-            return None
-        if rules.max_removed_of_document is not None:
-            enough = max(enough, words_to_clear(most_removed, 1 - rules.max_removed_of_document))
-    return refined if has_more_words_than(refined, enough) else None
+    return refined if refined != text and _stays(text, refined, most_removed, rules) else None
 
 
-def _may_loop(rows: list[tuple[str, ...]], rules: Policy) -> bool:
-    """Whether the policy might refuse this many calls, or the same calls this often."""
-    limit = rules.max_repeats
+def _refused_as_a_whole(rows: list[tuple[str, ...]], rules: Policy) -> bool:
+    """Whether the policy refuses so many calls, or the same ones so often."""
     if rules.max_calls is not None and len(rows) > rules.max_calls:
         return True
-    return limit is not None and len(rows) > limit and len({row[1:] for row in rows}) < len(rows)
+    return rules.max_repeats is not None and ends_in_a_loop([row[1:5] for row in rows if not row[5]], rules.max_repeats)
+
+
+def _stays(text: str, refined: str, most_removed: int, rules: Policy) -> bool:
+    """Whether enough words are left for the policy; counts them only where a bound does not settle it."""
+    few = rules.min_words_after - 1
+    if rules.max_removed_of_document is None:
+        return has_more_words_than(refined, few)
+    share = 1 - rules.max_removed_of_document
+    if has_more_words_than(refined, max(few, words_to_clear(most_removed, share))):
+        return True
+    left = count_words(refined)
+    return left > few and left / count_words(text) > share
+
+
+def _replaced(text: str, source: str, target: str) -> str:
+    """`text.replace(source, target)`, in one search where there is at most one place, as there nearly always is."""
+    at = text.find(source)
+    if at < 0:
+        return text
+    after = at + len(source)
+    if text.find(source, after) < 0:
+        return text[:at] + target + text[after:]
+    return text.replace(source, target)
 
 
 def _cut_lines(text: str, ranges: list[tuple[int, int]]) -> str | None:
-    """The text without these lines, None unless all of them are there."""
-    if len(ranges) > 1:
-        ranges = _merged(ranges)
+    """The text without these ascending, disjoint runs of lines; None unless all of them are there."""
     wanted = ranges[-1][1] + 1
     lines = text.split("\n", wanted)  # what lies behind stays one piece
     if len(lines) < wanted:

@@ -139,8 +139,8 @@ def diff_line(old: str, new: str) -> list[Change] | None:
 
 
 def _inside(old: str, new: str, offset: int) -> list[Change]:
-    """A changed run of tokens; where it is only cuts inside tokens, those cuts."""
-    if new and len(new) < len(old) and len(old) * len(new) <= _MOST_PAIRS and _is_subsequence(new, old):
+    """A changed run of tokens; where it only lost characters, and less than half of them, those cuts."""
+    if len(old) <= 2 * len(new) < 2 * len(old) and len(old) * len(new) <= _MOST_PAIRS and _is_subsequence(new, old):
         opcodes = SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
         return [Change(offset + i1, offset + i2, new[j1:j2]) for tag, i1, i2, j1, j2 in opcodes if tag != "equal"]
     return [Change(offset, offset + len(old), new)]

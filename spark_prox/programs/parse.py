@@ -64,7 +64,7 @@ class ParsedProgram:
     def errors_at_calls(self, chunk: int, found: Iterable[tuple[Code, int]]) -> list[ProgramError]:
         """Errors that executing found, placed where their calls begin."""
         noticed = [(code, self.calls[call].start, call, self.calls[call].name) for code, call in found]
-        return [replace(error, chunk=chunk) for error in _placed(self.text, noticed)]
+        return [replace(error, chunk=chunk, counted=True) for error in _placed(self.text, noticed)]
 
 
 def parse_program(text: str, dialect: str = "prox") -> ParsedProgram:

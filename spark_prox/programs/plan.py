@@ -5,6 +5,8 @@ Turns calls into removals, replacements and insertions without looking at the te
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from spark_prox.programs.dialects import Dialect
 from spark_prox.programs.errors import CallStatus, Code
 from spark_prox.programs.lines import Removal
@@ -13,7 +15,7 @@ from spark_prox.programs.parse import ParsedProgram
 from spark_prox.programs.policy import Policy
 from spark_prox.programs.refinement import ChunkTrace
 
-__all__ = ["ChunkPlan", "plan_chunk"]
+__all__ = ["ChunkPlan", "ends_in_a_loop", "plan_chunk"]
 
 _EMPTY = ParsedProgram("", (), (), True)
 _APPLIED = CallStatus.APPLIED
@@ -167,19 +169,20 @@ def _why_refused(plan: ChunkPlan, rules: Policy) -> Code | None:
         errors = len(plan.errors) + sum(error.counted for error in plan.parsed.errors)
         if errors > rules.max_errors:
             return Code.TOO_MANY_ERRORS
-    if rules.max_repeats is not None and len(calls) > rules.max_repeats and _ends_in_a_loop(plan, rules.max_repeats):
-        return Code.DEGENERATE
+    if rules.max_repeats is not None and len(calls) > rules.max_repeats:
+        editing = [call.op for call in calls if call.op is not None and not isinstance(call.op, KeepAll)]
+        if ends_in_a_loop(editing, rules.max_repeats):
+            return Code.DEGENERATE
     return None
 
 
-def _ends_in_a_loop(plan: ChunkPlan, max_repeats: int) -> bool:
+def ends_in_a_loop(editing: Sequence[object], max_repeats: int) -> bool:
     """Whether the last editing calls are one to four calls, said over and over more than `max_repeats` times."""
-    ops = [call.op for call in plan.parsed.calls if call.op is not None and not isinstance(call.op, KeepAll)]
     for period in range(1, _LOOP_CALLS + 1):
         size = period * (max_repeats + 1)
-        if len(ops) < size:
+        if len(editing) < size:
             return False
-        tail = ops[-size:]
+        tail = editing[-size:]
         if tail[period:] == tail[:-period]:
             return True
     return False

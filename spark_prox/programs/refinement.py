@@ -99,7 +99,7 @@ class Refinement:
         record: what happened, or what finds out when it is asked for.
     """
 
-    text: str | None
+    text: str | None = field(repr=False)  # a message or a log must not hold it
     outcome: Outcome
     reason: Code
     original: str = field(repr=False)

@@ -53,9 +53,7 @@ def outcome_report(warehouse: Warehouse, settings: str) -> str:
 def example_report(warehouse: Warehouse, settings: str) -> str | None:
     """The edited document that shows most on one screen, before and after, beside its program; None without one."""
     refined = warehouse.read("refined").where(
-        (F.col("settings_hash") == settings)
-        & (F.col("outcome") == "EDITED")
-        & F.col("lines_before").between(12, 60)
+        (F.col("settings_hash") == settings) & (F.col("outcome") == "EDITED") & F.col("lines_before").between(12, 60)
     )
     chosen = refined.orderBy(F.abs(F.col("lines_after") / F.col("lines_before") - 0.5), "doc_id").first()
     if chosen is None:
@@ -69,13 +67,8 @@ def example_report(warehouse: Warehouse, settings: str) -> str | None:
     )
     assert original is not None
     lines = original["text"].split("\n")
-    removed = _removed_lines(
-        lines, [(edit["start"], edit["stop"]) for edit in chosen["edits"] if not edit["inserted"]]
-    )
-    shown = [
-        f"  {'-' if number in removed else ' '} {number:4d}  {_clip(line)}"
-        for number, line in enumerate(lines)
-    ]
+    removed = _removed_lines(lines, [(edit["start"], edit["stop"]) for edit in chosen["edits"] if not edit["inserted"]])
+    shown = [f"  {'-' if number in removed else ' '} {number:4d}  {_clip(line)}" for number, line in enumerate(lines)]
     written = [f"  {line}" for row in programs for line in (row["program"] or "").split("\n")]
     after = [f"         {_clip(line)}" for line in (chosen["text"] or "").split("\n")]
     return "\n".join(
@@ -115,11 +108,7 @@ def query_report(spark: SparkSession, warehouse: Warehouse) -> str:
 
 def tables_report(warehouse: Warehouse) -> str:
     """Where the tables are and how many rows each has."""
-    rows = [
-        [name, warehouse.read(name).count(), warehouse.where(name)]
-        for name in TABLES
-        if warehouse.exists(name)
-    ]
+    rows = [[name, warehouse.read(name).count(), warehouse.where(name)] for name in TABLES if warehouse.exists(name)]
     return table(["table", "rows", "where"], rows)
 
 
@@ -147,7 +136,5 @@ def _cell(value: object) -> str:
 
 def _clip(text: str) -> str:
     """One terminal line of hostile text: no control or formatting characters, at most `_WIDTH` characters."""
-    safe = "".join(
-        " " if unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp") else char for char in text[:400]
-    )
+    safe = "".join(" " if unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp") else char for char in text[:400])
     return safe if len(safe) <= _WIDTH and len(text) <= 400 else safe[: _WIDTH - 3] + "..."

@@ -28,9 +28,7 @@ ArrowFunction = Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]
 _RUN_COLUMNS = ("policy", "policy_hash", "settings_hash", "run_id", "refined_at")
 
 
-def kept_documents(
-    warehouse: Warehouse, key: StageKey | None, decide: PandasFunction, columns: str
-) -> DataFrame:
+def kept_documents(warehouse: Warehouse, key: StageKey | None, decide: PandasFunction, columns: str) -> DataFrame:
     """(doc_id, doc_hash) of the documents that the document stage keeps; all of them when it is off.
 
     Args:
@@ -123,9 +121,7 @@ def with_programs(
             F.col("status").alias("doc_status"),
             F.col("margin").alias("doc_margin"),
         )
-        documents = documents.join(
-            doc_programs.dropDuplicates(["doc_id", "doc_hash"]), ["doc_id", "doc_hash"], "left"
-        )
+        documents = documents.join(doc_programs.dropDuplicates(["doc_id", "doc_hash"]), ["doc_id", "doc_hash"], "left")
     else:
         documents = documents.withColumns(
             {

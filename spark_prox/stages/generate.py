@@ -75,20 +75,14 @@ def generate(
             figures.skipped = candidates.count() - figures.documents
             portions = math.ceil(figures.documents / placement.batch_documents)
             for portion in range(portions):
-                chosen = pending.where(F.pmod(F.xxhash64("doc_id"), F.lit(portions)) == portion).select(
-                    "doc_id"
-                )
-                documents = (
-                    warehouse.read("documents").select("doc_id", "doc_hash", "text").join(chosen, "doc_id")
-                )
+                chosen = pending.where(F.pmod(F.xxhash64("doc_id"), F.lit(portions)) == portion).select("doc_id")
+                documents = warehouse.read("documents").select("doc_id", "doc_hash", "text").join(chosen, "doc_id")
                 size = math.ceil(figures.documents / portions)
                 with generation_workers(spark, placement):
                     rows = documents.repartition(partitions(size)).mapInPandas(
                         generate_programs, columns, profile=profile
                     )
-                with Progress(
-                    spark, f"generate {key.stage}", step=portion + 1, steps=portions, documents=size
-                ):
+                with Progress(spark, f"generate {key.stage}", step=portion + 1, steps=portions, documents=size):
                     warehouse.append("programs", _with_run_columns(rows, key, engine, log.run_id))
         finally:
             pending.unpersist()

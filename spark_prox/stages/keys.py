@@ -13,6 +13,7 @@ from typing import Literal
 
 from spark_prox.config import RunConfig
 from spark_prox.engines.spec import ModelSpec
+from spark_prox.errors import ModelError
 from spark_prox.models import model_directory, model_fingerprint, recommended_margins
 from spark_prox.programs import Policy, policy_for
 from spark_prox.prompts import PromptSpec
@@ -67,7 +68,7 @@ def stage_key(config: RunConfig, stage: Stage) -> StageKey:
     """
     spec = prompt_spec(config, stage)
     model = config.stage_model(stage)
-    model_directory(model.path)
+    model_directory(model.path, weights=model.engine != "openai")
     return StageKey(
         stage=stage,
         model=model.path,
@@ -114,6 +115,12 @@ def vars_of(key: StageKey) -> dict[str, str]:
 def _revision(model: ModelSpec) -> str:
     if model.engine == "scripted":
         return "scripted-" + digest([model.script, model.script_margin])
+    if model.engine == "openai" and not model.revision:
+        raise ModelError(
+            "MODEL_NO_REVISION",
+            "A served model has no files to tell its version from.",
+            "Set model.revision to what identifies its weights.",
+        )
     return model.revision or model_fingerprint(model.path)
 
 

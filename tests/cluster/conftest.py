@@ -80,6 +80,7 @@ def cluster_session(cluster: StandaloneCluster, tmp_path_factory: pytest.TempPat
                     "spark.driver.bindAddress": "127.0.0.1",  # the same
                     "spark.executor.memory": "512m",  # four executors beside everything else on a small machine
                     "spark.executor.extraJavaOptions": "-XX:+UseSerialGC -XX:TieredStopAtLevel=1",  # quick to start
+                    "spark.cores.max": str(cluster.cores),  # what the next setting waits for
                     "spark.scheduler.minRegisteredResourcesRatio": "1.0",  # all executors, or counts would vary
                     "spark.scheduler.maxRegisteredResourcesWaitingTime": "60s",  # four JVMs on two cores take a while
                     "spark.sql.shuffle.partitions": "4",  # a few rows: more partitions are empty tasks

@@ -17,7 +17,9 @@ def test_refine_runs_on_a_gpu_cluster_from_the_shipped_configuration(
     cluster: StandaloneCluster, cluster_session: ClusterSession, tiny_model: str, repository: Path, tmp_path: Path
 ) -> None:
     pages, warehouse = tmp_path / "pages.jsonl", tmp_path / "warehouse"
-    rows = [{"id": f"d{n}", "text": f"Home | About {n}\n" + "The river rises in the hills.\n" * 12} for n in range(GOOD)]
+    rows = [
+        {"id": f"d{n}", "text": f"Home | About {n}\n" + "The river rises in the hills.\n" * 12} for n in range(GOOD)
+    ]
     lines = [json.dumps(row) for row in [*rows, {"id": "null", "text": None}, {"id": "d3", "text": "twice"}]]
     pages.write_text("\n".join([*lines, "{broken"]) + "\n", encoding="utf-8")
     settings = {

@@ -119,7 +119,7 @@ def test_what_a_module_offers_exists(file: Path) -> None:
             defined.update(alias.asname or alias.name for alias in node.names)
         elif isinstance(node, (ast.Assign, ast.AnnAssign)):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            for target in (name for target in targets for name in ast.walk(target)):
+            for target in (name for whole in targets for name in ast.walk(whole)):
                 if isinstance(target, ast.Name):
                     defined.add(target.id)
                     if target.id == "__all__" and isinstance(node.value, (ast.List, ast.Tuple)):

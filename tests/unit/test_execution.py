@@ -6,7 +6,8 @@ from spark_prox import execution
 from spark_prox.execution import RefinedRow, StoredChunk, decide_stored, execute_stored
 from spark_prox.programs import policy_for
 
-TEXT = "Home | About\n" + "\n".join(f"A sentence of real content, number {n}, goes here." for n in range(12)) + "\nFooter"
+SENTENCES = "\n".join(f"A sentence of real content, number {n}, goes here." for n in range(12))
+TEXT = f"Home | About\n{SENTENCES}\nFooter"
 POLICY = policy_for("default")
 
 
@@ -60,7 +61,8 @@ def test_an_unsure_drop_is_kept_and_goes_on() -> None:
 def test_an_unsure_removal_of_a_line_is_refused_and_the_sure_one_done() -> None:
     policy = policy_for("default", min_remove_margin=2.0)
     margins = (-3.0,) + (5.0,) * 12 + (-1.0,)
-    row = execute("keep_doc()", [stored("remove_lines(0, 0)\nremove_lines(13, 13)", line_margins=margins)], policy=policy)
+    chunk = stored("remove_lines(0, 0)\nremove_lines(13, 13)", line_margins=margins)
+    row = execute("keep_doc()", [chunk], policy=policy)
     assert row.text is not None
     assert row.text.startswith("A sentence")
     assert row.text.endswith("Footer")

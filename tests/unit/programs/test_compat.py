@@ -1,4 +1,7 @@
-"""Policy `compat` against a plain implementation of the upstream algorithm. PROX_COMPAT_PROGRAMS=100000 for the full run."""
+"""Policy `compat` against a plain implementation of the upstream algorithm.
+
+PROX_COMPAT_PROGRAMS=100000 for the full run.
+"""
 
 from __future__ import annotations
 

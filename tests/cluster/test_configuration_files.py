@@ -1,0 +1,112 @@
+"""The files in `conf/` are read, known to this Spark, and give a reason for each line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spark_prox.config import load_config
+from spark_prox.templates import TEMPLATES
+
+ROOT = Path(__file__).parent.parent.parent
+GPU_FILES = sorted((ROOT / "conf").glob("spark-*-gpu.conf"))
+# Keys that carry a name of the user's choice and so are in no registry.
+NAMED = re.compile(
+    r"spark\.(?:(?:executor|worker)\.resource\.gpu\.(?:amount|discoveryScript|vendor)"
+    r"|executorEnv\.[A-Z_]+"
+    r"|kubernetes\.(?:driver|executor)\.volumes\.persistentVolumeClaim\.\w+\.(?:options\.claimName|mount\.(?:path|readOnly)))"
+)
+REGISTRIES = (
+    "org.apache.spark.internal.config.package$",
+    "org.apache.spark.internal.config.Python$",
+    "org.apache.spark.internal.config.Network$",
+    "org.apache.spark.internal.config.UI$",
+    "org.apache.spark.deploy.yarn.config.package$",
+    "org.apache.spark.deploy.k8s.Config$",
+    "org.apache.spark.sql.internal.SQLConf$",
+    "org.apache.spark.sql.delta.sources.DeltaSQLConf$",
+)
+
+
+def settings(file: Path) -> dict[str, str]:
+    """Keys and values of a properties file; each line one of them."""
+    lines = [line for line in file.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
+    return dict(line.split(None, 1) for line in lines)
+
+
+@pytest.fixture(scope="module")
+def known_keys() -> Iterator[set[str]]:
+    """Every key that this Spark has registered, asked of its own classes."""
+    from pyspark.java_gateway import launch_gateway
+
+    gateway: Any = launch_gateway()
+    try:
+        java = gateway.jvm
+        loader = java.java.lang.Thread.currentThread().getContextClassLoader()
+        for name in REGISTRIES:
+            java.java.lang.Class.forName(name, True, loader)
+        entries = getattr(java.org.apache.spark.internal.config, "ConfigEntry$").__getattr__("MODULE$")
+        yield set(entries.knownConfigs().keys())
+    finally:
+        gateway.shutdown()
+        gateway.proc.stdin.close()
+        gateway.proc.wait()
+
+
+def test_every_key_is_one_that_this_spark_knows(known_keys: set[str]) -> None:
+    files = sorted((ROOT / "conf").glob("spark-*.conf"))
+    assert len(files) == 4
+    for file in files:
+        unknown = {key for key in settings(file) if key not in known_keys and not NAMED.fullmatch(key)}
+        assert not unknown, file.name
+    assert "spark.python.worker.reuse" in known_keys
+    assert "spark.python.worker.reused" not in known_keys
+
+
+@pytest.mark.parametrize("file", GPU_FILES, ids=lambda file: file.name)
+def test_every_line_of_a_properties_file_has_its_reason(file: Path) -> None:
+    lines = file.read_text(encoding="utf-8").splitlines()
+    for number, line in enumerate(lines):
+        # mount.path and mount.readOnly continue the volume that the line above began.
+        if line.startswith("spark.") and ".mount." not in line and "serviceAccountName" not in line:
+            assert number == 0 or lines[number - 1].startswith("#"), f"{file.name}:{number + 1}"
+
+
+@pytest.mark.parametrize("file", GPU_FILES, ids=lambda file: file.name)
+def test_gpu_files_give_each_executor_one_gpu_and_leave_tasks_to_the_profile(file: Path) -> None:
+    found = settings(file)
+    assert found["spark.executor.resource.gpu.amount"] == "1"
+    assert not [key for key in found if key.startswith("spark.task.resource")]
+    assert "spark.executor.pyspark.memory" not in found
+    assert found["spark.dynamicAllocation.enabled"] == "false"
+    assert found["spark.speculation"] == "false"
+    assert any(value.endswith("gpus.sh") for value in found.values())
+    timeout, beat = (int(found[key][:-1]) for key in ("spark.network.timeout", "spark.executor.heartbeatInterval"))
+    assert beat * 10 <= timeout
+
+
+def test_the_cluster_configuration_is_for_the_released_refiners_on_gpus() -> None:
+    config = load_config(ROOT / "conf" / "refine.yaml")
+    assert config.placement.gpus_per_task == 1
+    for stage in ("doc", "chunk"):
+        model = config.stage_model(stage)
+        assert (model.engine, model.device) == ("vllm", "cuda")
+        assert model.path.endswith(f"web-{stage}-refining-lm")
+        assert TEMPLATES[config.stage(stage).template].stage == stage
+
+
+def test_every_setting_of_the_cluster_configuration_has_its_reason() -> None:
+    lines = (ROOT / "conf" / "refine.yaml").read_text(encoding="utf-8").splitlines()
+    for above, line in zip(["", *lines], lines, strict=False):
+        if line and not line.startswith("#") and not line.endswith(":"):
+            assert "#" in line or above.startswith("#"), line
+
+
+def test_jobs_and_errors_name_configuration_files_that_exist() -> None:
+    for file in [*(ROOT / "jobs").glob("*.py"), *(ROOT / "spark_prox").rglob("*.py"), *(ROOT / "conf").iterdir()]:
+        for name in re.findall(r"\b(?:conf|docker|docs)/[\w.-]+\w", file.read_text(encoding="utf-8")):
+            assert (ROOT / name).exists(), f"{file.name} names {name}"

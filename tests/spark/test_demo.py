@@ -1,0 +1,130 @@
+"""The main job as `make demo` runs it: real spark-submit, example pages, the embedded refiner on the CPU."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from spark_prox.config import load_config
+from spark_prox.pipeline import Pipeline
+from spark_prox.refiners.metrics import mean, score_page
+from udfs.functions import FUNCTIONS
+
+if TYPE_CHECKING:
+    from pyspark.sql import Row, SparkSession
+
+pytestmark = pytest.mark.model
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What a finished demo printed and stored."""
+
+    out: str
+    err: str
+    warehouse: Path
+
+
+@pytest.fixture(scope="module")
+def demo(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Demo:
+    warehouse = tmp_path_factory.mktemp("demo") / "warehouse"
+    makefile = (repository / "Makefile").read_text(encoding="utf-8")
+    found = re.search(r"^demo:.*\n\t\$\(SPARK\) (.*)$", makefile, re.MULTILINE)
+    assert found is not None
+    arguments = found.group(1).replace('"$(WAREHOUSE)"', str(warehouse)).split()
+    submit = Path(sys.executable).parent / "spark-submit"
+    done = subprocess.run(
+        [str(submit), "--properties-file", "conf/spark-local.conf", *arguments],
+        cwd=repository,
+        env={**os.environ, "PYSPARK_PYTHON": sys.executable},
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return Demo(out=done.stdout, err=done.stderr, warehouse=warehouse)
+
+
+def rows(spark: SparkSession, demo: Demo, table: str) -> list[Row]:
+    return spark.read.format("delta").load(str(demo.warehouse / table)).collect()
+
+
+def test_it_shows_a_document_before_and_after_counts_a_query_and_where_the_tables_are(demo: Demo) -> None:
+    for part in ("Before (", "Program:", "After (", "tokens", "EDITED", "spark-sql> SELECT", "RECORD_REVISIT"):
+        assert part in demo.out
+    assert str(demo.warehouse / "refined") in demo.out
+    assert "Traceback" not in demo.err
+
+
+def test_it_shows_progress_from_the_first_stage_to_the_last(demo: Demo) -> None:
+    steps = [line.split(":")[0] for line in demo.err.splitlines() if ": done in" in line]
+    assert steps == ["ingest", "ingest", "generate doc", "generate chunk", "execute"]
+
+
+def test_every_record_is_a_document_or_a_reject(spark: SparkSession, demo: Demo) -> None:
+    refined, rejects = rows(spark, demo, "refined"), rows(spark, demo, "rejects")
+    assert len(refined) >= 30
+    assert len(refined) == len({row["doc_id"] for row in refined})
+    assert Counter(row["code"] for row in rejects) == {
+        "RECORD_HTTP_STATUS": 1,
+        "RECORD_NOT_TEXT": 1,
+        "RECORD_REVISIT": 1,
+    }
+
+
+def test_the_refined_pages_are_closer_to_what_a_person_keeps(spark: SparkSession, demo: Demo, repository: Path) -> None:
+    labels = [json.loads(line) for line in (repository / "examples" / "expected.jsonl").open(encoding="utf-8")]
+    texts = {row["url"]: row["text"] for row in rows(spark, demo, "documents")}
+    programs = {row["url"]: row for row in rows(spark, demo, "refined")}
+    ours, keeping = [], []
+    for label in labels:
+        row = programs[label["url"]]
+        if not label["keep"] or row["outcome"] == "DROPPED":
+            continue
+        lines = texts[label["url"]].split("\n")
+        gold = [bool(keep) for keep in label["keep_lines"]]
+        kept = Counter((row["text"] or "").split("\n"))
+        flags = []
+        for line in lines:
+            flags.append(kept[line] > 0)
+            kept[line] -= 1
+        ours.append(score_page(lines, gold, flags).words.f1)
+        keeping.append(score_page(lines, gold, [True] * len(lines)).words.f1)
+    assert len(ours) >= 20
+    assert mean(ours) > mean(keeping)
+
+
+def test_most_pages_worth_keeping_are_kept(spark: SparkSession, demo: Demo, repository: Path) -> None:
+    labels = [json.loads(line) for line in (repository / "examples" / "expected.jsonl").open(encoding="utf-8")]
+    outcome = {row["url"]: row["outcome"] for row in rows(spark, demo, "refined")}
+    good = [label["url"] for label in labels if label["keep"]]
+    assert sum(outcome[url] != "DROPPED" for url in good) >= 0.8 * len(good)
+
+
+def test_the_same_pages_as_wet_give_the_same_documents(
+    spark: SparkSession, demo: Demo, repository: Path, tmp_path: Path
+) -> None:
+    config = load_config(
+        None,
+        [],
+        {
+            "warehouse": str(tmp_path / "w"),
+            "input.path": str(repository / "examples" / "pages.warc.wet.gz"),
+            "input.format": "wet",
+        },
+    )
+    pipe = Pipeline(config, FUNCTIONS, name="test")
+    pipe.ingest()
+    from_wet = {row["url"]: row["text"] for row in pipe.warehouse.read("documents").collect()}
+    from_warc = {row["url"]: row["text"] for row in rows(spark, demo, "documents")}
+    assert from_wet == from_warc
