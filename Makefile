@@ -32,6 +32,7 @@ demo: setup ## refine the example pages and show what happened
 	$(SPARK) jobs/refine.py --config conf/local.yaml --warehouse "$(WAREHOUSE)"
 
 test: setup ## run the whole test suite
+	@$(BIN)/python dev/setup_vllm.py
 	$(BIN)/python -m pytest
 
 check: setup ## format, lint and types; changes nothing

@@ -61,9 +61,7 @@ def _resolve(home: Path) -> list[Path]:
     ]
     environment = {**os.environ, "PYSPARK_PYTHON": sys.executable, "SPARK_HOME": str(home)}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    jars = sorted((folder / "jars").glob("io.delta_*.jar")) + sorted(
-        (folder / "jars").glob("org.antlr_*.jar")
-    )
+    jars = sorted((folder / "jars").glob("io.delta_*.jar")) + sorted((folder / "jars").glob("org.antlr_*.jar"))
     if done.returncode or not any("delta-spark" in jar.name for jar in jars):
         sys.exit(
             f"[SPARK_PROX.DELTA_MISSING] {DELTA_COORDINATE} could not be resolved from Maven Central; is Java 17 or 21 "

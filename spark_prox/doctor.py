@@ -120,9 +120,8 @@ def _check_gpu() -> Finding:
 
 def check_models(config: RunConfig) -> Iterator[Finding]:
     """Weights, config and tokenizer of both stages, and that the templates fit them."""
-    from spark_prox.models import model_fingerprint
     from spark_prox.prompts import builder_for
-    from spark_prox.stages.keys import prompt_spec
+    from spark_prox.stages.keys import prompt_spec, stage_key
 
     for stage in STAGES:
         path = config.stage_model(stage).path
@@ -132,7 +131,7 @@ def check_models(config: RunConfig) -> Iterator[Finding]:
         try:
             spec = prompt_spec(config, stage)
             builder_for(spec)
-            found = f"{path}, revision {model_fingerprint(path)}, template {spec.template.name}"
+            found = f"{path}, revision {stage_key(config, stage).model_revision}, template {spec.template.name}"
             yield Finding(what=f"{stage} model", ok=True, found=found)
         except ProxError as error:
             yield Finding(what=f"{stage} model", ok=False, found=f"{error.code}: {error.what}", mend=error.todo)

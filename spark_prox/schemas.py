@@ -10,7 +10,11 @@ from dataclasses import dataclass
 
 from pyspark.sql.types import StructType
 
-__all__ = ["DOCUMENTS", "EDIT_TYPE", "PROGRAMS", "REFINED", "REJECTS", "RUNS", "TABLES", "TableSpec"]
+__all__ = ["BUCKETS", "DOCUMENTS", "EDIT_TYPE", "PROGRAMS", "REFINED", "REJECTS", "RUNS", "TABLES", "TableSpec"]
+
+BUCKETS = 1 << 16
+"""`documents.bucket` is a hash of doc_id below this. Files hold ranges of it, so that a portion of a stage, which takes
+a range, reads its own files only."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +47,7 @@ DOCUMENTS = TableSpec(
     name="documents",
     columns=(
         "doc_id string, doc_hash string, url string, text string, source string, crawl string, "
-        "path string, position long, ingested_by string, ingested_at timestamp"
+        "path string, position long, bucket int, ingested_by string, ingested_at timestamp"
     ),
     key=("doc_id",),
     user_columns=True,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["CodeProbe", "build_zip", "check_executors", "code_fingerprint", "is_local", "ship_code"]
 
 _PACKAGES = ("spark_prox", "udfs")
+_MISSING_MODULE = re.compile(r"No module named '([\w.]+)'")
 
 
 def is_local(spark: SparkSession) -> bool:
@@ -95,11 +97,13 @@ def check_executors(spark: SparkSession) -> int:
     try:
         answers = rows.mapInPandas(CodeProbe(), "fingerprint string, python string").collect()
     except Exception as error:  # the class of an executor's exception is lost; only its text survives
-        if "ModuleNotFoundError" in str(error) or "No module named" in str(error):
+        missing = _MISSING_MODULE.search(str(error))
+        if missing:
             raise SetupError(
                 "CODE_NOT_SHIPPED",
-                "Executors cannot import spark_prox or a package that it needs.",
-                "Pass --py-files spark_prox.zip and give executors an environment with requirements.txt.",
+                f"Executors cannot import {missing.group(1)}.",
+                "Their interpreter (spark.pyspark.python) needs the packages of requirements.txt; spark_prox itself "
+                "is sent to them by every job.",
             ) from error
         raise
     expected = code_fingerprint()

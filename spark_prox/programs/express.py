@@ -8,6 +8,8 @@ when they are asked for. Both ways give the same text: a property test holds the
 from __future__ import annotations
 
 import re
+from functools import lru_cache
+from typing import NamedTuple
 
 from spark_prox.programs.plan import ends_in_a_loop
 from spark_prox.programs.policy import Policy
@@ -15,8 +17,19 @@ from spark_prox.programs.words import count_words, has_more_words_than, words_to
 
 __all__ = ["express_text"]
 
-_MAX_PROGRAM_CHARS = 4096
+_MAX_PROGRAM_CHARS = 1024
 _MOST_PATCHES_COST = 1 << 20
+_SHORTEST_LOOP = 4
+
+
+class _Plain(NamedTuple):
+    """A plain program and what it asks for. Tuples of tuples: the garbage collector soon stops looking at them."""
+
+    calls: int
+    editing: tuple[tuple[str, ...], ...]  # the editing calls, where there are enough for a loop
+    ranges: tuple[tuple[int, int], ...]  # ascending and disjoint
+    pairs: tuple[tuple[str, str], ...]
+    cuts_only: bool  # no pair puts anything in
 
 
 def express_text(text: str, program: str, quick: re.Pattern[str], rules: Policy) -> str | None:
@@ -27,13 +40,36 @@ def express_text(text: str, program: str, quick: re.Pattern[str], rules: Policy)
         quick: pattern of one plain call in its line, with the groups (all of it, first line, last line, source, target,
             keep call).
     """
-    if len(program) > _MAX_PROGRAM_CHARS or rules.max_removed_of_chunk is not None:
+    plain = _read_plain(program, quick) if len(program) <= _MAX_PROGRAM_CHARS else None
+    if plain is None or rules.max_removed_of_chunk is not None or _may_be_refused(plain, rules):
         return None
+    _, _, ranges, pairs, cuts_only = plain
+    refined = text
+    most_removed = 0  # in words
+    if pairs:
+        if len(pairs) * (len(text) + _MOST_PATCHES_COST) > rules.max_work_chars:
+            return None
+        for source, target in pairs:
+            refined = _replaced(refined, source, target)
+        most_removed = len(text) - len(refined) if cuts_only else len(text)
+    if ranges:
+        cut = _cut_lines(refined, ranges)
+        if cut is None:
+            return None
+        most_removed += (len(refined) - len(cut)) // 2 + len(ranges)
+        refined = cut
+    elif not pairs:
+        return text if has_more_words_than(text, rules.min_words_after - 1) else None
+    return refined if refined != text and _stays(text, refined, most_removed, rules) else None
+
+
+@lru_cache(maxsize=8192)  # models repeat themselves: a keep call, the first line, the last
+def _read_plain(program: str, quick: re.Pattern[str]) -> _Plain | None:
     rows = quick.findall(program)
     covered, reached = 0, -1
     ranges: list[tuple[int, int]] = []
     pairs: list[tuple[str, str]] = []
-    ascending = True
+    ascending = cuts_only = True
     for whole, first, last, source, target, keep in rows:
         covered += len(whole)
         if first:
@@ -47,37 +83,29 @@ def express_text(text: str, program: str, quick: re.Pattern[str], rules: Policy)
         elif not keep:
             if source in ("", " ", target) or len(target) > len(source):
                 return None
+            if target:
+                cuts_only = False
             pairs.append((source, target))
     if covered != len(program) or not rows:
         return None
-    if rules.max_repeats is not None and len(rows) > rules.max_repeats and _refused_as_a_whole(rows, rules):
-        return None
-    if not ranges and not pairs:
-        return text if has_more_words_than(text, rules.min_words_after - 1) else None
-    refined = text
-    most_removed = 0  # in words
-    if pairs:
-        if len(pairs) * (len(text) + _MOST_PATCHES_COST) > rules.max_work_chars:
-            return None
-        for source, target in pairs:
-            refined = _replaced(refined, source, target)
-            if target:
-                most_removed = len(text)
-        most_removed += len(text) - len(refined)
-    if ranges:
-        cut = _cut_lines(refined, ranges if ascending else _merged(ranges))
-        if cut is None:
-            return None
-        most_removed += (len(refined) - len(cut)) // 2 + len(ranges)
-        refined = cut
-    return refined if refined != text and _stays(text, refined, most_removed, rules) else None
+    return _Plain(
+        len(rows),
+        tuple([row[1:5] for row in rows if not row[5]]) if len(rows) > _SHORTEST_LOOP else (),
+        tuple(ranges if ascending else _merged(ranges)),
+        tuple(pairs),
+        cuts_only,
+    )
 
 
-def _refused_as_a_whole(rows: list[tuple[str, ...]], rules: Policy) -> bool:
-    """Whether the policy refuses so many calls, or the same ones so often."""
-    if rules.max_calls is not None and len(rows) > rules.max_calls:
+def _may_be_refused(plain: _Plain, rules: Policy) -> bool:
+    """Whether the policy may refuse so many calls, or the same ones so often."""
+    if rules.max_calls is not None and plain.calls > rules.max_calls:
         return True
-    return rules.max_repeats is not None and ends_in_a_loop([row[1:5] for row in rows if not row[5]], rules.max_repeats)
+    if rules.max_repeats is None:
+        return False
+    return rules.max_repeats < _SHORTEST_LOOP or bool(
+        plain.editing and ends_in_a_loop(plain.editing, rules.max_repeats)
+    )
 
 
 def _stays(text: str, refined: str, most_removed: int, rules: Policy) -> bool:
@@ -103,7 +131,7 @@ def _replaced(text: str, source: str, target: str) -> str:
     return text.replace(source, target)
 
 
-def _cut_lines(text: str, ranges: list[tuple[int, int]]) -> str | None:
+def _cut_lines(text: str, ranges: tuple[tuple[int, int], ...]) -> str | None:
     """The text without these ascending, disjoint runs of lines; None unless all of them are there."""
     wanted = ranges[-1][1] + 1
     lines = text.split("\n", wanted)  # what lies behind stays one piece

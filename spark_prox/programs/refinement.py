@@ -5,16 +5,15 @@ Records are made when they are asked for: many callers read the text alone. Deci
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cached_property
-from itertools import accumulate
 from typing import NamedTuple
 
 from spark_prox.programs.edits import Edit
 from spark_prox.programs.errors import CallStatus, Code, ProgramError
+from spark_prox.programs.lines import LineIndex
 from spark_prox.programs.ops import Op
 from spark_prox.programs.parse import ParsedProgram
 from spark_prox.programs.words import count_words
@@ -133,13 +132,11 @@ class Refinement:
     def edits(self) -> tuple[Edit, ...]:
         """Ascending, disjoint changes; none unless EDITED."""
         spans, original = self._record.spans, self.original
-        newlines: list[int] = []
-        if any(span[4] < 0 for span in spans):
-            newlines = [*accumulate(len(line) + 1 for line in original.split("\n"))]
+        index = LineIndex(original) if any(span[4] < 0 for span in spans) else None
         return tuple(
             Edit(
                 kind=kind,
-                line=line if line >= 0 else bisect_right(newlines, start),
+                line=line if index is None or line >= 0 else index.line_at(start),
                 start=start,
                 stop=stop,
                 removed=original[start:stop],

@@ -58,7 +58,7 @@ def classifier_for(path: str | Path, pages: Sequence[LabelledPage], say: Say) ->
 
 
 def _classifier_margins(classifier: LineClassifier, pages: Sequence[LabelledPage]) -> list[list[float]]:
-    """Log-odds of keeping, moved by 3 nats: choosing a margin of 0 to 7 then means a threshold of 0.05 to 0.98."""
+    """Log-odds of keeping, moved by 3 nats: choosing a margin of 0 to 7 then means removing below 0.95 to 0.02."""
     return [[math.log(max(1e-6, p) / max(1e-6, 1 - p)) - 3.0 for p in classifier.score(page.lines)] for page in pages]
 
 

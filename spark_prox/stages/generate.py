@@ -18,7 +18,7 @@ from spark_prox.config import PlacementConfig
 from spark_prox.models import matrix_parameters
 from spark_prox.placement import generation_workers
 from spark_prox.progress import Progress
-from spark_prox.schemas import PROGRAMS
+from spark_prox.schemas import BUCKETS, PROGRAMS
 from spark_prox.stages.keys import StageKey
 from spark_prox.stages.runlog import RunLog, StageFigures
 from spark_prox.tables import Warehouse
@@ -75,8 +75,12 @@ def generate(
             figures.skipped = candidates.count() - figures.documents
             portions = math.ceil(figures.documents / placement.batch_documents)
             for portion in range(portions):
-                chosen = pending.where(F.pmod(F.xxhash64("doc_id"), F.lit(portions)) == portion).select("doc_id")
-                documents = warehouse.read("documents").select("doc_id", "doc_hash", "text").join(chosen, "doc_id")
+                # A range of buckets: Delta's statistics leave out the files that hold none of them.
+                first, stop = (BUCKETS * edge // portions for edge in (portion, portion + 1))
+                stored = warehouse.read("documents").where((F.col("bucket") >= first) & (F.col("bucket") < stop))
+                documents = stored.select("doc_id", "doc_hash", "text").join(
+                    pending, ["doc_id", "doc_hash"], "left_semi"
+                )
                 size = math.ceil(figures.documents / portions)
                 with generation_workers(spark, placement):
                     rows = documents.repartition(partitions(size)).mapInPandas(

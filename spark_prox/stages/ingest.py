@@ -10,7 +10,7 @@ from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
 from spark_prox.progress import Progress
-from spark_prox.schemas import DOCUMENTS, REJECTS
+from spark_prox.schemas import BUCKETS, REJECTS
 from spark_prox.stages.runlog import RunLog
 from spark_prox.tables import Warehouse
 
@@ -44,7 +44,8 @@ def ingest(spark: SparkSession, warehouse: Warehouse, rows: DataFrame, log: RunL
             documents = good.select(
                 "doc_id",
                 F.sha2("text", 256).alias("doc_hash"),
-                *(name for name in DOCUMENTS.schema.fieldNames()[2:8]),
+                *("url", "text", "source", "crawl", "path", "position"),
+                F.pmod(F.xxhash64("doc_id"), F.lit(BUCKETS)).cast("int").alias("bucket"),
                 F.lit(log.run_id).alias("ingested_by"),
                 F.current_timestamp().alias("ingested_at"),
                 *(F.col(f"`{field.name}`") for field in user_columns),
@@ -63,15 +64,16 @@ def ingest(spark: SparkSession, warehouse: Warehouse, rows: DataFrame, log: RunL
             # Decided before the append: afterwards the new documents would look known.
             any_changed = not changed.isEmpty()
             if figures.documents:
-                if any_changed:
-                    warehouse.upsert(
-                        "documents",
-                        documents.join(known, "doc_id", "left")
-                        .where("known_hash IS NULL OR known_hash <> doc_hash")
-                        .drop("known_hash"),
-                    )
-                else:
-                    warehouse.append("documents", documents.join(known, "doc_id", "left_anti"))
+                with Progress(spark, "ingest: store", documents=figures.documents):
+                    if any_changed:
+                        differs = "known_hash IS NULL OR known_hash <> doc_hash"
+                        warehouse.upsert(
+                            "documents", documents.join(known, "doc_id", "left").where(differs).drop("known_hash")
+                        )
+                    else:
+                        fresh = documents.join(known, "doc_id", "left_anti")
+                        # Without a number: adaptive execution then chooses files of a sensible size.
+                        warehouse.append("documents", fresh.repartitionByRange("bucket"))
             if figures.rejects:
                 known_rejects = warehouse.read("rejects").select("reject_id")
                 warehouse.append("rejects", rejects.join(known_rejects, "reject_id", "left_anti"))

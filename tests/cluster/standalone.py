@@ -126,12 +126,18 @@ def _start_worker(cluster: StandaloneCluster, number: int) -> None:
         f"spark.worker.resource.gpu.discoveryScript {ROOT / 'conf' / 'gpus.sh'}\n",
         encoding="utf-8",
     )
+    options = {
+        "--port": "0",
+        "--cores": str(CORES_PER_WORKER),
+        "--memory": "4g",
+        "--work-dir": str(cluster.folder / f"work-{number}"),
+        "--properties-file": str(properties),
+    }
     _start(
         cluster,
         f"worker-{number}",
         "org.apache.spark.deploy.worker.Worker",
-        ["--port", "0", "--cores", str(CORES_PER_WORKER), "--memory", "4g"]
-        + ["--work-dir", str(cluster.folder / f"work-{number}"), "--properties-file", str(properties), cluster.url],
+        [*(word for option in options.items() for word in option), cluster.url],
         PATH=f"{cluster.folder / 'bin'}{os.pathsep}{os.environ['PATH']}",
         FAKE_GPUS=" ".join(cluster.gpus[number * GPUS_PER_WORKER : (number + 1) * GPUS_PER_WORKER]),
     )

@@ -16,6 +16,7 @@ ROOT = Path(__file__).parent.parent.parent
 GPU_FILES = sorted((ROOT / "conf").glob("spark-*-gpu.conf"))
 # Keys that carry a name of the user's choice and so are in no registry.
 NAMED = re.compile(
+    r"spark\.master|"  # older than the registry
     r"spark\.(?:(?:executor|worker)\.resource\.gpu\.(?:amount|discoveryScript|vendor)"
     r"|executorEnv\.[A-Z_]+"
     r"|kubernetes\.(?:driver|executor)\.volumes\.persistentVolumeClaim\.\w+\.(?:options\.claimName|mount\.(?:path|readOnly)))"

@@ -174,5 +174,5 @@ def test_generating_is_cut_into_four_tasks_for_each_gpu_slot(spark: SparkSession
 
 @pytest.mark.parametrize("gpus_per_task", [0.3, 0.75, 2])
 def test_a_share_that_no_executor_can_give_is_refused(spark: SparkSession, gpus_per_task: float) -> None:
-    with pytest.raises(SetupError, match="GPU_FRACTION|GPU_NOT_CONFIGURED"):
+    with pytest.raises(SetupError, match=r"GPU_FRACTION|GPU_NOT_CONFIGURED"):
         generation_profile(spark, PlacementConfig(gpus_per_task=gpus_per_task))

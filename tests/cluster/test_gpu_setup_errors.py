@@ -17,7 +17,7 @@ from tests.cluster.test_gpu_placement import generating
 from udfs.generate import PROGRAM_COLUMNS
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
 ONE_GPU = PlacementConfig(gpus_per_task=1)
 
@@ -66,8 +66,13 @@ def test_without_that_refusal_a_worker_is_handed_a_task_for_a_gpu_that_its_engin
     with generation_workers(shared, ONE_GPU):
         rows = documents.mapInPandas(observed, PROGRAM_COLUMNS, profile=profile)
     with pytest.raises(Exception, match="GPU_CHANGED"):
-        for _ in range(8):  # Spark starts both tasks at once, and either may be the first to ask for a worker
-            rows.collect()
+        _collect_often(rows)
+
+
+def _collect_often(rows: DataFrame) -> None:
+    # Spark starts both tasks at once, and either may be the first to ask for a worker.
+    for _ in range(8):
+        rows.collect()
 
 
 def test_a_task_may_hold_every_gpu_of_its_executor(shared: SparkSession) -> None:

@@ -45,9 +45,15 @@ def test_an_executor_killed_while_it_generates_loses_nothing_and_doubles_nothing
 
     config = load_config(
         None,
-        ["model.engine=scripted", "model.script=remove_lines(start=0, end=0)", "placement.gpus_per_task=1"]
-        + [f"model.path={tiny_model}", "doc.template=prox-doc", "chunk.template=prox-chunk"]
-        + ["chunk.max_chunk_tokens=700", "chunk.max_prompt_tokens=2000", "count_tokens=false"],
+        [
+            "model.engine=scripted",
+            "model.script=remove_lines(start=0, end=0)",
+            f"model.path={tiny_model}",
+            "chunk.max_chunk_tokens=700",
+            "chunk.max_prompt_tokens=2000",
+            "placement.gpus_per_task=1",
+            "count_tokens=false",
+        ],
         {
             "warehouse": str(tmp_path / "warehouse"),
             "input.path": str(pages),

@@ -20,7 +20,7 @@ KEEP, DROP = 300, 301
 
 
 class Server(BaseHTTPRequestHandler):
-    """Answers by the first prompt token: 1 fails twice, 2 refuses, 3 talks nonsense; keeps count of what runs at once."""
+    """Answers by the first prompt token: 1 fails twice, 2 refuses, 3 talks nonsense; counts what runs at once."""
 
     tokens: ClassVar[dict[str, str]] = {}
     failures = 0

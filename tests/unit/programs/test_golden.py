@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from spark_prox.programs import apply_edits, refine_text, restore_text
+from spark_prox.programs import (
+    DIALECTS,
+    POLICIES,
+    CallStatus,
+    Code,
+    Outcome,
+    Policy,
+    apply_edits,
+    refine_text,
+    restore_text,
+)
 
 GOLDEN = Path(__file__).parent.parent.parent / "golden"
 FILES = ("prox", "compat", "refinex", "ultrax", "doc")
@@ -47,6 +58,13 @@ def test_the_grammar_document_shows_exactly_the_golden_examples(name: str, repos
     assert begin in document
     shown = document.partition(begin)[2].partition(end)[0]
     assert shown == table(examples(name))
+
+
+def test_the_grammar_document_names_every_code_status_outcome_and_policy_field(repository: Path) -> None:
+    document = (repository / "docs" / "programs.md").read_text(encoding="utf-8")
+    names = [*Code, *CallStatus, *Outcome, *(field.name for field in dataclasses.fields(Policy)), *POLICIES, *DIALECTS]
+    missing = [str(name) for name in names if str(name) not in ("name",) and f"`{name}`" not in document]
+    assert missing == []
 
 
 def table(rows: list[dict[str, Any]]) -> str:

@@ -1,0 +1,109 @@
+"""Real vLLM, its CPU build, on a small model of ours: in process, as in a Spark worker."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = [
+    pytest.mark.model,
+    pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed: python dev/setup_vllm.py"),
+]
+
+# vLLM changes signal handlers, threads and logging of its process for good: each engine gets a process of its own.
+SCRIPT = """
+import json, random, sys
+from spark_prox.engines.base import Request
+from spark_prox.engines.spec import ModelSpec
+from spark_prox.engines.worker import engine_for
+
+path, name = sys.argv[1:3]
+
+def ids(seed, length):
+    return tuple(random.Random(seed).choices(range(3, 400), k=length))
+
+requests = [Request(request_id=n, prompt_token_ids=ids(n, 4 + 9 * n), max_new_tokens=12) for n in range(5)]
+requests += [
+    Request(request_id=10 + n, prompt_token_ids=ids(10 + n, 20 + n), read_at=(19 + n,), read_tokens=(7, 9)) for n in range(3)
+]
+requests += [
+    Request(request_id=20, prompt_token_ids=ids(20, 600), max_new_tokens=4),
+    Request(request_id=21, prompt_token_ids=(), max_new_tokens=4),
+]
+pulled = 0
+
+def stream():
+    global pulled
+    for request in requests:
+        pulled += 1
+        yield request
+
+spec = ModelSpec(path=path, engine=name, device="cpu", dtype="float32", max_in_flight=3, max_batch_tokens=600)
+engine = engine_for(spec)
+answers, first_pulled = {}, None
+for completion in engine.complete(stream()):
+    first_pulled = first_pulled or pulled
+    answers[completion.request_id] = [
+        completion.text, completion.finish_reason, completion.error_code, list(completion.margins)
+    ]
+print("ANSWERS " + json.dumps({"answers": answers, "first_pulled": first_pulled}))
+"""
+
+
+def run(model: Path, engine: str) -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, str(model), engine],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+        env={
+            "PATH": "/usr/bin:/bin",
+            "HOME": str(model.parent),
+            "VLLM_CPU_KVCACHE_SPACE": "1",
+            "HF_HUB_OFFLINE": "1",
+            "VLLM_NO_USAGE_STATS": "1",
+        },
+    )
+    line = next((line for line in done.stdout.splitlines() if line.startswith("ANSWERS ")), None)
+    assert line is not None, done.stderr[-3000:]
+    parsed: dict[str, Any] = json.loads(line.removeprefix("ANSWERS "))
+    return parsed
+
+
+@pytest.fixture(scope="module")
+def vllm(tiny_llama: Path) -> dict[str, Any]:
+    return run(tiny_llama, "vllm")
+
+
+@pytest.fixture(scope="module")
+def transformers(tiny_llama: Path) -> dict[str, Any]:
+    return run(tiny_llama, "transformers")
+
+
+def test_it_writes_what_transformers_writes(vllm: dict[str, Any], transformers: dict[str, Any]) -> None:
+    for number in range(5):
+        assert vllm["answers"][str(number)] == transformers["answers"][str(number)]
+
+
+def test_it_reads_the_same_margins_as_transformers(vllm: dict[str, Any], transformers: dict[str, Any]) -> None:
+    for number in range(10, 13):
+        theirs, ours = transformers["answers"][str(number)], vllm["answers"][str(number)]
+        assert ours[1] == "read"
+        assert ours[3] == pytest.approx(theirs[3], abs=1e-3)
+
+
+def test_a_prompt_that_does_not_fit_is_a_row_and_the_others_are_answered(vllm: dict[str, Any]) -> None:
+    assert vllm["answers"]["20"][1:3] == ["error", "PROMPT_TOO_LONG"]
+    assert vllm["answers"]["21"][1:3] == ["error", "PROMPT_EMPTY"]
+    assert len(vllm["answers"]) == 10
+
+
+def test_requests_are_pulled_only_as_the_engine_takes_them(vllm: dict[str, Any]) -> None:
+    assert vllm["first_pulled"] <= 4
