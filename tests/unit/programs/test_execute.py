@@ -145,7 +145,7 @@ def test_a_failed_chunk_stays_as_it_is() -> None:
 
 def test_a_line_the_model_is_unsure_of_stays_and_the_rest_of_the_call_is_applied() -> None:
     rules = policy_for("default", min_remove_margin=1.0)
-    margins = {0: -3.0, 1: -0.5, 2: -3.0, 3: 2.0}
+    margins = {0: -3.0, 1: -0.5, 2: -1.0, 3: 2.0}  # line 2 is just sure enough
     refinement = refine_document(
         TEXT, [chunk("remove_lines(0, 2)\nremove_lines(3, 3)", 0, 10)], policy=rules, line_margins=margins
     )
@@ -174,6 +174,17 @@ def test_replacements_run_in_order_and_see_each_others_result() -> None:
     assert refinement.text == "x q baz"
     (edit,) = refinement.edits
     assert (edit.removed, edit.inserted, edit.call) == ("foo bar", "q", 1)
+
+
+def test_replacements_that_only_touch_stay_two_edits() -> None:
+    edits = refine_text("ab and more", 'normalize("a", "x")\nnormalize("b", "y")').edits
+    assert [(edit.removed, edit.inserted, edit.call) for edit in edits[:2]] == [("a", "x", 0), ("b", "y", 1)]
+
+
+def test_a_twentieth_of_the_words_is_a_wiped_document_and_a_little_more_is_not() -> None:
+    for left, outcome in ((11, "DROPPED"), (12, "EDITED")):
+        text = "\n".join(("kept " * left, "gone " * (220 - left)))
+        assert refine_text(text, "remove_lines(start=1, end=1)", policy="compat").outcome == outcome
 
 
 def test_replacements_that_undo_each_other_keep_the_document() -> None:
