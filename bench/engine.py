@@ -1,7 +1,7 @@
 """Engines side by side, one run, one machine: tokens and documents a second, and how long the engine has nothing to do.
 
-`streaming` is this project's way: requests flow across batches of documents. `synchronous` is the upstream way: one call
-for each batch of documents, in the order in which they come, and the next batch only when it is done. Equal settings.
+`streaming` is this project's way: requests flow across batches of documents. `synchronous` is upstream's: one call
+for each batch of documents, in the order in which they come, and the next one only when it is done. Equal settings.
 
     python bench/engine.py --model embedded --documents 200
     python bench/engine.py --model /models/web-chunk-refining-lm --input pages.jsonl.gz --engines transformers vllm

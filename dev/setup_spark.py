@@ -44,6 +44,18 @@ def main() -> None:
         encoding="utf-8",
     )
     (conf / "log4j2.properties").write_text(_LOGGING, encoding="utf-8")
+    _let_scripts_find_spark(Path(sys.executable).parent / "find-spark-home")
+
+
+def _let_scripts_find_spark(script: Path) -> None:
+    """Make `.venv/bin/spark-submit` work where the environment is not activated.
+
+    Every script of the pip package sources find-spark-home, which asks the python3 of the PATH where pyspark is.
+    """
+    line = f'export PYSPARK_PYTHON="${{PYSPARK_PYTHON:-{sys.executable}}}"  # added by dev/setup_spark.py\n'
+    if script.is_file() and line not in (text := script.read_text(encoding="utf-8")):
+        shebang, _, rest = text.partition("\n")
+        script.write_text(f"{shebang}\n{line}{rest}", encoding="utf-8")
 
 
 def _resolve(home: Path) -> list[Path]:

@@ -28,9 +28,7 @@ def doctor(arguments: argparse.Namespace) -> None:
             wrong.append(finding.what)
             print(f"       {'':<14} -> {finding.mend}", flush=True)
     if wrong:
-        raise SetupError(
-            "DOCTOR", f"Not ready: {', '.join(wrong)}.", "See the lines marked WRONG above."
-        )
+        raise SetupError("DOCTOR", f"Not ready: {', '.join(wrong)}.", "See the lines marked WRONG above.")
     print("Everything that a run needs is there.")
 
 

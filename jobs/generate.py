@@ -16,9 +16,7 @@ PARSER = job_parser(
     "spark-submit --properties-file conf/spark-standalone-gpu.conf jobs/generate.py --config conf/refine.yaml",
     reads_input=False,
 )
-PARSER.add_argument(
-    "--stage", choices=("doc", "chunk", "both"), default="both", help="which stage (default: both)"
-)
+PARSER.add_argument("--stage", choices=("doc", "chunk", "both"), default="both", help="which stage (default: both)")
 
 
 def generate(arguments: argparse.Namespace) -> None:

@@ -46,7 +46,7 @@ property and are not in this folder. Sources never trained on: {excluded}.
 
 ## Thresholds, chosen on validation hosts
 
-`policy.min_remove_margin = {remove}`, `policy.min_drop_margin = {drop}` (drops at most 1% of good content there; AUC
+`policy.min_remove_margin = {remove}`, `policy.min_drop_margin = {drop}` (drops at most 0.3% of good content there; AUC
 on made-up validation documents {document_auc}).
 
 {curve}

@@ -111,7 +111,7 @@ def best_margin(points: Sequence[MarginPoint]) -> MarginPoint:
     return max(safe, key=lambda point: point.word_f1) if safe else points[-1]
 
 
-def drop_margin(content_margins: Sequence[float], *, max_lost: float = 0.01) -> float:
+def drop_margin(content_margins: Sequence[float], *, max_lost: float = 0.003) -> float:
     """The least margin at which at most the given share of documents known to be content is dropped; never below 0."""
     if not content_margins:
         return 0.0

@@ -8,7 +8,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 
-from pyspark.sql import SparkSession
+from pyspark.sql import Row, SparkSession
 from pyspark.sql import functions as F
 
 from spark_prox.schemas import TABLES
@@ -53,7 +53,10 @@ def outcome_report(warehouse: Warehouse, settings: str) -> str:
 def example_report(warehouse: Warehouse, settings: str) -> str | None:
     """The edited document that shows most on one screen, before and after, beside its program; None without one."""
     refined = warehouse.read("refined").where(
-        (F.col("settings_hash") == settings) & (F.col("outcome") == "EDITED") & F.col("lines_before").between(12, 60)
+        (F.col("settings_hash") == settings)
+        & (F.col("outcome") == "EDITED")
+        & (F.col("doc_reason") != "UNSURE")
+        & F.col("lines_before").between(12, 60)
     )
     chosen = refined.orderBy(F.abs(F.col("lines_after") / F.col("lines_before") - 0.5), "doc_id").first()
     if chosen is None:
@@ -78,10 +81,18 @@ def example_report(warehouse: Warehouse, settings: str) -> str | None:
             *shown,
             "Program:",
             *written,
+            *_unsure(chosen["policy"], programs),
             f"After ({chosen['lines_after']} lines):",
             *after,
         ]
     )
+
+
+def _unsure(policy: str, programs: Sequence[Row]) -> list[str]:
+    """A word about lines that a program names and that stay."""
+    if policy == "default" and any(row["line_margins"] for row in programs):
+        return ["(A line that the program names and that stays is one of which the model was not sure enough.)"]
+    return []
 
 
 def _removed_lines(lines: Sequence[str], cuts: Sequence[tuple[int, int]]) -> set[int]:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 ClusterSession = Callable[..., AbstractContextManager["SparkSession"]]
 
+# Quick to start: code that runs for seconds is not worth a compiler that optimises, nor threads for garbage.
+QUICK_JVM = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1"
 GPU_EXECUTORS = {
     "spark.executor.cores": "2",  # one GPU and two cores each: more cores than GPUs
     "spark.executor.resource.gpu.amount": "1",
@@ -79,7 +81,8 @@ def cluster_session(cluster: StandaloneCluster, tmp_path_factory: pytest.TempPat
                     "spark.driver.host": "127.0.0.1",  # nothing listens outside this machine
                     "spark.driver.bindAddress": "127.0.0.1",  # the same
                     "spark.executor.memory": "512m",  # four executors beside everything else on a small machine
-                    "spark.executor.extraJavaOptions": "-XX:+UseSerialGC -XX:TieredStopAtLevel=1",  # quick to start
+                    "spark.driver.extraJavaOptions": QUICK_JVM,
+                    "spark.executor.extraJavaOptions": QUICK_JVM,
                     "spark.cores.max": str(cluster.cores),  # what the next setting waits for
                     "spark.scheduler.minRegisteredResourcesRatio": "1.0",  # all executors, or counts would vary
                     "spark.scheduler.maxRegisteredResourcesWaitingTime": "60s",  # four JVMs on two cores take a while

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.cluster.conftest import ClusterSession
+from tests.cluster.conftest import QUICK_JVM, ClusterSession
 from tests.cluster.standalone import SPARK_HOME, StandaloneCluster, clean_environment
 
 GOOD, EXECUTORS = 20, 2
@@ -30,7 +30,10 @@ def test_refine_runs_on_a_gpu_cluster_from_the_shipped_configuration(
         "spark.executor.memory": "512m",
         "spark.executor.cores": 2,
         "spark.cores.max": 2 * EXECUTORS,
-        "spark.sql.shuffle.partitions": 4,
+        "spark.sql.shuffle.partitions": 4,  # a few rows: more partitions are empty tasks
+        "spark.databricks.delta.snapshotPartitions": 2,  # the same, for Delta's log
+        "spark.driver.extraJavaOptions": QUICK_JVM,
+        "spark.executor.extraJavaOptions": QUICK_JVM,
         "spark.ui.enabled": "false",
     }
     overrides = {
@@ -49,7 +52,7 @@ def test_refine_runs_on_a_gpu_cluster_from_the_shipped_configuration(
         env=clean_environment(),
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-4000:]

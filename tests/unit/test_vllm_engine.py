@@ -30,7 +30,7 @@ def ids(seed, length):
 
 requests = [Request(request_id=n, prompt_token_ids=ids(n, 4 + 9 * n), max_new_tokens=12) for n in range(5)]
 requests += [
-    Request(request_id=10 + n, prompt_token_ids=ids(10 + n, 20 + n), read_at=(19 + n,), read_tokens=(7, 9)) for n in range(3)
+    Request(request_id=n, prompt_token_ids=ids(n, 10 + n), read_at=(9 + n,), read_tokens=(7, 9)) for n in (10, 11, 12)
 ]
 requests += [
     Request(request_id=20, prompt_token_ids=ids(20, 600), max_new_tokens=4),

@@ -39,7 +39,7 @@ def test_a_margin_that_harms_one_source_is_not_chosen() -> None:
     assert best_margin(curve).margin > 2.0
 
 
-def test_the_drop_margin_spares_all_but_one_percent_of_content() -> None:
+def test_the_drop_margin_spares_all_but_a_few_of_the_content() -> None:
     margins = [float(n) for n in range(-5, 995)]
     chosen = drop_margin(margins, max_lost=0.002)
     assert sum(margin < 0 and -margin >= chosen for margin in margins) <= 2
