@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from spark_prox.refiners.labels import LabelledPage
 
-__all__ = ["augmented", "content_alone", "miniature", "recombine", "thin_boilerplate"]
+__all__ = ["augmented", "content_alone", "recombine", "thin_boilerplate"]
 
 
 def _content_span(page: LabelledPage) -> tuple[int, int] | None:
@@ -62,29 +62,6 @@ def content_alone(page: LabelledPage) -> LabelledPage:
     )
 
 
-def miniature(page: LabelledPage, source: random.Random) -> LabelledPage:
-    """A small page: some lines of the content between a few lines of what stands before and after it.
-
-    Real small pages are rare among the labelled ones, and those that are there hardly have a menu.
-    """
-    span = _content_span(page)
-    if span is None:
-        return page
-    first, stop = span
-    start = source.randrange(first, stop) if source.random() < 0.3 else first
-    end = min(stop, start + source.randint(3, 30))
-    before = source.randint(0, first)
-    after = source.randint(stop, len(page.lines))
-    chosen = [
-        *range(before, min(first, before + source.randint(0, 14))),
-        *range(start, end),
-        *range(after, min(len(page.lines), after + source.randint(0, 12))),
-    ]
-    return dataclasses.replace(
-        page, lines=tuple(page.lines[n] for n in chosen), keep=tuple(page.keep[n] for n in chosen)
-    )
-
-
 def augmented(pages: Sequence[LabelledPage], index: int, source: random.Random, *, share: float) -> LabelledPage:
     """The page, or with probability `share` a variation of it."""
     page, roll = pages[index], source.random()
@@ -92,8 +69,6 @@ def augmented(pages: Sequence[LabelledPage], index: int, source: random.Random, 
         return page
     if roll < 0.1 * share:
         return content_alone(page)
-    if roll < 0.35 * share:
-        return miniature(page, source)
     if roll < 0.6 * share:
         other = pages[source.randrange(len(pages))]
         page = recombine(page, other) if source.random() < 0.5 else recombine(other, page)

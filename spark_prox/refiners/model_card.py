@@ -31,8 +31,9 @@ position. `AutoModelForCausalLM.from_pretrained` loads the folder.
 
 ## Training
 
-From scratch on a CPU by `jobs/train.py`: {steps} steps, {millions} million prompt tokens, {minutes} minutes on
-{c.threads} threads. The weights are those of step {best_step}, the best word F1 on validation hosts ({best_f1}).
+From scratch on a CPU by `jobs/train.py`: {steps} steps, {millions} million prompt tokens, {minutes} minutes with
+{c.threads} threads a process. The weights are those of step {best_step}, the best word F1 on at most
+{c.evaluate_pages} validation pages ({best_f1}).
 Targets: {gold} human label, the rest the out-of-fold score of the line classifier; pages without labels have the
 classifier's score alone. Documents for the document stage are made from the same pages (`document_labels`); human
 document labels are for evaluation alone.

@@ -65,6 +65,7 @@ def execute(
     """
     with log.stage("execute", settings) as figures:
         user_columns = warehouse.user_columns("documents")
+        warehouse.ensure("programs")
         warehouse.ensure("refined", user_columns)
         documents = warehouse.read("documents")
         refined = warehouse.read("refined").select("doc_id", "doc_hash", "settings_hash", "reason")

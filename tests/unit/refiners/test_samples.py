@@ -6,7 +6,7 @@ import random
 
 from tokenizers import Tokenizer
 
-from spark_prox.refiners.augment import augmented, miniature, recombine, thin_boilerplate
+from spark_prox.refiners.augment import augmented, recombine, thin_boilerplate
 from spark_prox.refiners.compact import CompactPrompt
 from spark_prox.refiners.document_labels import content_quality, labelled_document
 from spark_prox.refiners.labels import LabelledPage
@@ -112,12 +112,3 @@ def test_longer_content_in_sentences_is_worth_more() -> None:
     sentence = "The river carried the letter from the mountain to the harbour."
     assert content_quality([sentence] * 20) > content_quality([sentence] * 3) > content_quality(["Home", "Login"])
     assert content_quality([sentence] * 20) > content_quality([sentence.rstrip(".")] * 20)
-
-
-def test_a_miniature_is_small_and_keeps_every_lines_label() -> None:
-    whole = page([f"menu {n}" for n in range(80)] + [f"text {n}" for n in range(60)], [0.0] * 80 + [1.0] * 60)
-    for seed in range(30):
-        small = miniature(whole, random.Random(seed))
-        assert 3 <= len(small.lines) <= 56
-        assert all((line.startswith("text")) == bool(keep) for line, keep in zip(small.lines, small.keep, strict=True))
-    assert miniature(page(["menu"], [0.0]), random.Random(0)).lines == ("menu",)
