@@ -46,6 +46,8 @@ format: setup ## format the code and sort imports
 
 bench: setup ## measure against the reference implementations
 	$(BIN)/python bench/programs.py
+	$(BIN)/python bench/execute_stage.py
+	$(BIN)/python bench/engine.py
 
 clean: ## remove .venv, caches and the demo's tables
 	rm -rf $(VENV) warehouse spark-warehouse build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

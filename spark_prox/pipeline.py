@@ -13,7 +13,7 @@ from spark_prox.config import RunConfig
 from spark_prox.engines.worker import engine_name
 from spark_prox.functions import Functions
 from spark_prox.jobkit import require_input
-from spark_prox.placement import generation_partitions, generation_profile, generation_workers
+from spark_prox.placement import generation_partitions, generation_profile
 from spark_prox.progress import announce
 from spark_prox.prompts import builder_for
 from spark_prox.session import build_session
@@ -88,23 +88,22 @@ class Pipeline:
         model = self.config.stage_model(stage)
         before = None if stage == "doc" else self._keys["doc"]
         candidates = kept_documents(self.warehouse, before, self._decide(), self.functions.decision_columns)
-        with generation_workers(self.spark, self.config.placement):
-            generate(
-                self.spark,
-                self.warehouse,
-                self.log,
-                key=key,
-                generate_programs=self.functions.generate_programs(
-                    stage=stage, model=model, prompt=prompt_spec(self.config, stage)
-                ),
-                columns=self.functions.program_columns,
-                candidates=candidates,
-                placement=self.config.placement,
-                partitions=partial(generation_partitions, self.spark, self.config.placement),
-                profile=self._profile,
-                engine=engine_name(model) if is_local(self.spark) else model.engine,
-                settings=self.settings,
-            )
+        generate(
+            self.spark,
+            self.warehouse,
+            self.log,
+            key=key,
+            generate_programs=self.functions.generate_programs(
+                stage=stage, model=model, prompt=prompt_spec(self.config, stage)
+            ),
+            columns=self.functions.program_columns,
+            candidates=candidates,
+            placement=self.config.placement,
+            partitions=partial(generation_partitions, self.spark, self.config.placement),
+            profile=self._profile,
+            engine=engine_name(model) if is_local(self.spark) else model.engine,
+            settings=self.settings,
+        )
 
     def execute(self) -> None:
         """Apply the stored programs."""

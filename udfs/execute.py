@@ -6,6 +6,7 @@ whatever their types. Knows Arrow and pandas; the work is in `spark_prox.executi
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -115,22 +116,10 @@ class ExecutePrograms:
 
 def _columns(rows: list[RefinedRow], before: list[int | None], after: list[int | None]) -> dict[str, pa.Array]:
     """Columns of `refined` in the table's order, without those that pass through."""
-    edits = [
-        [
-            {
-                "kind": edit.kind,
-                "line": edit.line,
-                "start": edit.start,
-                "stop": edit.stop,
-                "removed": edit.removed,
-                "inserted": edit.inserted,
-                "chunk": edit.chunk,
-                "call": edit.call,
-            }
-            for edit in row.edits
-        ]
-        for row in rows
-    ]
+    flat = [edit for row in rows for edit in row.edits]
+    fields = [pa.array([getattr(edit, field.name) for edit in flat], field.type) for field in _EDIT]
+    offsets = pa.array(itertools.accumulate((len(row.edits) for row in rows), initial=0), pa.int32())
+    edits = pa.ListArray.from_arrays(offsets, pa.StructArray.from_arrays(fields, fields=list(_EDIT)))
     counts = {
         f"{unit}_{when}": pa.array([getattr(row, f"{unit}_{when}") for row in rows], pa.int64())
         for unit in ("lines", "words", "chars")
@@ -141,7 +130,7 @@ def _columns(rows: list[RefinedRow], before: list[int | None], after: list[int |
         "outcome": pa.array([row.outcome for row in rows], pa.string()),
         "reason": pa.array([row.reason for row in rows], pa.string()),
         "doc_reason": pa.array([row.doc_reason for row in rows], pa.string()),
-        "edits": pa.array(edits, pa.list_(_EDIT)),
+        "edits": edits,
         "calls": pa.array([row.calls for row in rows], pa.int32()),
         "program_errors": pa.array([row.program_errors for row in rows], pa.int32()),
         "chunks": pa.array([row.chunks for row in rows], pa.int32()),

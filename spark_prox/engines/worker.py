@@ -56,7 +56,7 @@ def claim_gpus(addresses: Sequence[str]) -> None:
     Raises:
         SetupError: GPU_CHANGED when this worker holds an engine on another GPU.
     """
-    wanted = ",".join(addresses)
+    wanted = ",".join(sorted(addresses))  # the same GPUs in another order are the same GPUs
     held = os.environ.get("SPARK_PROX_GPUS")
     if held is not None and held != wanted and _engines:
         raise SetupError(

@@ -21,11 +21,11 @@ from spark_prox.stages.keys import StageKey
 from spark_prox.stages.runlog import RunLog
 from spark_prox.tables import Warehouse
 
-__all__ = ["ArrowFunction", "execute", "kept_documents"]
+__all__ = ["RUN_COLUMNS", "ArrowFunction", "execute", "kept_documents"]
 
 ArrowFunction = Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]
 
-_RUN_COLUMNS = ("policy", "policy_hash", "settings_hash", "run_id", "refined_at")
+RUN_COLUMNS = ("policy", "policy_hash", "settings_hash", "run_id", "refined_at")
 
 
 def kept_documents(warehouse: Warehouse, key: StageKey | None, decide: PandasFunction, columns: str) -> DataFrame:
@@ -89,7 +89,7 @@ def execute(
             *_PROGRAM_COLUMNS,
             *(f"`{name}`" for name in names),
         )
-        core = [field for field in REFINED.schema.fields if field.name not in _RUN_COLUMNS]
+        core = [field for field in REFINED.schema.fields if field.name not in RUN_COLUMNS]
         rows = (
             inputs.mapInArrow(execute_programs, StructType([*core, *user_columns]))
             .withColumn("policy", F.lit(policy_name))

@@ -93,6 +93,8 @@ def test_gpu_files_give_each_executor_one_gpu_and_leave_tasks_to_the_profile(fil
 def test_the_cluster_configuration_is_for_the_released_refiners_on_gpus() -> None:
     config = load_config(ROOT / "conf" / "refine.yaml")
     assert config.placement.gpus_per_task == 1
+    # The engines of both stages stay in one worker, on one GPU.
+    assert sum(config.stage_model(stage).gpu_memory_share for stage in ("doc", "chunk")) <= 0.95
     for stage in ("doc", "chunk"):
         model = config.stage_model(stage)
         assert (model.engine, model.device) == ("vllm", "cuda")
