@@ -80,7 +80,7 @@ def _clause(file: Path) -> str:
     else:
         return ""
     first = re.split(r"(?<=[a-zA-Z0-9)`])[.;](?:\s|$)", " ".join(text.split()), maxsplit=1)[0].rstrip(".")
-    return first if len(first) <= WIDTH else first[: WIDTH - 3] + "..."
+    return first if len(first) <= WIDTH else first[: WIDTH - 3].rsplit(" ", 1)[0] + " ..."
 
 
 if __name__ == "__main__":

@@ -27,10 +27,9 @@ pytestmark = pytest.mark.model
 
 @dataclass(frozen=True)
 class Demo:
-    """What a finished demo printed and stored."""
+    """What a finished demo printed and stored. spark-submit sends a job's standard error to standard output."""
 
     out: str
-    err: str
     warehouse: Path
 
 
@@ -52,7 +51,7 @@ def demo(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Demo:
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    return Demo(out=done.stdout, err=done.stderr, warehouse=warehouse)
+    return Demo(out=done.stdout + done.stderr, warehouse=warehouse)
 
 
 def rows(spark: SparkSession, demo: Demo, table: str) -> list[Row]:
@@ -63,11 +62,11 @@ def test_it_shows_a_document_before_and_after_counts_a_query_and_where_the_table
     for part in ("Before (", "Program:", "After (", "tokens", "EDITED", "spark-sql> SELECT", "RECORD_REVISIT"):
         assert part in demo.out
     assert str(demo.warehouse / "refined") in demo.out
-    assert "Traceback" not in demo.err
+    assert "Traceback" not in demo.out
 
 
 def test_it_shows_progress_from_the_first_stage_to_the_last(demo: Demo) -> None:
-    steps = [line.split(":")[0] for line in demo.err.splitlines() if ": done in" in line]
+    steps = [line.split(":")[0] for line in demo.out.splitlines() if ": done in" in line]
     assert steps == ["ingest", "ingest", "generate doc", "generate chunk", "execute"]
 
 
