@@ -18,9 +18,11 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench.reference_executor import reference_refine
-from spark_prox.programs import parse_program, refine_text
-from spark_prox.programs.express import _read_plain
+from spark_prox.programs import parse_program, refine, refine_text
+from spark_prox.programs.dialects.prox import PROX
+from spark_prox.programs.express import plain_reader
 from spark_prox.programs.parse import _parse_cached
+from spark_prox.programs.upstream import QUICK_UPSTREAM
 
 Case = tuple[str, str]
 ROUNDS = 15
@@ -108,14 +110,21 @@ def remember(cases: list[Case]) -> None:
         refine_text(text, program_text)
 
 
+def forget() -> None:
+    """Empty every memory of programs and of their lines."""
+    _parse_cached.cache_clear()
+    assert PROX.quick is not None
+    refine._PLAIN["prox"] = plain_reader(PROX.quick)
+    refine._PLAIN_UPSTREAM = plain_reader(QUICK_UPSTREAM)
+
+
 def measure(cases: list[Case], ways: dict[str, Callable[[str, str], None]]) -> dict[str, float]:
     """Seconds of CPU time of the best round; programs of earlier rounds are forgotten, but for one way."""
     best = dict.fromkeys(ways, float("inf"))
     for _ in range(ROUNDS):
         for name, way in ways.items():
             if way is not remembered:
-                _parse_cached.cache_clear()
-                _read_plain.cache_clear()
+                forget()
             else:
                 remember(cases)
             started = time.process_time()

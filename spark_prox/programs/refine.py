@@ -11,18 +11,21 @@ from functools import partial
 from typing import Literal
 
 from spark_prox.errors import ConfigError
-from spark_prox.programs.dialects import dialect_for
+from spark_prox.programs.dialects import DIALECTS, dialect_for
 from spark_prox.programs.errors import CallStatus, Code
 from spark_prox.programs.execute import execute_plans
-from spark_prox.programs.express import express_text
+from spark_prox.programs.express import PlainReader, express_text, plain_reader
 from spark_prox.programs.parse import parse_program
 from spark_prox.programs.plan import ChunkPlan, plan_chunk
 from spark_prox.programs.policy import Policy, policy_for
-from spark_prox.programs.refinement import ChunkTrace, Outcome, Record, Refinement
+from spark_prox.programs.refinement import ChunkTrace, Outcome, Record, Refinement, express_refinement
 from spark_prox.programs.upstream import QUICK_UPSTREAM, count_upstream_errors, plan_upstream
 from spark_prox.programs.verdict import decide_document
 
 __all__ = ["ChunkProgram", "refine_document", "refine_text"]
+
+_PLAIN: dict[str, PlainReader] = {name: plain_reader(words.quick) for name, words in DIALECTS.items() if words.quick}
+_PLAIN_UPSTREAM = plain_reader(QUICK_UPSTREAM)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,19 +71,12 @@ def refine_text(
         return _refine_by_verdict(text, program_text, dialect, rules)
     if stage != "chunk":
         raise _unknown_stage(stage)
-    words = dialect_for(dialect)
-    quick = QUICK_UPSTREAM if rules.reader == "upstream" else words.quick
-    if quick is not None and text and not text.isspace():
-        refined = express_text(text, program_text, quick, rules)
-        if refined is not None:
-            kept = refined is text
-            return Refinement(
-                text=refined,
-                outcome=Outcome.KEPT if kept else Outcome.EDITED,
-                reason=Code.KEEP_CALL if kept else Code.EDITS,
-                original=text,
-                record=partial(_record, text, program_text, dialect, rules),
-            )
+    spelling = dialect_for(dialect).name
+    read = _PLAIN_UPSTREAM if rules.reader == "upstream" else _PLAIN.get(spelling)
+    if read is not None and text and not text.isspace():
+        result = express_text(text, program_text, read, rules)
+        if result is not None:
+            return express_refinement(*result, text, partial(_record, text, program_text, dialect, rules))
     return _refine_with_records(text, program_text, dialect, rules)
 
 

@@ -1,4 +1,4 @@
-"""New labelled pages out of old ones: another page's content between this page's menus, and blocks left out.
+"""New labelled pages out of old ones: another page's content between this page's menus, blocks left out, short pages.
 
 Training sees each page many times; without this it would learn sites by heart. Pure and deterministic in
 the random source.
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from spark_prox.refiners.labels import LabelledPage
 
-__all__ = ["augmented", "content_alone", "recombine", "thin_boilerplate"]
+__all__ = ["augmented", "content_alone", "recombine", "shortened", "thin_boilerplate"]
 
 
 def _content_span(page: LabelledPage) -> tuple[int, int] | None:
@@ -62,6 +62,23 @@ def content_alone(page: LabelledPage) -> LabelledPage:
     )
 
 
+def shortened(page: LabelledPage, source: random.Random) -> LabelledPage:
+    """A short page: at most 40 lines from within the content, and at most 12 of what stands before and after it."""
+    span = _content_span(page)
+    if span is None:
+        return page
+    start = source.randrange(*span)
+    stop = min(span[1], start + source.randint(3, 40))
+    before, after = max(0, span[0] - source.randint(0, 12)), span[1] + source.randint(0, 12)
+    parts = slice(before, span[0]), slice(start, stop), slice(span[1], after)
+    return dataclasses.replace(
+        page,
+        page_id=f"{page.page_id}/{start}-{stop}",
+        lines=tuple(line for part in parts for line in page.lines[part]),
+        keep=tuple(keep for part in parts for keep in page.keep[part]),
+    )
+
+
 def augmented(pages: Sequence[LabelledPage], index: int, source: random.Random, *, share: float) -> LabelledPage:
     """The page, or with probability `share` a variation of it."""
     page, roll = pages[index], source.random()
@@ -74,4 +91,4 @@ def augmented(pages: Sequence[LabelledPage], index: int, source: random.Random, 
         page = recombine(page, other) if source.random() < 0.5 else recombine(other, page)
     if roll >= 0.4 * share:
         page = thin_boilerplate(page, source, share=0.3)
-    return page
+    return shortened(page, source) if source.random() < 0.3 else page

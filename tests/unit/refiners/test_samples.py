@@ -6,7 +6,7 @@ import random
 
 from tokenizers import Tokenizer
 
-from spark_prox.refiners.augment import augmented, recombine, thin_boilerplate
+from spark_prox.refiners.augment import augmented, recombine, shortened, thin_boilerplate
 from spark_prox.refiners.compact import CompactPrompt
 from spark_prox.refiners.document_labels import content_quality, labelled_document
 from spark_prox.refiners.labels import LabelledPage
@@ -57,6 +57,18 @@ def test_recombining_puts_one_pages_content_between_anothers_menus() -> None:
     assert made.lines == ("menu", "b1", "ad", "b2", "footer")
     assert made.keep == (0.0, 1.0, 0.0, 1.0, 0.0)
     assert recombine(frame, page(["nav"], [0.0])) is frame
+
+
+def test_short_pages_have_content_and_little_around_it() -> None:
+    lines, keep = [f"menu {n}" for n in range(50)], [0.0] * 50
+    whole = page([*lines, *(f"prose {n}" for n in range(90)), *lines], [*keep, *[1.0] * 90, *keep])
+    source = random.Random(3)
+    for _ in range(100):
+        short = shortened(whole, source)
+        assert 1 <= sum(short.keep) <= 40
+        assert len(short.lines) - sum(short.keep) <= 24
+        assert [float(line.startswith("prose")) for line in short.lines] == list(short.keep)
+    assert shortened(page(["nav"], [0.0]), source).lines == ("nav",)
 
 
 def test_thinning_leaves_out_boilerplate_alone() -> None:
