@@ -1,55 +1,83 @@
-"""Engines side by side, one run, one machine: tokens and documents a second, and how long the engine has nothing to do.
+"""Engines side by side, one run, one machine, equal settings: speed, share of the peak (MFU), and how long they wait.
 
-`streaming` is this project's way: requests flow across batches of documents. `synchronous` is upstream's: one call
-for each batch of documents, in the order in which they come, and the next one only when it is done. Equal settings.
+Rows, each measured in a process of its own, in turns, the best turn shown:
 
-    python bench/engine.py --model embedded --documents 200
-    python bench/engine.py --model /models/web-chunk-refining-lm --input pages.jsonl.gz --engines transformers vllm
+    bare         the engine on prompts that are ready: what the rest is compared with
+    streaming    documents in, programs out, as the generate stage does it (prompts are built ahead in a thread)
+    spark        the generate stage itself: mapInPandas in local[1]; JVM start and model load are left out
+    synchronous  the same engine, called for --batch requests at a time and drained before the next call
+    upstream     transformers alone: one padded call for each --batch requests, in the order in which they come
+
+`CPU s` is the process's time on all its threads: on a machine that is shared it says more than seconds. MFU is a share
+of what one large matrix product reaches; on a CPU both count CPU seconds.
+
+    python bench/engine.py --model embedded
+    python bench/engine.py --model random --input pages.jsonl.gz --engines transformers vllm --new-tokens 48
 """
 
 from __future__ import annotations
 
 import argparse
 import gzip
+import itertools
 import json
+import os
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from spark_prox.config import load_config
 from spark_prox.documents import Document
-from spark_prox.engines.base import Completion, Engine, Request
+from spark_prox.engines.base import Completion, Engine, Request, is_ready
 from spark_prox.engines.spec import ModelSpec
 from spark_prox.engines.worker import engine_for
 from spark_prox.generation import generate_programs
-from spark_prox.models import matrix_parameters
-from spark_prox.prompts import builder_for
+from spark_prox.models import matrix_parameters, model_directory
+from spark_prox.prompts import PromptSpec, builder_for
 from spark_prox.report.run_report import table
 from spark_prox.stages.keys import prompt_spec
 
 ROOT = Path(__file__).parent.parent
+_COMPARED = (
+    (("transformers", "streaming"), ("transformers", "upstream")),
+    (("transformers", "streaming"), ("transformers", "synchronous")),
+    (("vllm", "streaming"), ("vllm", "synchronous")),
+    (("transformers", "bare"), ("vllm", "bare")),
+)
 
 
 class _Timed:
-    """An engine that measures how long it works, beside how long the whole takes."""
+    """An engine that measures how long it has nothing to do because no request is there."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self.waited_s = 0.0
 
     def complete(self, requests: Iterable[Request]) -> Iterator[Completion]:
-        return self._engine.complete(self._timed(requests))
+        return self._engine.complete(_Waits(iter(requests), self))
 
-    def _timed(self, requests: Iterable[Request]) -> Iterator[Request]:
-        stream = iter(requests)
-        while True:
-            started = time.perf_counter()
-            request = next(stream, None)
-            self.waited_s += time.perf_counter() - started
-            if request is None:
-                return
-            yield request
+
+class _Waits:
+    def __init__(self, stream: Iterator[Request], timed: _Timed) -> None:
+        self._stream = stream
+        self._timed = timed
+
+    def __iter__(self) -> _Waits:
+        return self
+
+    def __next__(self) -> Request:
+        started = time.perf_counter()
+        try:
+            return next(self._stream)
+        finally:
+            self._timed.waited_s += time.perf_counter() - started
+
+    def ready(self) -> bool:
+        return is_ready(self._stream)
 
 
 class _Synchronous:
@@ -60,60 +88,244 @@ class _Synchronous:
         self._size = size
 
     def complete(self, requests: Iterable[Request]) -> Iterator[Completion]:
-        batch: list[Request] = []
-        for request in requests:
-            batch.append(request)
-            if len(batch) == self._size:
-                yield from list(self._engine.complete(batch))
-                batch = []
-        yield from list(self._engine.complete(batch))
+        stream = iter(requests)
+        while batch := list(itertools.islice(stream, self._size)):
+            yield from list(self._engine.complete(batch))
+
+
+class _Upstream:
+    """Padded batches in the order of arrival, as plain transformers runs them."""
+
+    def __init__(self, spec: ModelSpec) -> None:
+        import torch
+        from transformers import AutoModelForCausalLM
+
+        torch.set_num_threads(spec.threads)
+        dtype = torch.float32 if spec.dtype == "auto" else getattr(torch, spec.dtype)
+        self._model = AutoModelForCausalLM.from_pretrained(str(model_directory(spec.path)), dtype=dtype).eval()
+
+    def complete(self, requests: Iterable[Request]) -> Iterator[Completion]:
+        import torch
+
+        batch = list(requests)
+        if not batch:
+            return
+        width = max(len(request.prompt_token_ids) for request in batch)
+        ids, mask = (torch.zeros(len(batch), width, dtype=torch.long) for _ in range(2))
+        for row, request in enumerate(batch):
+            at = slice(width - len(request.prompt_token_ids), width)  # padded on the left, to decode on the right
+            ids[row, at] = torch.tensor(request.prompt_token_ids)
+            mask[row, at] = 1
+        new = max(request.max_new_tokens for request in batch)
+        with torch.inference_mode():
+            if new:
+                out = self._model.generate(
+                    input_ids=ids, attention_mask=mask, max_new_tokens=new, do_sample=False, pad_token_id=0
+                )
+            else:
+                out = self._model(input_ids=ids, attention_mask=mask, use_cache=False).logits
+        for request in batch:
+            yield Completion(
+                request_id=request.request_id,
+                finish_reason="read" if request.read_at else "length",
+                prompt_tokens=len(request.prompt_token_ids),
+                output_tokens=out.shape[1] - width if new else 0,
+                margins=(1.0,) * len(request.read_at),
+            )
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="embedded", help="model directory, or embedded")
+    parser.add_argument("--model", default="embedded", help="model directory, embedded, or random (27M parameters)")
     parser.add_argument("--stage", choices=("doc", "chunk"), default="chunk")
-    parser.add_argument("--input", help="JSON lines with a column text; the example pages by default")
-    parser.add_argument("--documents", type=int, default=100)
+    parser.add_argument("--input", help="JSON lines (.gz) with a column text; the example pages by default")
+    parser.add_argument("--documents", type=int, default=46)
     parser.add_argument("--engines", nargs="+", default=["transformers"], choices=("transformers", "vllm"))
-    parser.add_argument("--batch", type=int, default=16, help="documents' requests in one synchronous call")
+    parser.add_argument("--rows", nargs="+", default=["bare", "streaming", "spark", "synchronous", "upstream"])
+    parser.add_argument("--batch", type=int, default=16, help="requests in one synchronous call")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--peak-tflops", type=float, default=0.0, help="of the device, for the share of it used (MFU)")
+    parser.add_argument("--dtype", default="float32")
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
+    parser.add_argument("--new-tokens", type=int, default=32, help="most tokens of a program")
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--peak-tflops", type=float, default=0.0, help="for MFU; 0 measures a large matrix product")
+    parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)  # this process measures one row
     arguments = parser.parse_args()
-    documents = _documents(arguments.input, arguments.documents)
+    if arguments.one:
+        print("MEASURED " + json.dumps(_measure(*arguments.one, arguments)))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        model = _random_model(Path(folder)) if arguments.model == "random" else arguments.model
+        peak = arguments.peak_tflops or _peak_tflops(arguments)
+        names = [
+            (engine, row)
+            for engine in arguments.engines
+            for row in arguments.rows
+            if row != "upstream" or engine == "transformers"
+        ]
+        best: dict[tuple[str, str], dict[str, float]] = {}
+        for _, name in itertools.product(range(arguments.rounds), names):
+            got = _in_a_process(name, model)
+            if name not in best or got["seconds"] < best[name]["seconds"]:
+                best[name] = got
+        _print(best, matrix_parameters(model) or 0, peak)
+
+
+def _print(best: dict[tuple[str, str], dict[str, float]], parameters: int, peak: float) -> None:
     rows = []
-    for name in arguments.engines:
-        spec = ModelSpec(path=arguments.model, engine=name, threads=arguments.threads)
-        engine = engine_for(spec)
-        _measure("warm-up", engine, documents[:4], arguments)
-        streaming = _measure(f"{name} streaming", engine, documents, arguments)
-        synchronous = _measure(f"{name} synchronous", _Synchronous(engine, arguments.batch), documents, arguments)
-        rows += [[*streaming, f"{synchronous[1] / streaming[1]:.2f}"], [*synchronous, "1.00"]]
-    head = ["engine", "s", "documents/s", "prompt tokens/s", "output tokens/s", "engine waits", "MFU", "speed-up"]
+    for (engine, row), got in best.items():
+        bare = best.get((engine, "bare"), got)
+        flop = 2 * parameters * (got["prompt"] + got["output"])
+        rows.append(
+            [
+                f"{engine} {row}",
+                f"{got['seconds']:.2f}",
+                f"{got['cpu']:.2f}" if got["cpu"] else "-",
+                f"{got['documents'] / got['seconds']:.1f}",
+                f"{got['prompt'] / got['seconds']:,.0f}",
+                f"{got['output'] / got['seconds']:,.0f}",
+                f"{got['waited'] / got['seconds']:.1%}" if got["waited"] >= 0 else "-",
+                f"{flop / (got['cpu'] or got['seconds']) / 1e12 / peak:.1%}",
+                f"{bare['seconds'] / got['seconds']:.2f}",
+            ]
+        )
+    head = ["", "s", "CPU s", "documents/s", "prompt tokens/s", "output tokens/s", "waits", "MFU", "speed against bare"]
+    for faster, slower in _COMPARED:
+        if faster in best and slower in best:
+            ratio, cpu = (best[slower][unit] / (best[faster][unit] or float("inf")) for unit in ("seconds", "cpu"))
+            print(f"{' '.join(faster)} against {' '.join(slower)}: {ratio:.2f} times as fast, {cpu:.2f} by CPU seconds")
+    print(f"peak {peak:.3f} TFLOP/s, {parameters / 1e6:.1f}M parameters in a token's way")
     print(table(head, rows))
 
 
-def _measure(name: str, engine: Engine, documents: list[Document], arguments: argparse.Namespace) -> list[object]:
-    config = load_config(None, [f"model.path={arguments.model}"])
-    builder = builder_for(replace(prompt_spec(config, arguments.stage)))
-    timed = _Timed(engine)
-    started = time.perf_counter()
-    rows = list(generate_programs(documents, timed, builder, stage=arguments.stage))
-    seconds = time.perf_counter() - started
-    prompt, output = sum(row.prompt_tokens for row in rows), sum(row.output_tokens for row in rows)
-    parameters = matrix_parameters(arguments.model) or 0
-    used = 2 * parameters * (prompt + output) / seconds / 1e12
-    share = f"{used / arguments.peak_tflops:.1%}" if arguments.peak_tflops else f"{used * 1e3:.1f} GFLOP/s"
-    return [
-        name,
-        round(seconds, 2),
-        round(len(documents) / seconds, 1),
-        round(prompt / seconds),
-        round(output / seconds),
-        f"{timed.waited_s / seconds:.1%}",
-        share,
-    ]
+def _in_a_process(name: tuple[str, str], model: str) -> dict[str, float]:
+    threads = sys.argv[sys.argv.index("--threads") + 1] if "--threads" in sys.argv else "1"
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": threads,
+        "VLLM_CPU_OMP_THREADS_BIND": "nobind",  # OMP_NUM_THREADS decides, as it does for the others
+        "VLLM_CPU_KVCACHE_SPACE": "2",
+        "VLLM_NO_USAGE_STATS": "1",
+        "HF_HUB_OFFLINE": "1",
+        "PYSPARK_PYTHON": sys.executable,
+    }
+    command = [sys.executable, __file__, *sys.argv[1:], "--model", model, "--one", *name]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    line = next((line for line in done.stdout.splitlines() if line.startswith("MEASURED ")), None)
+    if line is None:
+        raise SystemExit(f"{' '.join(name)}: {done.stderr[-2000:]}")
+    measured: dict[str, float] = json.loads(line.removeprefix("MEASURED "))
+    return measured
+
+
+def _measure(engine: str, row: str, arguments: argparse.Namespace) -> dict[str, float]:
+    overrides = [f"model.path={arguments.model}", f"{arguments.stage}.max_new_tokens={arguments.new_tokens}"]
+    prompt = prompt_spec(load_config(None, overrides), arguments.stage)
+    spec = ModelSpec(
+        path=arguments.model,
+        engine=engine,  # type: ignore[arg-type]
+        threads=arguments.threads,
+        dtype=arguments.dtype,
+        device=arguments.device,
+    )
+    documents = _documents(arguments.input, arguments.documents)
+    if row == "spark":
+        return _spark(spec, prompt, arguments.stage, documents)
+    builder = builder_for(prompt)
+    runner: Engine = _Upstream(spec) if row == "upstream" else engine_for(spec)
+    if row in ("synchronous", "upstream"):
+        runner = _Synchronous(runner, arguments.batch)
+    list(generate_programs(documents[:4], runner, builder, stage=arguments.stage))  # warm
+    timed = _Timed(runner)
+    requests = _requests(documents, builder, arguments.stage) if row != "streaming" else []
+    started, cpu = time.perf_counter(), time.process_time()
+    results: list[Any]
+    if requests:
+        results = list(timed.complete(requests))
+    else:
+        results = list(generate_programs(documents, timed, builder, stage=arguments.stage))
+    figures = {"seconds": time.perf_counter() - started, "cpu": time.process_time() - cpu, "waited": timed.waited_s}
+    return {**figures, **_totals(results, documents)}
+
+
+def _requests(documents: list[Document], builder: Any, stage: Any) -> list[Request]:
+    """The very requests of the generate stage."""
+
+    class Collector:
+        def complete(self, requests: Iterable[Request]) -> Iterator[Completion]:
+            collected.extend(requests)
+            return iter(())
+
+    collected: list[Request] = []
+    list(generate_programs(documents, Collector(), builder, stage=stage))
+    return collected
+
+
+def _spark(spec: ModelSpec, prompt: PromptSpec, stage: Any, documents: list[Document]) -> dict[str, float]:
+    from spark_prox.session import build_session
+    from udfs.generate import PROGRAM_COLUMNS, GeneratePrograms
+
+    with tempfile.TemporaryDirectory() as folder:
+        extra = {"spark.master": "local[1]", "spark.ui.enabled": "false", "spark.sql.warehouse.dir": folder}
+        session = build_session("bench", arrow_batch_rows=256, extra=extra)
+        frame = session.createDataFrame(
+            [(document.doc_id, document.doc_hash, document.text) for document in documents],
+            "doc_id string, doc_hash string, text string",
+        ).coalesce(1)
+        frame.write.parquet(f"{folder}/documents")
+        stored = session.read.parquet(f"{folder}/documents").coalesce(1)
+        generate = GeneratePrograms(stage=stage, model=spec, prompt=prompt)
+        stored.limit(4).mapInPandas(generate, PROGRAM_COLUMNS).collect()  # loads the model
+        started = time.perf_counter()
+        stored.mapInPandas(generate, PROGRAM_COLUMNS).write.parquet(f"{folder}/programs")
+        seconds = time.perf_counter() - started
+        rows = session.read.parquet(f"{folder}/programs").collect()
+        totals = _totals(rows, documents)
+        assert len({row["engine_id"] for row in rows}) == 1
+        session.stop()
+    return {"seconds": seconds, "cpu": 0.0, "waited": -1.0, **totals}
+
+
+def _totals(results: list[Any], documents: list[Document]) -> dict[str, float]:
+    return {
+        "documents": len(documents),
+        "prompt": sum(result.prompt_tokens for result in results),
+        "output": sum(result.output_tokens for result in results),
+    }
+
+
+def _peak_tflops(arguments: argparse.Namespace) -> float:
+    import torch
+
+    torch.set_num_threads(arguments.threads)
+    on_cpu = arguments.device == "cpu"
+    size, dtype = 2048 if on_cpu else 8192, getattr(torch, arguments.dtype)
+    left, right = (torch.randn(size, size, dtype=dtype, device=arguments.device) for _ in "lr")
+    best = float("inf")
+    for _ in range(6):
+        started = time.process_time() if on_cpu else time.perf_counter()
+        float((left @ right)[0, 0])  # waits for the device
+        best = min(best, (time.process_time() if on_cpu else time.perf_counter()) - started)
+    return 2 * size**3 / best / 1e12
+
+
+def _random_model(folder: Path) -> str:
+    """Llama with one KV head and random weights, the embedded refiner's tokenizer: only its speed means something."""
+    import shutil
+
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=8192, hidden_size=512, intermediate_size=1536, num_hidden_layers=8, num_attention_heads=8,
+        num_key_value_heads=1, max_position_embeddings=2048, bos_token_id=1, eos_token_id=2, pad_token_id=0,
+    )  # fmt: skip
+    LlamaForCausalLM(config).save_pretrained(folder)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(model_directory("embedded") / name, folder / name)
+    return str(folder)
 
 
 def _documents(source: str | None, count: int) -> list[Document]:

@@ -1,8 +1,9 @@
 """From documents to programs: prompts to an engine, completions to rows, as one stream.
 
 The engine pulls requests while earlier ones are in flight, across the borders of Arrow batches, so it never drains
-between them. A document that cannot be prompted or completed gives a row with a status, never an exception. Knows
-engines and prompt builders by their protocols only; nothing of Spark or pandas.
+between them. A thread reads documents and builds their prompts ahead of it, so it does not wait for them either. A
+document that cannot be prompted or completed gives a row with a status, never an exception. Knows engines and prompt
+builders by their protocols only; nothing of Spark or pandas.
 """
 
 from __future__ import annotations
@@ -17,10 +18,15 @@ from typing import Literal
 from spark_prox.chunking import Chunk
 from spark_prox.documents import Document, split_lines
 from spark_prox.engines.base import Completion, Engine, Request
+from spark_prox.engines.lookahead import LookAhead
 from spark_prox.programs import remove_lines_program
 from spark_prox.prompts import Prompt, PromptBuilder
 
 __all__ = ["GeneratedProgram", "ProgramStatus", "generate_programs"]
+
+
+_AHEAD_REQUESTS = 256
+_AHEAD_TOKENS = 1 << 19  # a second or two of the fastest GPU, and at most some 20 MB
 
 
 class ProgramStatus(str, Enum):
@@ -85,7 +91,7 @@ def generate_programs(
     """Programs for a stream of documents, in the order in which the engine finishes them.
 
     Args:
-        documents: read lazily, only as fast as the engine takes requests.
+        documents: read in a thread of its own, at most 256 prompts or half a million tokens ahead of the engine.
         stage: "doc" gives one program a document, "chunk" one for each chunk.
         answers: the programs that a positive and a negative margin of the document stage stand for.
     """
@@ -112,12 +118,18 @@ def generate_programs(
                     max_new_tokens=prompt.max_new_tokens,
                     read_at=prompt.read_at,
                     read_tokens=prompt.read_tokens,
+                    program_lines=None if place.chunk is None else (place.chunk.first_line, place.chunk.last_line),
                 )
 
-    for completion in engine.complete(requests()):
-        yield from _drain(without_request)
-        yield _row(pending.pop(completion.request_id), completion, answers)
+    with LookAhead(requests(), max_items=_AHEAD_REQUESTS, max_weight=_AHEAD_TOKENS, weight=_prompt_tokens) as ahead:
+        for completion in engine.complete(ahead):
+            yield from _drain(without_request)
+            yield _row(pending.pop(completion.request_id), completion, answers)
     yield from _drain(without_request)
+
+
+def _prompt_tokens(request: Request) -> int:
+    return len(request.prompt_token_ids)
 
 
 def _drain(rows: deque[GeneratedProgram]) -> Iterator[GeneratedProgram]:

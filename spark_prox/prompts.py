@@ -14,6 +14,7 @@ from tokenizers import Tokenizer
 
 from spark_prox.chunking import Chunk, split_chunks
 from spark_prox.documents import split_lines
+from spark_prox.encoding import encode_all
 from spark_prox.errors import ModelError
 from spark_prox.models import load_tokenizer, model_setting
 from spark_prox.templates import PromptTemplate
@@ -133,10 +134,10 @@ class TextPromptBuilder:
     def _line_tokens(self, lines: Sequence[str], budget: int) -> list[int]:
         """Tokens of each line with its number and newline. A line far over the budget is not encoded at all."""
         longest = budget * _LINE_CHARS_PER_TOKEN
-        shown = [
+        shown = (
             self._spec.template.line_format.format(number) + line[:longest] + "\n" for number, line in enumerate(lines)
-        ]
-        counts = [len(encoding.ids) for encoding in self._tokenizer.encode_batch_fast(shown, add_special_tokens=False)]
+        )
+        counts = map(len, encode_all(self._tokenizer, shown))
         return [budget + 1 if len(line) > longest else count for line, count in zip(lines, counts, strict=True)]
 
     def _cut(self, text: str, budget: int) -> str:

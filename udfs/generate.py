@@ -20,7 +20,7 @@ from spark_prox.engines.spec import ModelSpec
 from spark_prox.generation import GeneratedProgram, generate_programs
 from spark_prox.prompts import PromptSpec, builder_for
 
-__all__ = ["PROGRAM_COLUMNS", "GeneratePrograms"]
+__all__ = ["PROGRAM_COLUMNS", "GeneratePrograms", "claim_assigned_gpus"]
 
 _ROWS_PER_BATCH = 512
 
@@ -52,7 +52,7 @@ class GeneratePrograms:
         first = next(stream, None)
         if first is None:
             return  # an empty partition loads no model
-        _claim_assigned_gpus()
+        claim_assigned_gpus()
         engine = worker.engine_for(self.model)
         engine_id = worker.loaded_engine_id(self.model)
 
@@ -95,7 +95,8 @@ def _frame(rows: list[GeneratedProgram], engine_id: str) -> pd.DataFrame:
     return frame
 
 
-def _claim_assigned_gpus() -> None:
+def claim_assigned_gpus() -> None:
+    """Let this process see the GPUs that Spark gave its task, and no others; before torch or vLLM is imported."""
     context = TaskContext.get()
     assigned = context.resources().get("gpu") if context is not None else None
     if assigned is not None:

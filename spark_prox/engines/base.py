@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-__all__ = ["Completion", "Engine", "Request", "failure"]
+__all__ = ["Completion", "Engine", "Request", "failure", "is_ready"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +28,8 @@ class Request:
         max_new_tokens: most tokens to decode; 0 for a read request.
         read_at: 0-based prompt positions to read at, ascending; empty for a generate request.
         read_tokens: the two token ids to compare.
+        program_lines: first and last document line that a chunk program may name, for engines that constrain it;
+            None for any other text.
     """
 
     request_id: int
@@ -35,6 +37,7 @@ class Request:
     max_new_tokens: int = 0
     read_at: tuple[int, ...] = ()
     read_tokens: tuple[int, int] = (0, 0)
+    program_lines: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +68,10 @@ class Engine(Protocol):
     def complete(self, requests: Iterable[Request]) -> Iterator[Completion]:
         """Complete every request, lazily reading `requests` while earlier ones are still in flight.
 
-        A request that cannot be completed gives a completion with an error code; only a lost engine raises.
+        A request that cannot be completed gives a completion with an error code; only a lost engine raises. An
+        engine that holds work asks `is_ready(requests)` before it takes another request, so that it never stands
+        still for one. Closing the iterator drops what is in flight. An engine that holds memory beyond its object
+        has a method `close`.
         """
         ...
 
@@ -79,3 +85,9 @@ def failure(request: Request, code: str, detail: str) -> Completion:
         error_code=code,
         error_detail=detail,
     )
+
+
+def is_ready(stream: Iterator[Request]) -> bool:
+    """Whether the next request can be had without waiting; a stream that cannot tell (no method `ready`) counts so."""
+    ready = getattr(stream, "ready", None)
+    return ready is None or bool(ready())

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any
 
-from spark_prox.engines.base import Completion, Request, failure
+from spark_prox.engines.base import Completion, Request, failure, is_ready
 from spark_prox.engines.spec import ModelSpec
 from spark_prox.errors import ModelError
 from spark_prox.models import load_tokenizer
@@ -51,7 +51,7 @@ class OpenAIEngine:
         with ThreadPoolExecutor(self._spec.max_in_flight, thread_name_prefix="openai") as pool:
             more = True
             while more or running:
-                while more and len(running) < self._spec.max_in_flight:
+                while more and len(running) < self._spec.max_in_flight and (not running or is_ready(stream)):
                     request = next(stream, None)
                     if request is None:
                         more = False
@@ -99,7 +99,9 @@ class OpenAIEngine:
             except (TimeoutError, urllib.error.URLError, ConnectionError, OSError) as error:
                 if attempt == _ATTEMPTS - 1:
                     reason = getattr(error, "reason", error)
-                    raise _ServerError("SERVER_UNREACHABLE", type(reason).__name__) from None
+                    timed_out = isinstance(reason, TimeoutError)
+                    code = "TIMEOUT" if timed_out else "SERVER_UNREACHABLE"
+                    raise _ServerError(code, type(reason).__name__) from None
             time.sleep(0.25 * 2**attempt)
         raise AssertionError("unreachable")
 

@@ -1,18 +1,23 @@
-"""Engine on transformers and torch, for CPUs and for GPUs without vLLM.
+"""Engine on transformers and torch, for CPUs and for GPUs without vLLM: continuous batching without padding.
 
-Requests are gathered into a window, sorted by length and run in batches under a token budget, padding included. Read
-requests need one forward pass and two rows of the output embedding. Right-padded batches under a causal mask need no
-attention mask, and passing one would take torch off its fast attention path. Knows nothing of documents.
+Each step runs one token of every sequence that is being decoded and as many new prompts as the token budget holds, in
+one packed forward pass (`packed`). A read request is done after its first step, whose output embedding it needs two
+rows of. Knows nothing of documents.
 """
 
 from __future__ import annotations
 
-import itertools
 import logging
+import time
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from spark_prox.engines.base import Completion, Request, failure
+from spark_prox.engines.base import Completion, Request, failure, is_ready
+from spark_prox.engines.grammar import Guide, ProgramGrammar
+from spark_prox.engines.lora import merge_adapter
+from spark_prox.engines.packed import PackedModel, Segment
 from spark_prox.engines.spec import ModelSpec
 from spark_prox.errors import ModelError
 from spark_prox.models import load_tokenizer, model_directory, model_setting
@@ -20,13 +25,26 @@ from spark_prox.models import load_tokenizer, model_directory, model_setting
 __all__ = ["TransformersEngine"]
 
 _log = logging.getLogger(__name__)
+_BATCH_TOKENS = {"cpu": 2048, "cuda": 16_384}
+
+
+@dataclass(eq=False)
+class _Sequence:
+    """A request that is being worked on: `segment` holds the tokens of its next step."""
+
+    request: Request
+    segment: Segment
+    guide: Guide | None
+    written: list[int] = field(default_factory=list)
+    started: float = field(default_factory=time.monotonic)
 
 
 class TransformersEngine:
     """A causal language model loaded by transformers.
 
     Raises:
-        ModelError: MODEL_UNLOADABLE when the files are not a causal language model that transformers knows.
+        ModelError: MODEL_UNLOADABLE when the files are not a causal language model that transformers knows;
+            MODEL_ATTENTION when batches without padding cannot be had of it; ADAPTER_UNLOADABLE.
     """
 
     def __init__(self, spec: ModelSpec) -> None:
@@ -35,10 +53,6 @@ class TransformersEngine:
         from transformers.utils import logging as transformers_logging
 
         transformers_logging.disable_progress_bar()
-        if spec.adapter:
-            raise ModelError(
-                "ADAPTER_UNSUPPORTED", "The transformers engine loads no adapter.", "Merge it, or use vllm."
-            )
         directory = str(model_directory(spec.path))
         if spec.threads:
             torch.set_num_threads(spec.threads)
@@ -52,28 +66,46 @@ class TransformersEngine:
                 local_files_only=True,
                 trust_remote_code=False,
             )
+            model = model.to(self._device).eval()
         except Exception as error:
             raise ModelError(
                 "MODEL_UNLOADABLE",
                 f"{spec.path!r} cannot be loaded as a causal language model: {type(error).__name__}.",
                 "Check config.json and that the weights are complete.",
             ) from error
-        self._model = model.to(self._device).eval()
+        if spec.adapter:
+            merge_adapter(model, spec.adapter)
+        self._model = PackedModel(model)
         self._tokenizer = load_tokenizer(spec.path)
+        self._budget = spec.max_batch_tokens or _BATCH_TOKENS.get(self._device, 16_384)
         self._context_tokens = int(model.config.max_position_embeddings)
+        self._vocabulary = int(model.config.vocab_size)
         self._stop_ids = _as_ids(model_setting(spec.path, "eos_token_id"))
-        self._pad_id = (_as_ids(model_setting(spec.path, "pad_token_id")) or self._stop_ids or [0])[0]
+        self._grammar = ProgramGrammar(self._tokenizer, self._stop_ids) if spec.constrain and self._stop_ids else None
 
     def complete(self, requests: Iterable[Request]) -> Iterator[Completion]:
-        """See `Engine`. Windows of `max_in_flight` requests, the longest first."""
+        """See `Engine`. Holds at most `max_in_flight` requests, of which it decodes `max_decoding` at once."""
         stream = iter(requests)
-        while window := list(itertools.islice(stream, self._spec.max_in_flight)):
-            for request in window:
-                if problem := self._problem(request):
+        waiting: deque[Request] = deque()
+        decoding: list[_Sequence] = []
+        more = True
+        while more or waiting or decoding:
+            while more and len(waiting) + len(decoding) < self._spec.max_in_flight:
+                if (waiting or decoding) and not is_ready(stream):
+                    break
+                request = next(stream, None)
+                if request is None:
+                    more = False
+                elif problem := self._problem(request):
                     yield problem
-            runnable = [request for request in window if self._problem(request) is None]
-            for batch in self._batches(runnable):
-                yield from self._run(batch)
+                else:
+                    waiting.append(request)
+            step = [*decoding, *self._new(waiting, decoding)]
+            if step:
+                finished = self._run(step)
+                done = {completion.request_id for completion in finished}
+                decoding = [sequence for sequence in step if sequence.request.request_id not in done]
+                yield from finished
 
     def _problem(self, request: Request) -> Completion | None:
         tokens = len(request.prompt_token_ids)
@@ -85,101 +117,117 @@ class TransformersEngine:
                 "PROMPT_TOO_LONG",
                 f"{tokens} prompt and {request.max_new_tokens} new tokens, context {self._context_tokens}",
             )
+        if max(request.prompt_token_ids) >= self._vocabulary:  # on a GPU it would take the engine down
+            return failure(request, "TOKEN_UNKNOWN", f"a token id over the model's {self._vocabulary}")
         return None
 
-    def _batches(self, requests: Sequence[Request]) -> Iterator[list[Request]]:
-        """Batches of one kind and of similar length whose padded size stays under the token budget."""
-        ordered = sorted(requests, key=lambda r: (bool(r.read_at), len(r.prompt_token_ids)), reverse=True)
-        for _, kind in itertools.groupby(ordered, key=lambda r: bool(r.read_at)):
-            batch: list[Request] = []
-            widest = 0
-            for request in kind:
-                size = len(request.prompt_token_ids) + request.max_new_tokens
-                widest = max(widest, size)
-                if batch and widest * (len(batch) + 1) > self._spec.max_batch_tokens:
-                    yield batch
-                    batch, widest = [], size
-                batch.append(request)
-            if batch:
-                yield batch
+    def _new(self, waiting: deque[Request], decoding: Sequence[_Sequence]) -> Iterator[_Sequence]:
+        """The prompts that the next step has room for; one at least where nothing is being decoded."""
+        used, held = sum(len(sequence.segment.tokens) for sequence in decoding), len(decoding)
+        while waiting:
+            request = waiting[0]
+            used += len(request.prompt_token_ids)
+            held += bool(request.max_new_tokens)
+            first = not decoding and used == len(request.prompt_token_ids)
+            if not first and (used > self._budget or held > self._spec.max_decoding):
+                return
+            waiting.popleft()
+            guided = self._grammar is not None and request.program_lines is not None
+            yield _Sequence(
+                request=request,
+                segment=Segment(
+                    request.prompt_token_ids,
+                    capacity=len(request.prompt_token_ids) + request.max_new_tokens if request.max_new_tokens else 0,
+                ),
+                guide=self._grammar.guide(request.program_lines) if guided else None,  # type: ignore[union-attr, arg-type]
+            )
 
-    def _run(self, batch: list[Request]) -> list[Completion]:
-        """Run one batch; on an error halve it, until the request that causes it stands alone and gets a code."""
+    def _run(self, step: list[_Sequence]) -> list[Completion]:
+        """Run a step; on an error halve it, until the request that causes it stands alone and gets a code.
+
+        A step changes no sequence before its end, so that a part of one can be run again.
+        """
         try:
             with self._torch.inference_mode():
-                return self._read(batch) if batch[0].read_at else self._generate(batch)
-        except Exception as error:  # noqa: BLE001 - whatever torch raises must end as a row, not as a dead task
+                hidden = self._model.hidden([sequence.segment for sequence in step])
+                return [*self._read(step, hidden), *self._decode(step, hidden)]
+        except Exception as error:
+            if _fatal(error):
+                raise  # the device's state is gone: whoever supervises this engine loads another one
             if self._device == "cuda":
                 self._torch.cuda.empty_cache()
-            if len(batch) == 1:
+            if len(step) == 1:
                 code = "OUT_OF_MEMORY" if "out of memory" in str(error).lower() else "ENGINE_ERROR"
-                return [failure(batch[0], code, type(error).__name__)]
-            _log.warning("batch of %d requests failed with %s; halving it", len(batch), type(error).__name__)
-            middle = len(batch) // 2
-            return self._run(batch[:middle]) + self._run(batch[middle:])
+                return [failure(step[0].request, code, type(error).__name__)]
+            _log.warning("a step of %d requests failed with %s; halving it", len(step), type(error).__name__)
+        middle = len(step) // 2
+        return self._run(step[:middle]) + self._run(step[middle:])
 
-    def _read(self, batch: list[Request]) -> list[Completion]:
-        torch = self._torch
-        width = max(len(request.prompt_token_ids) for request in batch)
-        ids = torch.full((len(batch), width), self._pad_id, dtype=torch.long)
-        for row, request in enumerate(batch):
-            ids[row, : len(request.prompt_token_ids)] = torch.tensor(request.prompt_token_ids)
-        hidden = self._model.model(input_ids=ids.to(self._device), use_cache=False).last_hidden_state
-        rows = [row for row, request in enumerate(batch) for _ in request.read_at]
-        columns = [position for request in batch for position in request.read_at]
-        states = hidden[rows, columns]
-        # log p(a) - log p(b) is the difference of the two logits: the normaliser is the same for both.
-        output = self._model.get_output_embeddings().weight
-        first = output[[request.read_tokens[0] for request in batch for _ in request.read_at]]
-        second = output[[request.read_tokens[1] for request in batch for _ in request.read_at]]
-        margins = ((first.float() - second.float()) * states.float()).sum(-1).cpu().tolist()
-        completions, start = [], 0
-        for request in batch:
-            stop = start + len(request.read_at)
-            completions.append(
-                Completion(
-                    request_id=request.request_id,
-                    finish_reason="read",
-                    prompt_tokens=len(request.prompt_token_ids),
-                    margins=tuple(margins[start:stop]),
-                )
+    def _read(self, step: list[_Sequence], hidden: Any) -> list[Completion]:
+        rows: list[int] = []
+        pairs: list[tuple[int, int]] = []
+        start = 0
+        for sequence in step:
+            rows += (start + position for position in sequence.request.read_at)
+            pairs += [sequence.request.read_tokens] * len(sequence.request.read_at)
+            start += len(sequence.segment.tokens)
+        values = iter(self._model.margins(hidden[rows], pairs) if rows else ())
+        return [
+            Completion(
+                request_id=request.request_id,
+                finish_reason="read",
+                prompt_tokens=len(request.prompt_token_ids),
+                margins=tuple(next(values) for _ in request.read_at),
             )
-            start = stop
-        return completions
+            for request in (sequence.request for sequence in step)
+            if request.read_at
+        ]
 
-    def _generate(self, batch: list[Request]) -> list[Completion]:
-        torch = self._torch
-        width = max(len(request.prompt_token_ids) for request in batch)
-        ids = torch.full((len(batch), width), self._pad_id, dtype=torch.long)
-        mask = torch.zeros((len(batch), width), dtype=torch.long)
-        for row, request in enumerate(batch):
-            ids[row, width - len(request.prompt_token_ids) :] = torch.tensor(request.prompt_token_ids)
-            mask[row, width - len(request.prompt_token_ids) :] = 1
-        output = self._model.generate(
-            input_ids=ids.to(self._device),
-            attention_mask=mask.to(self._device),
-            max_new_tokens=max(request.max_new_tokens for request in batch),
-            do_sample=False,
-            num_beams=1,
-            temperature=None,
-            top_p=None,
-            top_k=None,
-            eos_token_id=self._stop_ids or None,
-            pad_token_id=self._pad_id,
-        )[:, width:].tolist()
-        return [self._generated(request, tokens) for request, tokens in zip(batch, output, strict=True)]
+    def _decode(self, step: list[_Sequence], hidden: Any) -> list[Completion]:
+        """Choose the next token of every sequence; the completions of those that end with it."""
+        chosen: list[tuple[_Sequence, int]] = []
+        stop = 0
+        for sequence in step:
+            stop += len(sequence.segment.tokens)
+            if not sequence.request.read_at:
+                chosen.append((sequence, stop - 1))
+        if not chosen:
+            return []
+        logits = self._model.logits(hidden[[row for _, row in chosen]])
+        for row, (sequence, _) in enumerate(chosen):
+            if sequence.guide is not None:
+                sequence.guide.mask(logits[row])
+        tokens = logits.argmax(-1).tolist()
+        return [c for (sequence, _), token in zip(chosen, tokens, strict=True) if (c := self._write(sequence, token))]
 
-    def _generated(self, request: Request, tokens: list[int]) -> Completion:
-        tokens = tokens[: request.max_new_tokens]
-        stop = next((index for index, token in enumerate(tokens) if token in self._stop_ids), None)
-        written = tokens if stop is None else tokens[:stop]
+    def _write(self, sequence: _Sequence, token: int) -> Completion | None:
+        """Take a token, and those that the grammar leaves no choice of; a completion if the sequence ends."""
+        request, segment = sequence.request, sequence.segment
+        new = [token] if sequence.guide is None else sequence.guide.advance(token)
+        ended = next((index for index, id_ in enumerate(new) if id_ in self._stop_ids), None)
+        sequence.written += new if ended is None else new[: ended + 1]
+        late = time.monotonic() - sequence.started > self._spec.request_timeout_s
+        if ended is None and len(sequence.written) < request.max_new_tokens and not late:
+            segment.past += len(segment.tokens)
+            segment.tokens = new
+            return None
+        segment.cache.clear()
+        if late and ended is None:
+            return failure(request, "TIMEOUT", f"not done after {self._spec.request_timeout_s:g} s")
+        written = sequence.written[: request.max_new_tokens]
+        stopped = bool(written) and written[-1] in self._stop_ids
         return Completion(
             request_id=request.request_id,
-            text=self._tokenizer.decode(written, skip_special_tokens=True),
-            finish_reason="length" if stop is None else "stop",
+            text=self._tokenizer.decode(written[:-1] if stopped else written, skip_special_tokens=True),
+            finish_reason="stop" if stopped else "length",
             prompt_tokens=len(request.prompt_token_ids),
-            output_tokens=len(written) + (stop is not None),
+            output_tokens=len(written),
         )
+
+
+def _fatal(error: Exception) -> bool:
+    """Whether a CUDA error has taken the process's whole device state with it; running out of memory has not."""
+    return "CUDA error" in str(error) and "out of memory" not in str(error).lower()
 
 
 def _as_ids(setting: Any) -> list[int]:

@@ -8,10 +8,11 @@ answered from that token's log-probabilities, several from the prompt's own. Kno
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from spark_prox.engines.base import Completion, Request, failure
+from spark_prox.engines.base import Completion, Request, failure, is_ready
 from spark_prox.engines.spec import ModelSpec
 from spark_prox.errors import ModelError
 from spark_prox.models import load_tokenizer, model_directory
@@ -19,6 +20,7 @@ from spark_prox.models import load_tokenizer, model_directory
 __all__ = ["VllmEngine"]
 
 _LIKELIEST = 20
+_BATCH_TOKENS = 16_384
 
 
 class VllmEngine:
@@ -61,24 +63,42 @@ class VllmEngine:
     def complete(self, requests: Iterable[Request]) -> Iterator[Completion]:
         """See `Engine`."""
         stream = iter(requests)
-        running: dict[str, Request] = {}
+        running: dict[str, tuple[Request, float]] = {}  # in the order in which they were added
         more = True
-        while more or running:
-            while more and len(running) < self._spec.max_in_flight:
-                request = next(stream, None)
-                if request is None:
-                    more = False
-                    break
-                problem = self._problem(request)
-                if problem is not None:
-                    yield problem
-                    continue
-                running[str(request.request_id)] = request
-                self._add(request)
-            if running:
-                for output in self._engine.step():
-                    if output.finished:
-                        yield self._completion(running.pop(output.request_id), output)
+        try:
+            while more or running:
+                while more and len(running) < self._spec.max_in_flight and (not running or is_ready(stream)):
+                    request = next(stream, None)
+                    if request is None:
+                        more = False
+                    elif problem := self._problem(request) or self._add(request):
+                        yield problem
+                    else:
+                        running[str(request.request_id)] = (request, time.monotonic())
+                if running:
+                    for output in self._engine.step():
+                        if output.finished and output.request_id in running:
+                            yield self._completion(running.pop(output.request_id)[0], output)
+                    yield from self._late(running)
+        finally:
+            if running:  # the caller stopped early: the next one uses the same request ids
+                self._engine.abort_request(list(running))
+
+    def _late(self, running: dict[str, tuple[Request, float]]) -> Iterator[Completion]:
+        """Give up what has been worked on for too long."""
+        limit = time.monotonic() - self._spec.request_timeout_s
+        late = [id_ for id_, (_, added) in running.items() if added < limit]
+        if late:
+            self._engine.abort_request(late)
+        for id_ in late:
+            detail = f"not done after {self._spec.request_timeout_s:g} s"
+            yield failure(running.pop(id_)[0], "TIMEOUT", detail)
+
+    def close(self) -> None:
+        """Free the GPU."""
+        core = getattr(self._engine, "engine_core", None)
+        if core is not None:
+            core.shutdown()
 
     def _problem(self, request: Request) -> Completion | None:
         tokens = len(request.prompt_token_ids)
@@ -88,7 +108,8 @@ class VllmEngine:
         detail = f"{tokens} prompt and {request.max_new_tokens} new tokens, context {self._context_tokens}"
         return failure(request, code, detail)
 
-    def _add(self, request: Request) -> None:
+    def _add(self, request: Request) -> Completion | None:
+        """Hand a request to vLLM; the completion of one that it refuses."""
         settings: dict[str, Any] = {}
         last = len(request.prompt_token_ids) - 1
         if request.read_at:
@@ -99,11 +120,17 @@ class VllmEngine:
                 rows = last - request.read_at[0]
                 settings["prompt_logprob_start"] = request.read_at[0]
                 settings["prompt_logprob_token_ids"] = [list(request.read_tokens)] * rows
+        if request.program_lines is not None and self._spec.constrain:
+            settings["extra_args"] = {"program_lines": list(request.program_lines)}
         parameters = self._parameters(
             temperature=0.0, max_tokens=max(1, request.max_new_tokens), detokenize=False, **settings
         )
         prompt = {"prompt_token_ids": list(request.prompt_token_ids)}
-        self._engine.add_request(str(request.request_id), prompt, parameters, lora_request=self._adapter)
+        try:
+            self._engine.add_request(str(request.request_id), prompt, parameters, lora_request=self._adapter)
+        except ValueError as error:
+            return failure(request, "REQUEST_REFUSED", type(error).__name__)
+        return None
 
     def _completion(self, request: Request, output: Any) -> Completion:
         answer = output.outputs[0]
@@ -152,7 +179,8 @@ def _settings(spec: ModelSpec) -> dict[str, Any]:
         "dtype": spec.dtype,
         "skip_tokenizer_init": True,  # prompts come as token ids; the text is decoded here, once
         "max_num_seqs": spec.max_in_flight,
-        "max_num_batched_tokens": spec.max_batch_tokens,  # long prompts are cut over steps (chunked prefill)
+        "max_num_batched_tokens": spec.max_batch_tokens
+        or _BATCH_TOKENS,  # long prompts are cut over steps (chunked prefill)
         "max_logprobs": _LIKELIEST,
         "disable_log_stats": True,
         "enable_prefix_caching": spec.prefix_caching,
@@ -162,6 +190,10 @@ def _settings(spec: ModelSpec) -> dict[str, Any]:
     }
     if spec.max_context_tokens:
         settings["max_model_len"] = spec.max_context_tokens
+    if spec.constrain:
+        from spark_prox.engines.vllm_grammar import logits_processor
+
+        settings["logits_processors"] = [logits_processor()]
     if spec.quantization:
         settings["quantization"] = spec.quantization
     if spec.adapter:

@@ -7,6 +7,7 @@ torch and vLLM only when it loads one.
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import threading
@@ -15,19 +16,23 @@ from collections.abc import Sequence
 
 from spark_prox.engines.base import Engine
 from spark_prox.engines.spec import ModelSpec
+from spark_prox.engines.supervised import SupervisedEngine
 from spark_prox.errors import ModelError, SetupError
 
-__all__ = ["claim_gpus", "engine_for", "engine_name", "loaded_engine_id"]
+__all__ = ["claim_gpus", "engine_for", "engine_name", "loaded_engine_id", "release_engines"]
 
 _log = logging.getLogger(__name__)
 _lock = threading.Lock()
-_engines: dict[ModelSpec, Engine] = {}
+_engines: dict[ModelSpec, SupervisedEngine] = {}
 _engine_ids: dict[ModelSpec, str] = {}
 _loads = 0
 
 
 def engine_for(spec: ModelSpec) -> Engine:
-    """The engine of a model in this process; loaded at the first call.
+    """The engine of a model in this process; loaded at the first call, and again whenever it dies.
+
+    The engines of other models stay, so that both refiners can be resident. They are released first where
+    `spec.exclusive` says so, and where the model could not be loaded beside them: then there was no memory for it.
 
     Raises:
         ModelError: the model cannot be loaded, or its engine is not installed.
@@ -36,7 +41,16 @@ def engine_for(spec: ModelSpec) -> Engine:
     with _lock:
         if spec not in _engines:
             started = time.monotonic()
-            _engines[spec] = _load(spec)
+            if spec.exclusive:
+                _release_all()
+            try:
+                _engines[spec] = _supervised(spec)
+            except ModelError as error:
+                if error.code != "MODEL_UNLOADABLE" or not _engines:
+                    raise
+                _log.warning("%s; releasing the other engines of this worker and trying again", error)
+                _release_all()
+                _engines[spec] = _supervised(spec)
             _loads += 1
             _engine_ids[spec] = f"{os.uname().nodename}/{os.getpid()}/{_loads}"
             _log.info("loaded %s in %.1f s as %s", spec.path, time.monotonic() - started, _engine_ids[spec])
@@ -46,6 +60,12 @@ def engine_for(spec: ModelSpec) -> Engine:
 def loaded_engine_id(spec: ModelSpec) -> str:
     """host/process/count of an engine that `engine_for` has loaded: distinct values are distinct loads."""
     return _engine_ids[spec]
+
+
+def release_engines() -> None:
+    """Free the memory of every engine of this process; `engine_for` loads them again."""
+    with _lock:
+        _release_all()
 
 
 def claim_gpus(addresses: Sequence[str]) -> None:
@@ -79,6 +99,19 @@ def engine_name(spec: ModelSpec) -> str:
     import torch
 
     return "vllm" if torch.cuda.is_available() else "transformers"
+
+
+def _release_all() -> None:
+    while _engines:
+        spec, engine = _engines.popitem()
+        engine.close()
+        del engine
+        _log.info("released %s", spec.path)
+    gc.collect()
+
+
+def _supervised(spec: ModelSpec) -> SupervisedEngine:
+    return SupervisedEngine(lambda: _load(spec), stall_timeout_s=spec.stall_timeout_s)
 
 
 def _load(spec: ModelSpec) -> Engine:

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
+
+import pytest
 
 from spark_prox.chunking import Chunk, split_chunks
 from spark_prox.documents import Document, split_lines
@@ -106,18 +109,34 @@ def test_the_engine_stays_full_until_the_documents_end() -> None:
     assert engine.in_flight[93:] == [7, 6, 5, 4, 3, 2, 1]
 
 
-def test_documents_are_read_only_as_fast_as_the_engine_takes_them() -> None:
+def test_documents_are_read_a_bounded_way_ahead_of_the_engine() -> None:
     read = 0
 
     def stream() -> Iterator[Document]:
         nonlocal read
-        for document in documents(*["a"] * 100):
+        for document in documents(*["a"] * 5000):
             read += 1
             yield document
 
     rows = generate_programs(stream(), PoolEngine(4), LineBuilder(), stage="doc")
     next(rows)
-    assert read == 4
+    deadline = time.monotonic() + 10
+    while read < 4 + 256 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(0.05)
+    assert 4 + 256 <= read <= 4 + 256 + 1  # in the engine, ahead of it, and the one that waits for room
+    assert sum(1 for _ in rows) == 4999
+
+
+def test_what_reading_the_documents_raises_reaches_the_caller() -> None:
+    def stream() -> Iterator[Document]:
+        yield from documents("a")
+        raise OSError("the input is gone")
+
+    rows = generate_programs(stream(), PoolEngine(1), LineBuilder(), stage="doc")
+    assert next(rows).doc_id == "d0"
+    with pytest.raises(OSError, match="the input is gone"):
+        list(rows)
 
 
 def test_an_engines_error_is_a_row_with_its_code() -> None:

@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 
+from spark_prox.programs import parse_program
+from spark_prox.programs.ops import RemoveLines
+
 pytestmark = [
     pytest.mark.model,
     pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed: python dev/setup_vllm.py"),
@@ -21,7 +24,7 @@ SCRIPT = """
 import json, random, sys
 from spark_prox.engines.base import Request
 from spark_prox.engines.spec import ModelSpec
-from spark_prox.engines.worker import engine_for
+from spark_prox.engines.worker import _load
 
 path, name = sys.argv[1:3]
 
@@ -44,9 +47,18 @@ def stream():
         pulled += 1
         yield request
 
-spec = ModelSpec(path=path, engine=name, device="cpu", dtype="float32", max_in_flight=3, max_batch_tokens=600)
-engine = engine_for(spec)
+requests += [
+    Request(request_id=n, prompt_token_ids=ids(n, 30), max_new_tokens=60, program_lines=(9, 14)) for n in (30, 31, 32)
+]
+
+spec = ModelSpec(
+    path=path, engine=name, device="cpu", dtype="float32", max_in_flight=3, max_batch_tokens=600, constrain="grammar"
+)
+engine = _load(spec)  # without the supervisor, whose thread takes completions ahead of their reader
 answers, first_pulled = {}, None
+abandoned = engine.complete(requests[:5])
+next(abandoned)
+abandoned.close()
 for completion in engine.complete(stream()):
     first_pulled = first_pulled or pulled
     answers[completion.request_id] = [
@@ -102,7 +114,19 @@ def test_it_reads_the_same_margins_as_transformers(vllm: dict[str, Any], transfo
 def test_a_prompt_that_does_not_fit_is_a_row_and_the_others_are_answered(vllm: dict[str, Any]) -> None:
     assert vllm["answers"]["20"][1:3] == ["error", "PROMPT_TOO_LONG"]
     assert vllm["answers"]["21"][1:3] == ["error", "PROMPT_EMPTY"]
-    assert len(vllm["answers"]) == 10
+    assert len(vllm["answers"]) == 13
+
+
+def test_constrained_programs_are_the_same_and_name_only_lines_of_their_chunk(
+    vllm: dict[str, Any], transformers: dict[str, Any]
+) -> None:
+    for number in (30, 31, 32):
+        text, reason, code, _ = vllm["answers"][str(number)]
+        assert code is None
+        assert text == transformers["answers"][str(number)][0]
+        program = parse_program(text)
+        assert not program.errors or reason == "length"
+        assert all(9 <= op.first <= op.last <= 14 for op in program.program if isinstance(op, RemoveLines))
 
 
 def test_requests_are_pulled_only_as_the_engine_takes_them(vllm: dict[str, Any]) -> None:

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Iterator
+from typing import ClassVar
 
 import pytest
 
 from spark_prox.engines import worker
+from spark_prox.engines.base import Completion, Request
 from spark_prox.engines.spec import ModelSpec
 from spark_prox.errors import ModelError, SetupError
 
@@ -25,6 +28,47 @@ def test_an_engine_is_loaded_once_for_each_model() -> None:
     other = ModelSpec(path="other", engine="scripted")
     assert worker.engine_for(other) is not first
     assert worker.loaded_engine_id(SCRIPTED) != worker.loaded_engine_id(other)
+
+
+class _Model:
+    """An engine that takes memory of which the process has room for `ROOM`."""
+
+    ROOM = 2
+    held: ClassVar[list[str]] = []
+
+    def __init__(self, spec: ModelSpec) -> None:
+        if len(_Model.held) >= self.ROOM:
+            raise ModelError("MODEL_UNLOADABLE", "out of memory")
+        self.path = spec.path
+        _Model.held.append(spec.path)
+
+    def complete(self, requests: Iterable[Request]) -> Iterator[Completion]:
+        return iter(())
+
+    def close(self) -> None:
+        _Model.held.remove(self.path)
+
+
+def test_engines_stay_beside_each_other_until_memory_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_Model, "held", [])
+    monkeypatch.setattr(worker, "_load", _Model)
+    for path in ("doc", "chunk"):
+        worker.engine_for(ModelSpec(path=path))
+    assert _Model.held == ["doc", "chunk"]
+    worker.engine_for(ModelSpec(path="third"))  # there is no room: the others go
+    assert _Model.held == ["third"]
+    worker.engine_for(ModelSpec(path="fourth", exclusive=True))  # there is room, and it is not wanted
+    assert _Model.held == ["fourth"]
+    worker.release_engines()
+    assert _Model.held == []
+
+
+def test_a_model_that_no_memory_holds_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_Model, "held", [])
+    monkeypatch.setattr(_Model, "ROOM", 0)
+    monkeypatch.setattr(worker, "_load", _Model)
+    with pytest.raises(ModelError, match="MODEL_UNLOADABLE"):
+        worker.engine_for(ModelSpec(path="doc"))
 
 
 def test_a_tasks_gpus_are_the_only_ones_that_its_process_sees() -> None:

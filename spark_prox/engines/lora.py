@@ -1,0 +1,64 @@
+"""Merge a LoRA adapter into a loaded model: W += scale * B @ A for every pair in a directory of PEFT's layout.
+
+After Hu et al., "LoRA", arXiv 2106.09685, and PEFT's `adapter_config.json` and `adapter_model.safetensors`. Merged,
+the adapter costs nothing per token. Knows plain LoRA on linear layers and refuses the rest.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from spark_prox.errors import ModelError
+
+__all__ = ["merge_adapter"]
+
+_CONFIG, _WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+_PREFIX = "base_model.model."
+_REFUSED = ("use_dora", "modules_to_save", "fan_in_fan_out", "rank_pattern", "alpha_pattern", "trainable_token_indices")
+
+
+def merge_adapter(model: Any, adapter: str) -> int:
+    """Add an adapter to a model's weights, in place; returns how many matrices it changed.
+
+    Raises:
+        ModelError: ADAPTER_UNLOADABLE when files are missing, do not fit the model, or need more than plain LoRA.
+    """
+    import torch
+    from safetensors.torch import load_file
+
+    folder = Path(adapter).expanduser()
+    try:
+        settings = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
+        weights = load_file(str(folder / _WEIGHTS))
+        rank, alpha = int(settings["r"]), float(settings["lora_alpha"])
+    except Exception as error:
+        raise _unloadable(adapter, f"{_CONFIG} or {_WEIGHTS}: {type(error).__name__}") from error
+    asked = [name for name in _REFUSED if settings.get(name)]
+    if asked or settings.get("bias", "none") != "none":
+        raise _unloadable(adapter, f"it uses {', '.join(asked) or 'bias'}")
+    scale = alpha / (math.sqrt(rank) if settings.get("use_rslora") else rank)
+    pairs: dict[str, dict[str, Any]] = {}
+    for name, tensor in weights.items():
+        module, _, which = name.removeprefix(_PREFIX).removesuffix(".weight").rpartition(".")
+        pairs.setdefault(module, {})[which] = tensor
+    with torch.no_grad():
+        for module, pair in pairs.items():
+            try:
+                weight = model.get_submodule(module).weight
+                # In float32: the product's small values would be lost in a 16-bit sum.
+                change = scale * (pair["lora_B"].float() @ pair["lora_A"].float())
+                weight.copy_(weight.float() + change.to(weight.device))
+            except (AttributeError, KeyError, RuntimeError) as error:
+                raise _unloadable(adapter, f"{module!r} does not fit the model") from error
+    return len(pairs)
+
+
+def _unloadable(adapter: str, what: str) -> ModelError:
+    return ModelError(
+        "ADAPTER_UNLOADABLE",
+        f"The adapter in {adapter!r} cannot be merged: {what}.",
+        "Expected plain LoRA in PEFT's layout; merge other kinds into the model before.",
+    )

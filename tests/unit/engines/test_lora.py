@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from spark_prox.engines.base import Request
+from spark_prox.engines.spec import ModelSpec
+from spark_prox.engines.transformers_engine import TransformersEngine
+from spark_prox.errors import ModelError
+
+pytestmark = pytest.mark.model
+
+MODULES = ("model.layers.0.self_attn.q_proj", "model.layers.2.mlp.down_proj")
+REQUEST = Request(request_id=0, prompt_token_ids=(5, 80, 300, 41), read_at=(1, 3), read_tokens=(7, 9))
+
+
+def write_adapter(model: Path, folder: Path, **settings: object) -> tuple[Path, Path]:
+    """An adapter of two modules, and the model with it merged by hand."""
+    import torch
+    from safetensors.torch import save_file
+    from transformers import AutoModelForCausalLM
+
+    rank, alpha = 3, 12.0
+    merged = AutoModelForCausalLM.from_pretrained(model)
+    generator = torch.Generator().manual_seed(1)
+    tensors = {}
+    for name in MODULES:
+        weight = merged.get_submodule(name).weight
+        a = torch.randn(rank, weight.shape[1], generator=generator) * 0.2
+        b = torch.randn(weight.shape[0], rank, generator=generator) * 0.2
+        tensors[f"base_model.model.{name}.lora_A.weight"] = a
+        tensors[f"base_model.model.{name}.lora_B.weight"] = b
+        with torch.no_grad():
+            weight += torch.einsum("or,ri->oi", b, a) * 4.0
+    adapter, by_hand = folder / "adapter", folder / "merged"
+    adapter.mkdir()
+    save_file(tensors, str(adapter / "adapter_model.safetensors"))
+    (adapter / "adapter_config.json").write_text(json.dumps({"r": rank, "lora_alpha": alpha, **settings}))
+    merged.save_pretrained(by_hand)
+    (by_hand / "tokenizer.json").write_bytes((model / "tokenizer.json").read_bytes())
+    return adapter, by_hand
+
+
+def margins(path: Path, adapter: str = "") -> tuple[float, ...]:
+    engine = TransformersEngine(ModelSpec(path=str(path), engine="transformers", device="cpu", adapter=adapter))
+    return next(iter(engine.complete([REQUEST]))).margins
+
+
+def test_a_merged_adapter_is_the_model_merged_by_hand(tiny_llama: Path, tmp_path: Path) -> None:
+    adapter, by_hand = write_adapter(tiny_llama, tmp_path)
+    got = margins(tiny_llama, str(adapter))
+    assert got == pytest.approx(margins(by_hand), abs=1e-4)
+    assert got != pytest.approx(margins(tiny_llama), abs=1e-2)
+
+
+@pytest.mark.parametrize("settings", [{"use_dora": True}, {"bias": "all"}, {"modules_to_save": ["lm_head"]}])
+def test_what_is_more_than_plain_lora_is_refused(tiny_llama: Path, tmp_path: Path, settings: dict[str, object]) -> None:
+    adapter, _ = write_adapter(tiny_llama, tmp_path, **settings)
+    with pytest.raises(ModelError, match="ADAPTER_UNLOADABLE"):
+        margins(tiny_llama, str(adapter))
+
+
+def test_an_adapter_of_another_model_is_refused(tiny_llama: Path, tmp_path: Path) -> None:
+    adapter, _ = write_adapter(tiny_llama, tmp_path)
+    config = tiny_llama.parent / "other"
+    from tests.tiny_models import write_tiny_llama
+
+    other = write_tiny_llama(config)
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(str(adapter / "adapter_model.safetensors"))
+    tensors = {name.replace("layers.2", "layers.7"): tensor for name, tensor in tensors.items()}
+    save_file(tensors, str(adapter / "adapter_model.safetensors"))
+    with pytest.raises(ModelError, match=r"ADAPTER_UNLOADABLE.*layers\.7.*does not fit"):
+        margins(other, str(adapter))
+
+
+def test_an_adapter_that_is_not_there_is_refused(tiny_llama: Path) -> None:
+    with pytest.raises(ModelError, match="ADAPTER_UNLOADABLE"):
+        margins(tiny_llama, "/nowhere")
