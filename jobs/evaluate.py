@@ -1,4 +1,4 @@
-"""Compare authors of programs on pages of hosts that training never saw: refiner, rules, line classifier."""
+"""Compare authors of programs on pages of hosts that training never saw: refiners, rules, the line classifier."""
 
 from __future__ import annotations
 
@@ -15,10 +15,14 @@ PARSER = argparse.ArgumentParser(
     epilog="Example:\n  spark-submit jobs/evaluate.py --labelled ../shared/data/gold_lines --output figures",
     formatter_class=argparse.RawDescriptionHelpFormatter,
 )
-PARSER.add_argument("--model", default="embedded", help="folder of an embedded refiner (default: the shipped one)")
+PARSER.add_argument(
+    "--model", nargs="*", default=["embedded"], help="folders of language models (default: the shipped refiner)"
+)
+PARSER.add_argument("--template", default="auto", help="of their prompts: auto, embedded, prox, prox-bare")
 PARSER.add_argument("--labelled", nargs="+", required=True, metavar="PATH", help="line-labelled pages")
 PARSER.add_argument("--extra", nargs="*", default=[], metavar="PATH", help="pages never trained on")
 PARSER.add_argument("--extra-pages", type=int, default=0, metavar="N", help="at most N of them (default: all)")
+PARSER.add_argument("--pages", type=int, default=0, metavar="N", help="at most N test pages (default: all)")
 PARSER.add_argument("--documents", metavar="FILE", help="documents with a human label: {id, text, keep}")
 PARSER.add_argument("--output", required=True, metavar="FOLDER", help="for figures.json, table.md, recall.png")
 PARSER.add_argument("--classifier", metavar="FILE", help="line classifier of jobs/train.py; made if absent")
@@ -40,6 +44,8 @@ def evaluate(arguments: argparse.Namespace) -> None:
         classifier=arguments.classifier or output / "line_classifier.pkl",
         threads=arguments.threads,
         say=lambda text: print(text, flush=True),
+        template=arguments.template,
+        most_pages=arguments.pages,
     )
     table = write_comparison(comparison, output)
     if arguments.card:

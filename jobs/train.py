@@ -1,25 +1,25 @@
-"""Train an embedded refiner from line-labelled pages: tokenizer, teacher, model, thresholds, model card."""
+"""Train a refiner: the embedded one, any causal language model by fine-tuning, or the line classifier."""
 
 from __future__ import annotations
 
 import argparse
 import time
-from pathlib import Path
 
 from spark_prox.jobkit import run_job
-from spark_prox.refiners.model_card import model_card
-from spark_prox.refiners.pictures import draw_training_curve
-from spark_prox.refiners.recipe import load_pages, make_refiner
+from spark_prox.refiners.kinds import load_kind, train_kind
+from spark_prox.refiners.sft_config import SftConfig
+from spark_prox.refiners.sft_recipe import fine_tune
 from spark_prox.refiners.synthetic import smoke_settings
-from spark_prox.refiners.team import join_team
-from spark_prox.refiners.training import Progress
-from spark_prox.refiners.training_config import load_train_config
 
 PARSER = argparse.ArgumentParser(
     prog="train.py",
-    description=f"{__doc__} Run again after a kill, it goes on where it stopped.",
-    epilog="Examples:\n  spark-submit jobs/train.py --config conf/train-embedded.yaml --set output=my-refiner\n"
-    "  torchrun --nproc-per-node 2 jobs/train.py --set threads=1",
+    description=f"{__doc__} `kind` in the settings says which. Run again after a kill, it goes on where it stopped.",
+    epilog="Examples:\n"
+    "  spark-submit jobs/train.py --config conf/train-embedded.yaml --set output=my-refiner\n"
+    "  torchrun --nproc-per-node 2 jobs/train.py --set threads=1\n"
+    "  spark-submit jobs/train.py --config conf/train-sft.yaml --set model=/models/base --set output=my-refiner\n"
+    "  python jobs/train.py --config conf/train-lora.yaml --set model=/models/base --set examples=examples.jsonl\n"
+    "  python jobs/train.py --config conf/train-classifier.yaml --set output=classifier",
     formatter_class=argparse.RawDescriptionHelpFormatter,
 )
 PARSER.add_argument("--config", metavar="FILE", default="conf/train-embedded.yaml", help="YAML settings")
@@ -31,29 +31,27 @@ PARSER.add_argument("--debug", action="store_true", help="show a stack trace on 
 
 
 def train(arguments: argparse.Namespace) -> None:
-    """Train or resume, then write thresholds, card and curve."""
+    """Train or resume, in this process or in those that Spark starts."""
     smoke = smoke_settings(arguments.smoke) if arguments.smoke else []
-    config = load_train_config(arguments.config, [*smoke, *arguments.overrides])
-    started, team = time.monotonic(), join_team()
+    config = load_kind(arguments.config, [*smoke, *arguments.overrides])
+    if isinstance(config, SftConfig) and config.distributed == "torch_distributor":
+        train_through_spark(config)
+        return
+    started = time.monotonic()
+    train_kind(config, lambda text: print(f"{time.monotonic() - started:6.0f} s  {text}", flush=True))
 
-    def say(text: str) -> None:
-        if team.leads:
-            print(f"{time.monotonic() - started:6.0f} s  {text}", flush=True)
 
-    def report(line: Progress) -> None:
-        f1 = "" if line.word_f1 is None else f", word F1 {line.word_f1:.4f} on validation hosts"
-        minutes = (config.steps - line.step) * line.seconds / line.step / 60
-        speed = f"{line.tokens / 1e6:.2f}M tokens, {line.tokens / line.seconds:,.0f} a second"
-        say(f"step {line.step:,}/{config.steps:,}, {speed}, loss {line.loss:.4f}{f1}, {minutes:.0f} min left")
+def train_through_spark(config: SftConfig) -> None:
+    """Start the processes with TorchDistributor: on this machine, or one in each of the executors' task slots."""
+    from pyspark.ml.torch.distributor import TorchDistributor
 
-    log, thresholds = make_refiner(config, say=say, report=report, team=team)
-    if thresholds is not None:
-        output = Path(config.output)
-        draw_training_curve(log, output / "curve.png")
-        card = model_card(config, load_pages(config), log, thresholds)
-        (output / "model" / "README.md").write_text(card, encoding="utf-8")
-        say(f"word F1 {thresholds.chunk.word_f1:.4f} at min_remove_margin {thresholds.chunk.margin:g}")
-        say(f"The model is in {output / 'model'}; measure it with jobs/evaluate.py")
+    from spark_prox.session import build_session
+
+    build_session("spark_prox train")
+    distributor = TorchDistributor(
+        num_processes=config.processes, local_mode=config.local_mode, use_gpu=config.device == "cuda"
+    )
+    distributor.run(fine_tune, config, print)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import json
 import math
 import os
 import tempfile
+from collections.abc import Iterable
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
@@ -22,6 +23,8 @@ from spark_prox.errors import ModelError
 
 __all__ = [
     "EMBEDDED",
+    "MARGIN_FIELDS",
+    "adapter_fingerprint",
     "load_tokenizer",
     "matrix_parameters",
     "model_directory",
@@ -37,6 +40,8 @@ _WEIGHTS = (
     "pytorch_model.bin.index.json",
 )
 _MARGINS = "thresholds.json"
+MARGIN_FIELDS = {"doc": ("min_drop_margin",), "chunk": ("min_remove_margin", "min_remove_margin_short")}
+"""Fields of a policy that a model may recommend, by stage."""
 _BLOCK = 1 << 20
 
 
@@ -75,13 +80,30 @@ def model_fingerprint(path: str) -> str:
     Recommended margins are no part of it: they belong to the policy.
     """
     directory = model_directory(path, weights=False)
+    kinds = (".safetensors", ".bin", ".json", ".model")
+    return _fingerprint(file for file in directory.iterdir() if file.suffix in kinds and file.name != _MARGINS)
+
+
+@lru_cache(maxsize=16)
+def adapter_fingerprint(path: str) -> str:
+    """The same over the files of a LoRA adapter in PEFT's layout.
+
+    Raises:
+        ModelError: ADAPTER_NOT_FOUND.
+    """
+    files = sorted(Path(path).expanduser().glob("adapter_*"))
+    if not files:
+        raise ModelError("ADAPTER_NOT_FOUND", f"There is no adapter in {path!r}.", "Expected adapter_config.json.")
+    return _fingerprint(files)
+
+
+def _fingerprint(files: Iterable[Path]) -> str:
     digest = hashlib.sha256()
-    for file in sorted(directory.iterdir()):
-        if file.suffix in (".safetensors", ".bin", ".json", ".model") and file.name != _MARGINS:
-            digest.update(file.name.encode())
-            with file.open("rb") as stream:
-                while block := stream.read(_BLOCK):
-                    digest.update(block)
+    for file in sorted(files):
+        digest.update(file.name.encode())
+        with file.open("rb") as stream:
+            while block := stream.read(_BLOCK):
+                digest.update(block)
     return digest.hexdigest()[:16]
 
 
@@ -125,7 +147,7 @@ def model_setting(path: str, name: str) -> Any:
 
 
 def recommended_margins(path: str) -> dict[str, float]:
-    """How sure this model must be before the default policy believes it: `min_remove_margin`, `min_drop_margin`.
+    """How sure this model must be before the default policy believes it: the policy's fields in `MARGIN_FIELDS`.
 
     Read from `thresholds.json` in the model's directory, which `jobs/train.py` writes from its validation pages; empty
     for a model that comes without one.
@@ -134,7 +156,7 @@ def recommended_margins(path: str) -> dict[str, float]:
     if not file.is_file():
         return {}
     margins = json.loads(file.read_text(encoding="utf-8"))
-    return {name: float(margins[name]) for name in ("min_remove_margin", "min_drop_margin") if name in margins}
+    return {name: float(margins[name]) for name in (*MARGIN_FIELDS["doc"], *MARGIN_FIELDS["chunk"]) if name in margins}
 
 
 def matrix_parameters(path: str) -> int | None:

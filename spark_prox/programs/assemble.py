@@ -6,7 +6,7 @@ no document.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from spark_prox.programs.errors import CallStatus, Code
@@ -15,6 +15,7 @@ from spark_prox.programs.plan import ChunkPlan
 from spark_prox.programs.policy import Policy
 from spark_prox.programs.refinement import Span
 from spark_prox.programs.substitute import substitute
+from spark_prox.programs.words import has_more_words_than
 
 __all__ = ["Draft", "assemble"]
 
@@ -38,7 +39,7 @@ def assemble(text: str, plans: Sequence[ChunkPlan], rules: Policy, margins: Mapp
     spans: list[Span] = []
     if removals:
         assert index is not None
-        spans = _removal_spans(text, index, _settle_removals(plans, removals, rules, margins))
+        spans = _removal_spans(text, index, _settle_removals(plans, removals, rules, margins, text, index))
     if replaces:
         spans = _merge(spans, substitute(text, plans, rules, index))
     if any(plan.additions for plan in plans):
@@ -58,13 +59,18 @@ def _acts_on_all(text: str, plans: Sequence[ChunkPlan], rules: Policy) -> bool:
 
 
 def _settle_removals(
-    plans: Sequence[ChunkPlan], removals: list[Removal], rules: Policy, margins: Mapping[int, float] | None
+    plans: Sequence[ChunkPlan],
+    removals: list[Removal],
+    rules: Policy,
+    margins: Mapping[int, float] | None,
+    text: str,
+    index: LineIndex,
 ) -> list[Removal]:
     """Disjoint removals that the model is sure of; every call's result says how many lines it removed."""
     removals = disjoint_removals(removals)
     unsure: list[Removal] = []
     if margins and rules.min_remove_margin is not None:
-        removals, unsure = sure_removals(removals, margins, rules.min_remove_margin)
+        removals, unsure = sure_removals(removals, margins, _least_margin(rules, text, index))
     by_chunk = {plan.index: plan for plan in plans}
     counts: dict[tuple[int, int], int] = {}
     for removal in removals:
@@ -82,6 +88,15 @@ def _settle_removals(
             else:
                 plan.results[asked.call] = (CallStatus.APPLIED, code if count else Code.ALREADY_REMOVED, count)
     return removals
+
+
+def _least_margin(rules: Policy, text: str, index: LineIndex) -> Callable[[int], float]:
+    """How sure the model must be of removing a line."""
+    least, short = rules.min_remove_margin or 0.0, rules.min_remove_margin_short
+    if short is None:
+        return lambda _: least
+    most = rules.short_line_words - 1
+    return lambda line: least if has_more_words_than(text[index.start(line) : index.end(line)], most) else short
 
 
 def _removal_spans(text: str, index: LineIndex, removals: Sequence[Removal]) -> list[Span]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import accumulate, pairwise
 from typing import NamedTuple
 
@@ -74,13 +74,13 @@ def disjoint_removals(removals: list[Removal]) -> list[Removal]:
 
 
 def sure_removals(
-    removals: Iterable[Removal], margins: Mapping[int, float], min_margin: float
+    removals: Iterable[Removal], margins: Mapping[int, float], least_margin: Callable[[int], float]
 ) -> tuple[list[Removal], list[Removal]]:
     """Disjoint removals without the lines the model is unsure of, and those lines, each as one removal.
 
     Args:
         margins: log p(keep) - log p(remove) by line; a line without one is taken as sure.
-        min_margin: least log p(remove) - log p(keep) for a line to go.
+        least_margin: least log p(remove) - log p(keep) for that line to go.
     """
     sure: list[Removal] = []
     unsure: list[Removal] = []
@@ -88,7 +88,7 @@ def sure_removals(
         position = removal.first
         for line in range(removal.first, removal.last + 1):
             margin = margins.get(line)
-            if margin is None or -margin >= min_margin:
+            if margin is None or -margin >= least_margin(line):
                 continue
             unsure.append(removal._replace(first=line, last=line))
             if position < line:

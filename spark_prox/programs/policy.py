@@ -35,6 +35,9 @@ class Policy:
         when_wiped: "refuse" gives back the original text, "drop" drops the document.
         min_words_after: a document with fewer words after its program is dropped (upstream: 11).
         min_remove_margin: a line whose log p(remove) - log p(keep) is known and below this is not removed.
+        min_remove_margin_short: the same for a line of fewer than `short_line_words` words, which costs less if it was
+            content; None: no other than for long lines.
+        short_line_words: see `min_remove_margin_short`.
         min_drop_margin: a document whose log p(drop) - log p(keep) is known and below this is not dropped.
         max_growth: a chunk may become this many times as long by replacements, plus `growth_slack_chars`.
         growth_slack_chars: see `max_growth`.
@@ -53,6 +56,8 @@ class Policy:
     when_wiped: Literal["refuse", "drop"] = "refuse"
     min_words_after: int = 0
     min_remove_margin: float | None = None
+    min_remove_margin_short: float | None = None
+    short_line_words: int = 8
     min_drop_margin: float | None = None
     max_growth: float | None = 1.25
     growth_slack_chars: int = 256
@@ -67,7 +72,7 @@ class Policy:
             value = getattr(self, name)
             if value is not None and not 0 <= value <= 1:
                 raise _bad_value(name, value, "a share from 0 to 1")
-        for name in ("max_errors", "max_calls", "max_repeats", "min_words_after", "growth_slack_chars"):
+        for name in _COUNTS:
             value = getattr(self, name)
             if value is not None and value < 0:
                 raise _bad_value(name, value, "a number of at least 0")
@@ -77,6 +82,7 @@ class Policy:
         return _fingerprint(self)
 
 
+_COUNTS = ("max_errors", "max_calls", "max_repeats", "min_words_after", "growth_slack_chars", "short_line_words")
 _CHOICES = {
     "reader": ("grammar", "upstream"),
     "scope": ("chunk", "document"),

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from spark_prox.chunking import Chunk
+from spark_prox.encoding import encode_all
 from spark_prox.errors import ModelError
 from spark_prox.refiners.line_shape import (
     FORMS,
@@ -113,8 +114,7 @@ class CompactPrompt:
 
     def _encode(self, texts: Iterable[str]) -> list[list[int]]:
         # Lone surrogates have no UTF-8 form and would raise.
-        clean = [text.encode("utf-8", "replace").decode() for text in texts]
-        return [encoding.ids for encoding in self._tokenizer.encode_batch(clean, add_special_tokens=False)]
+        return list(encode_all(self._tokenizer, (text.encode("utf-8", "replace").decode() for text in texts)))
 
     def _cut(self, lines: Sequence[str], head_tokens: int, tail_tokens: int) -> list[list[int]]:
         """Each line's first and last tokens, with `<cut>` between them where something is left out."""

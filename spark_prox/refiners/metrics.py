@@ -102,9 +102,9 @@ class PageWords:
         kept = (words for words, kept in zip(self._words, keep, strict=True) if kept)
         return Counter(itertools.chain.from_iterable(kept))
 
-    def score(self, keep: Sequence[bool]) -> PageScore:
-        """Score a verdict: which lines an author keeps."""
-        bag = self._bag(keep)
+    def score(self, keep: Sequence[bool], text: str | None = None) -> PageScore:
+        """Score a verdict: which lines an author keeps, and its text where that is not just those lines."""
+        bag = self._bag(keep) if text is None else Counter(_WORD.findall(text.lower()))
         return PageScore(
             words=Counts((self._gold_bag & bag).total(), bag.total(), self._gold_bag.total()),
             removed=Counts(

@@ -11,7 +11,7 @@ from spark_prox.refiners.recipe import Thresholds
 from spark_prox.refiners.training import Progress
 from spark_prox.refiners.training_config import TrainConfig
 
-__all__ = ["FIGURES_MARK", "model_card", "write_figures"]
+__all__ = ["FIGURES_MARK", "model_card", "split_table", "write_figures"]
 
 FIGURES_MARK = "<!-- figures: jobs/evaluate.py writes below this line -->"
 _LICENCES = {
@@ -47,8 +47,8 @@ property and are not in this folder. Sources never trained on: {excluded}.
 
 ## Thresholds, chosen on validation hosts
 
-`policy.min_remove_margin = {remove}`, `policy.min_drop_margin = {drop}` (drops at most 0.3% of good content there; AUC
-on made-up validation documents {document_auc}).
+`policy.min_remove_margin = {remove}`{short}, `policy.min_drop_margin = {drop}` (drops at most 0.3% of good content
+there; AUC on made-up validation documents {document_auc}). The curve, with the margin for short lines as chosen:
 
 {curve}
 
@@ -58,7 +58,8 @@ on made-up validation documents {document_auc}).
 """
 
 
-def _split_table(pages: Sequence[LabelledPage]) -> list[str]:
+def split_table(pages: Sequence[LabelledPage]) -> list[str]:
+    """Rows of a Markdown table: pages of each source in each split."""
     counts = Counter((page.source, split_of(page)) for page in pages)
     rows = ["| source | licence of the annotations | train | validation | test |", "|---|---|---|---|---|"]
     for source in sorted({page.source for page in pages}):
@@ -68,14 +69,17 @@ def _split_table(pages: Sequence[LabelledPage]) -> list[str]:
 
 
 def _curve_rows(thresholds: Thresholds) -> list[str]:
-    rows = ["| min_remove_margin | word F1 | word recall | words removed | worse than keeping everything on |"]
-    rows.append("|---|---|---|---|---|")
+    rows = [
+        "| min_remove_margin | word F1 | chunk F1 | word recall | words removed | worse than keeping everything on |"
+    ]
+    rows.append("|---|---|---|---|---|---|")
     for point in thresholds.curve:
         if point.margin % 0.5 == 0:
             worse = ", ".join(point.worse_than_keeping) or "-"
             mark = " **(chosen)**" if point.margin == thresholds.chunk.margin else ""
             rows.append(
-                f"| {point.margin:g}{mark} | {point.word_f1:.3f} | {point.word_recall:.3f} "
+                f"| {point.margin:g}{mark} | {point.word_f1:.3f} | {point.chunk_f1:.3f} "
+                f"| {point.word_recall:.3f} "
                 f"| {point.share_removed:.1%} | {worse} |"
             )
     return rows
@@ -85,7 +89,7 @@ def model_card(
     config: TrainConfig, pages: Sequence[LabelledPage], log: Sequence[Progress], thresholds: Thresholds
 ) -> str:
     """The card as Markdown; figures on test hosts are added by `jobs/evaluate.py`."""
-    last = log[-1]
+    last, short = log[-1], thresholds.chunk.short_margin
     best = max((line for line in log if line.word_f1 is not None), key=lambda line: line.word_f1 or 0.0)
     return _CARD.format(
         c=config,
@@ -96,8 +100,9 @@ def model_card(
         best_f1=f"{best.word_f1:.3f}",
         gold=f"{config.gold_share:.0%}",
         excluded=", ".join(config.exclude_sources) or "none",
-        splits="\n".join(_split_table(pages)),
+        splits="\n".join(split_table(pages)),
         remove=f"{thresholds.chunk.margin:g}",
+        short="" if short is None else f", `min_remove_margin_short = {short:g}`",
         drop=f"{thresholds.min_drop_margin:g}",
         document_auc=f"{thresholds.document_auc:.3f}",
         curve="\n".join(_curve_rows(thresholds)),

@@ -21,8 +21,14 @@ def _figure(**options: Any) -> tuple[Any, Any]:
     return figure, figure.subplots(**options)
 
 
-def draw_training_curve(log: Sequence[Progress], path: str | Path) -> None:
-    """Loss and validation word F1 over the tokens seen."""
+def draw_training_curve(
+    log: Sequence[Progress],
+    path: str | Path,
+    *,
+    title: str = "Training of the embedded refiner",
+    score: str = "word F1",
+) -> None:
+    """Loss and the score on validation hosts over the tokens seen."""
     figure, axes = _figure()
     millions = [line.tokens / 1e6 for line in log]
     axes.plot(millions, [line.loss for line in log], color="tab:gray", label="training loss")
@@ -33,8 +39,8 @@ def draw_training_curve(log: Sequence[Progress], path: str | Path) -> None:
     measured = [line for line in log if line.word_f1 is not None]
     right = axes.twinx()
     right.plot([m.tokens / 1e6 for m in measured], [m.word_f1 for m in measured], "o-", color="tab:blue")
-    right.set_ylabel("word F1 on validation hosts (blue)")
-    axes.set_title("Training of the embedded refiner")
+    right.set_ylabel(f"{score} on validation hosts (blue)")
+    axes.set_title(title)
     figure.savefig(path)
 
 

@@ -23,7 +23,7 @@ from spark_prox.refiners.llama import MAX_PROMPT_TOKENS, build_model
 from spark_prox.refiners.metrics import auc, mean
 from spark_prox.refiners.reading import Reader, open_reader
 from spark_prox.refiners.team import SOLO, Team
-from spark_prox.refiners.thresholds import MarginPoint, best_margin, drop_margin, margin_curve, score_at
+from spark_prox.refiners.thresholds import MarginPoint, choose_margins, drop_margin, score_at
 from spark_prox.refiners.tokenizer import save_tokenizer, train_tokenizer
 from spark_prox.refiners.training import Progress, train
 from spark_prox.refiners.training_config import TrainConfig
@@ -131,7 +131,7 @@ def _validation_f1(pages: Sequence[LabelledPage], config: TrainConfig) -> Callab
 
 def choose_thresholds(pages: Sequence[LabelledPage], reader: Reader, *, seed: int = 0) -> Thresholds:
     """Margins of both stages from the pages of validation hosts."""
-    curve = margin_curve(pages, reader.line_margins([page.lines for page in pages]))
+    chosen, curve = choose_margins(pages, reader.line_margins([page.lines for page in pages]))
     source = random.Random(f"{seed}/documents")
     made = [labelled_document(page, source) for page in pages for _ in range(3)]
     contents = [[line for line, keep in zip(page.lines, page.keep, strict=True) if keep >= 0.5] for page in pages]
@@ -139,7 +139,7 @@ def choose_thresholds(pages: Sequence[LabelledPage], reader: Reader, *, seed: in
         page.lines for page, lines in zip(pages, contents, strict=True) if content_quality(lines) >= 0.7
     ]
     return Thresholds(
-        chunk=best_margin(curve),
+        chunk=chosen,
         curve=tuple(curve),
         min_drop_margin=drop_margin(reader.document_margins(good)),
         document_auc=auc([keep >= 0.5 for _, keep in made], reader.document_margins([lines for lines, _ in made])),
@@ -192,5 +192,7 @@ def make_refiner(
     thresholds = choose_thresholds(validation, open_reader(output / "model", threads=config.threads), seed=config.seed)
     (output / "thresholds.json").write_text(json.dumps(dataclasses.asdict(thresholds), indent=1) + "\n")
     chosen = {"min_remove_margin": thresholds.chunk.margin, "min_drop_margin": thresholds.min_drop_margin}
+    if thresholds.chunk.short_margin is not None:
+        chosen["min_remove_margin_short"] = thresholds.chunk.short_margin
     (output / "model" / "thresholds.json").write_text(json.dumps(chosen) + "\n")
     return log, thresholds

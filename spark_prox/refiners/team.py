@@ -1,8 +1,8 @@
 """Several processes that train one model: each takes part of every batch, and gradients are summed once a step.
 
-Started by torchrun (`RANK` and `WORLD_SIZE` in the environment); without it a team of one. Two processes of
-one thread train faster than one process of two threads, since they wait for each other once a step and not
-in every matrix product. torch is imported inside the functions.
+Started by torchrun or Spark's TorchDistributor (`RANK` and `WORLD_SIZE` in the environment); without them a
+team of one. Two processes of one thread train faster than one process of two threads, since they wait for each
+other once a step and not in every matrix product. torch is imported inside the functions.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Team:
             return float(loss)
         parameters = [p for p in model.parameters() if p.requires_grad]
         parts = [(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in parameters]
-        flat = torch.cat([*parts, torch.as_tensor([float(loss)])])
+        flat = torch.cat([*parts, torch.as_tensor([float(loss)], device=parts[0].device)])
         torch.distributed.all_reduce(flat)
         start = 0
         for parameter in parameters:
@@ -66,13 +66,18 @@ class Team:
 SOLO = Team()
 
 
-def join_team() -> Team:
-    """The team that torchrun set up, or a team of one."""
+def join_team(device: str = "cpu") -> Team:
+    """The team that torchrun or Spark's TorchDistributor set up, or a team of one.
+
+    Args:
+        device: "cuda" where each process has a GPU of its own: their gradients then never leave the GPUs.
+    """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
         return SOLO
     import torch.distributed
 
     if not torch.distributed.is_initialized():
-        torch.distributed.init_process_group("gloo", timeout=datetime.timedelta(hours=2))
+        backend = "nccl" if device == "cuda" else "gloo"
+        torch.distributed.init_process_group(backend, timeout=datetime.timedelta(hours=2))
     return Team(rank=int(os.environ["RANK"]), size=size)

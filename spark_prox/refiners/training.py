@@ -21,7 +21,7 @@ from spark_prox.refiners.team import SOLO, Team
 from spark_prox.refiners.training_config import TrainConfig
 from spark_prox.refiners.training_data import TrainingData
 
-__all__ = ["Progress", "batch_loss", "learning_rate_factor", "train"]
+__all__ = ["Progress", "Run", "batch_loss", "learning_rate_factor", "progress_line", "train"]
 
 _log = logging.getLogger(__name__)
 
@@ -43,6 +43,14 @@ class Progress:
     seconds: float
     loss: float
     word_f1: float | None = None
+
+
+def progress_line(line: Progress, steps: int, *, score: str = "word F1") -> str:
+    """A line of the log for people: how far, how fast, how good, how long still."""
+    f1 = "" if line.word_f1 is None else f", {score} {line.word_f1:.4f} on validation hosts"
+    minutes = (steps - line.step) * line.seconds / line.step / 60
+    speed = f"{line.tokens / 1e6:.2f}M tokens, {line.tokens / line.seconds:,.0f} a second"
+    return f"step {line.step:,}/{steps:,}, {speed}, loss {line.loss:.4f}{f1}, {minutes:.0f} min left"
 
 
 def learning_rate_factor(step: int, config: TrainConfig) -> float:
@@ -76,17 +84,23 @@ def batch_loss(model: Any, batch: Sequence[Sample], *, keep_id: int, precision: 
     return -(weights * (keep * log_keep + (1 - keep) * log_other)).sum() / total_weight
 
 
-class _Run:
-    """The state that a checkpoint holds."""
+class Run:
+    """The state that a checkpoint holds.
 
-    def __init__(self, model: Any, config: TrainConfig) -> None:
+    Args:
+        model: a torch module with everything that is trained.
+        optimisers: what trains it.
+    """
+
+    def __init__(self, model: Any, optimisers: Sequence[Any]) -> None:
         self.model = model
-        self.optimisers = build_optimisers(model, config)
+        self.optimisers = optimisers
         self.step, self.tokens, self.block, self.place = 0, 0, 0, 0
         self.seconds, self.best = 0.0, -1.0
         self.log: list[Progress] = []
 
     def save(self, path: Path) -> None:
+        """Write the state, in place of an older one, in one step that a kill cannot tear."""
         import torch
 
         state = {
@@ -99,9 +113,10 @@ class _Run:
         path.with_suffix(".new").replace(path)
 
     def load(self, path: Path) -> None:
+        """Go on from what `save` wrote."""
         import torch
 
-        state = torch.load(path, weights_only=True)
+        state = torch.load(path, weights_only=True, map_location="cpu")
         self.model.load_state_dict(state["model"])
         for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
             optimiser.load_state_dict(saved)
@@ -109,7 +124,7 @@ class _Run:
         self.log = [Progress(**line) for line in state["log"]]
 
 
-def _optimise(run: _Run, batch: Sequence[Sample], config: TrainConfig, keep_id: int, team: Team) -> float:
+def _optimise(run: Run, batch: Sequence[Sample], config: TrainConfig, keep_id: int, team: Team) -> float:
     import torch
 
     factor = learning_rate_factor(run.step, config)
@@ -157,7 +172,7 @@ def train(
 
     output = Path(config.output)
     checkpoint = output / "checkpoint.pt"
-    run = _Run(model, config)
+    run = Run(model, build_optimisers(model, config))
     torch.set_num_threads(config.threads)
     if checkpoint.exists():
         run.load(checkpoint)

@@ -12,9 +12,10 @@ from pyspark.sql import Row, SparkSession
 from pyspark.sql import functions as F
 
 from spark_prox.schemas import TABLES
+from spark_prox.stages.dry_run import PlannedStage
 from spark_prox.tables import Warehouse
 
-__all__ = ["example_report", "outcome_report", "query_report", "table", "tables_report"]
+__all__ = ["example_report", "outcome_report", "plan_report", "query_report", "table", "tables_report"]
 
 _WIDTH = 110
 
@@ -44,10 +45,19 @@ def outcome_report(warehouse: Warehouse, settings: str) -> str:
         total.append(sum(values) if values else None)
     head = ["outcome", "reason", "documents", "lines", "kept", "words", "kept", "tokens", "kept"]
     text = table(head, [*lines, total])
-    rejects = warehouse.read("rejects").groupBy("code").count().orderBy("code").collect()
+    rejects = warehouse.read("rejects").groupBy("code", "stage").count().orderBy("code", "stage").collect()
     if rejects:
-        text += "\n\n" + table(["rejected", "records"], [list(row) for row in rejects])
+        text += "\n\n" + table(["rejected", "by", "records"], [list(row) for row in rejects])
     return text
+
+
+def plan_report(stages: Sequence[PlannedStage]) -> str:
+    """What a run would do, a line for each stage."""
+    rows = [
+        [line.stage, line.documents, line.prompt_tokens, None if line.flop is None else f"{line.flop:.2g}", line.note]
+        for line in stages
+    ]
+    return table(["stage", "documents", "prompt tokens", "FLOP", ""], rows)
 
 
 def example_report(warehouse: Warehouse, settings: str) -> str | None:

@@ -158,6 +158,17 @@ def test_a_line_the_model_is_unsure_of_stays_and_the_rest_of_the_call_is_applied
     assert (refinement.outcome, refinement.reason) == (Outcome.REFUSED, Code.UNSURE)
 
 
+def test_a_short_line_may_have_a_margin_of_its_own() -> None:
+    text = "Home\nA line of more than three words\nAbout us"
+    margins = {0: -0.6, 1: -0.6, 2: -0.4}
+    program = [chunk("remove_lines(0, 2)", 0, 3)]
+    rules = policy_for("default", min_remove_margin=1.0, min_remove_margin_short=0.5, short_line_words=4)
+    refinement = refine_document(text, program, policy=rules, line_margins=margins)
+    assert refinement.text == "A line of more than three words\nAbout us"
+    rules = policy_for("default", min_remove_margin=1.0)
+    assert refine_document(text, program, policy=rules, line_margins=margins).text == text
+
+
 @pytest.mark.parametrize("lines", [(0,), (9,), (0, 9), (8, 9), (0, 1), (4,), (7, 9), (0, 2, 4, 6, 8)])
 def test_removed_lines_take_their_newlines_with_them(lines: tuple[int, ...]) -> None:
     program = "\n".join(f"remove_lines({line}, {line})" for line in lines)

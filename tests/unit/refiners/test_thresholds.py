@@ -6,7 +6,7 @@ import pytest
 
 from spark_prox.refiners.baselines import RULES, c4_rule, program_of, ten_words
 from spark_prox.refiners.labels import LabelledPage
-from spark_prox.refiners.thresholds import best_margin, drop_margin, kept_by_margin, margin_curve
+from spark_prox.refiners.thresholds import best_margin, choose_margins, drop_margin, kept_by_margin, margin_curve
 
 LINES = ["one two three four", "menu", "five six seven"]
 
@@ -18,6 +18,22 @@ def pages(source: str, count: int = 12) -> list[LabelledPage]:
 def test_a_line_goes_only_where_the_model_is_sure_enough() -> None:
     assert kept_by_margin(LINES, [-3.0, -1.0, 2.0], 2.0) == [False, True, True]
     assert kept_by_margin(LINES, [-3.0, -1.0, 0.0], 0.0) == [False, False, True]
+
+
+def test_short_lines_have_a_margin_of_their_own() -> None:
+    lines = ["a line of eight words is long enough here", "menu", "menu"]
+    assert kept_by_margin(lines, [-1.0, -1.0, -0.4], 2.0, 0.5) == [True, False, True]
+
+
+def test_the_margins_chosen_keep_long_lines_and_remove_short_ones() -> None:
+    long = tuple(f"{word} line of eight words is long enough here" for word in ("one", "two"))
+    page = LabelledPage(page_id="0", source="a", lines=(*long, "menu", "home"), keep=(1.0, 1.0, 0.0, 0.0))
+    chosen, curve = choose_margins([page] * 12, [[-2.0, 3.0, -1.0, -1.0]] * 12)
+    assert (chosen.word_f1, chosen.chunk_f1) == (1.0, 1.0)
+    assert chosen.margin > 2.0
+    assert chosen.short_margin is not None
+    assert chosen.short_margin <= 1.0
+    assert chosen in curve
 
 
 def test_a_page_that_would_lose_everything_stays() -> None:

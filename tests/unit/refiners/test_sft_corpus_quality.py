@@ -1,0 +1,25 @@
+"""The corpus-quality bench runs anywhere, and a second run measures nothing again."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+
+def test_the_bench_compares_arms_and_goes_on_with_what_is_missing(repository: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "bench/corpus_quality.py", "--smoke", "--output", str(tmp_path), "--arms", "keep"]
+    for arms, said in ((["gold"], "4/4 runs"), (["gold", "ten_words"], "2/2 runs")):
+        done = subprocess.run([*command, *arms], cwd=repository, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert said in done.stdout
+    rows = {row["arm"]: row for row in json.loads((tmp_path / "figures.json").read_text())["arms"]}
+    assert set(rows) == {"keep", "gold", "ten_words"}
+    assert rows["keep"]["difference"] == 0
+    low, high = rows["gold"]["difference_interval"]
+    assert low < rows["gold"]["difference"] < high < 0  # text without menus teaches text without menus
+    assert rows["gold"]["loss_interval"][0] < rows["gold"]["loss"] < rows["gold"]["loss_interval"][1]
+    assert rows["gold"]["tokens"] < rows["keep"]["tokens"]
+    assert (tmp_path / "losses.png").read_bytes().startswith(b"\x89PNG")
+    assert "minus keep" in (tmp_path / "table.md").read_text()

@@ -1,0 +1,47 @@
+"""The generate stage with an author that is no language model: documents in, rows of `programs` out.
+
+Rules and the line classifier run in the Python worker itself; no engine, no torch. Knows pandas; the work is in
+`spark_prox.refiners.authors`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+import pandas as pd
+
+from spark_prox.documents import Document
+from spark_prox.refiners.authors import author_for, write_programs
+
+__all__ = ["WritePrograms"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WritePrograms:
+    """For `mapInPandas` over (doc_id, doc_hash, text); rows as in `udfs.generate.PROGRAM_COLUMNS`.
+
+    Attributes:
+        author: what `model.path` names, see `author_for`.
+    """
+
+    stage: Literal["doc", "chunk"]
+    author: str
+
+    def __call__(self, batches: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+        """One frame for each batch."""
+        for batch in batches:
+            if not len(batch):
+                continue
+            documents = (
+                Document(doc_id=doc_id, doc_hash=doc_hash, text=text)
+                for doc_id, doc_hash, text in zip(batch["doc_id"], batch["doc_hash"], batch["text"], strict=True)
+            )
+            rows = [asdict(row) for row in write_programs(documents, author_for(self.author), stage=self.stage)]
+            frame = pd.DataFrame(rows)
+            frame["status"] = [row["status"].value for row in rows]
+            frame["margin"] = pd.Series([row["margin"] for row in rows], dtype="Float64")  # null, not NaN
+            frame["engine_id"] = f"{os.uname().nodename}/{os.getpid()}/0"
+            yield frame
