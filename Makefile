@@ -11,7 +11,7 @@ STAMP := $(VENV)/.installed
 SPARK := PYSPARK_PYTHON="$(CURDIR)/$(BIN)/python" $(BIN)/spark-submit --properties-file conf/spark-local.conf
 WAREHOUSE ?= warehouse
 
-.PHONY: help setup demo test check format bench clean
+.PHONY: help setup demo test test-slow soak check format bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -31,9 +31,15 @@ $(STAMP): requirements.txt setup.py dev/setup_spark.py
 demo: setup ## refine the example pages and show what happened
 	$(SPARK) jobs/refine.py --config conf/local.yaml --warehouse "$(WAREHOUSE)"
 
-test: setup ## run the whole test suite
+test: setup ## run the test suite
 	@$(BIN)/python dev/setup_vllm.py
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: setup ## faults, killed moves and the other tests that take minutes each
+	$(BIN)/python -m pytest -m slow
+
+soak: setup ## kill drivers, executors and workers of real runs at random moments, for an hour; SOAK="--rounds 5"
+	$(BIN)/python dev/soak.py $(SOAK)
 
 check: setup ## format, lint and types; changes nothing
 	$(BIN)/ruff format --check .

@@ -14,8 +14,9 @@ from typing import Any
 
 from spark_prox.config import RunConfig, load_config
 from spark_prox.errors import ConfigError, ProxError, code_in
+from spark_prox.spark_failures import mendable_failure
 
-__all__ = ["config_from_arguments", "job_parser", "require_input", "run", "run_job"]
+__all__ = ["add_retry", "config_from_arguments", "job_parser", "require_input", "run", "run_job"]
 
 INPUT_FORMATS = ("jsonl", "parquet", "delta", "wet", "warc")
 
@@ -54,6 +55,15 @@ def job_parser(name: str, description: str, example: str, *, reads_input: bool) 
     return parser
 
 
+def add_retry(parser: argparse.ArgumentParser) -> None:
+    """The option of jobs that generate: ask again for what failed."""
+    parser.add_argument(
+        "--retry",
+        metavar="CODES",
+        help="only ask again for programs that failed: FAILED for all, or codes of programs.status or programs.detail",
+    )
+
+
 def config_from_arguments(arguments: argparse.Namespace) -> RunConfig:
     """The configuration file with the command line over it."""
     base = {"warehouse": arguments.warehouse}
@@ -62,6 +72,7 @@ def config_from_arguments(arguments: argparse.Namespace) -> RunConfig:
         ("input_format", "input.format"),
         ("id_column", "input.id_column"),
         ("text_column", "input.text_column"),
+        ("incremental", "input.incremental"),
     ):
         base[key] = getattr(arguments, option, None)
     return load_config(
@@ -104,6 +115,7 @@ def run(parser: argparse.ArgumentParser, job: Callable[[argparse.Namespace], Non
     except Exception as error:
         if debug:
             raise
+        error = mendable_failure(str(error)) or error
         sys.stderr.write(_line(error) + "\n")
         return 2 if isinstance(error, ProxError) or code_in(str(error)) else 1
     return 0

@@ -1,0 +1,32 @@
+"""Spark failures that a person can mend, out of pages of Java: a full disk, a damaged file.
+
+Knows no pyspark: an exception's text holds the whole chain of its causes.
+"""
+
+from __future__ import annotations
+
+import re
+
+from spark_prox.errors import ProxError, TableError
+
+__all__ = ["mendable_failure"]
+
+_FULL = re.compile(r"No space left on device|Disk quota exceeded")
+_UNREADABLE = re.compile(r"\[FAILED_READ_FILE[.\w]*\] Encountered error while reading file (?:file:/*(?=/))?(\S+?)\.\s")
+
+
+def mendable_failure(text: str) -> ProxError | None:
+    """The failure that an exception's text tells of: DISK_FULL, TABLE_FILE_UNREADABLE; None for any other."""
+    if _FULL.search(text):
+        return TableError(
+            "DISK_FULL",
+            "No space is left on a disk that Spark writes to: the warehouse's, or spark.local.dir's.",
+            "Make room and run the same command again: what was stored stays, and the run goes on.",
+        )
+    if found := _UNREADABLE.search(text):
+        return TableError(
+            "TABLE_FILE_UNREADABLE",
+            f"The file {found.group(1)} is damaged or gone.",
+            "Restore it from a copy and run the same command again: what was stored stays, and the run goes on.",
+        )
+    return None
