@@ -18,8 +18,11 @@ from typing import Any, TypeVar
 
 import yaml
 
+from spark_prox.annotation.settings import AnnotateConfig
 from spark_prox.engines.spec import ModelSpec
 from spark_prox.errors import ConfigError
+from spark_prox.guard import GuardConfig
+from spark_prox.lease_holder import LeaseConfig
 from spark_prox.sources.spec import InputSpec
 
 __all__ = ["PlacementConfig", "PolicyConfig", "RunConfig", "StageConfig", "config_as_json", "load_config"]
@@ -88,6 +91,9 @@ class RunConfig:
         input: what to read.
         model: the refining model of both stages; `doc.model` and `chunk.model` override it.
         dialect: spelling of the programs: prox, refinex or ultrax.
+        annotate: how jobs/annotate.py asks and checks.
+        guard: when a run that goes wrong stops.
+        lease: how jobs on the same tables keep out of each other's way.
         count_tokens: store token counts of the text before and after, by the chunk model's tokenizer.
         spark: settings for the Spark session that are not given to spark-submit.
         show_example: end the job by printing one document before and after.
@@ -101,6 +107,9 @@ class RunConfig:
     dialect: str = "prox"
     policy: PolicyConfig = PolicyConfig()
     placement: PlacementConfig = PlacementConfig()
+    annotate: AnnotateConfig = AnnotateConfig()  # noqa: RUF009 - frozen
+    guard: GuardConfig = GuardConfig()  # noqa: RUF009 - frozen
+    lease: LeaseConfig = LeaseConfig()  # noqa: RUF009 - frozen
     count_tokens: bool = True
     spark: Mapping[str, Any] = field(default_factory=dict)
     show_example: bool = False

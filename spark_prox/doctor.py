@@ -129,9 +129,10 @@ def check_models(config: RunConfig) -> Iterator[Finding]:
             yield Finding(what=f"{stage} model", ok=None, found="stage is off")
             continue
         try:
-            spec = prompt_spec(config, stage)
-            builder_for(spec)
-            found = f"{path}, revision {stage_key(config, stage).model_revision}, template {spec.template.name}"
+            if config.stage_model(stage).engine != "author":
+                builder_for(prompt_spec(config, stage))
+            key = stage_key(config, stage)
+            found = f"{path}, revision {key.model_revision}, template {key.template}"
             yield Finding(what=f"{stage} model", ok=True, found=found)
         except ProxError as error:
             yield Finding(what=f"{stage} model", ok=False, found=f"{error.code}: {error.what}", mend=error.todo)

@@ -5,6 +5,7 @@ ProxError                 anything this project raises on purpose
 |- InputError             the documents that a job was pointed at
 |- ModelError             a model directory, tokenizer, template or engine
 |- TableError             a Delta table or the warehouse it lives in
+|- GuardError             a run that drifts beyond a limit
 `- SetupError       Java, Spark, Delta, shipped code, GPU
 
 Spark passes only an exception's text from executor to driver, so the code is part of the text. No message ever
@@ -19,6 +20,7 @@ from enum import Enum
 __all__ = [
     "CODE_PATTERN",
     "ConfigError",
+    "GuardError",
     "InputError",
     "ModelError",
     "ProxError",
@@ -65,6 +67,10 @@ class ModelError(ProxError):
 
 class TableError(ProxError):
     """A Delta table or the warehouse cannot be used."""
+
+
+class GuardError(ProxError):
+    """A run drifted beyond a limit and was stopped."""
 
 
 class SetupError(ProxError):

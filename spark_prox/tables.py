@@ -1,35 +1,84 @@
 """Reading and writing the Delta tables of one warehouse.
 
 A warehouse is a directory or URI (tables at `<warehouse>/<table>`) or a schema of the catalog (`catalog:<schema>`,
-tables `<schema>.<table>`). Every write is one Delta commit. Knows nothing of models or stages.
+tables `<schema>.<table>`). Every write is one Delta commit, before which a job looks whether it still holds the lease.
+Knows nothing of models or stages.
 """
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any
+from contextlib import AbstractContextManager, contextmanager
 
-from delta.tables import DeltaTable
+from delta.tables import DeltaMergeBuilder, DeltaTable
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql.types import ArrayType, DataType, MapType, StructField, StructType
+from pyspark.sql import functions as F
+from pyspark.sql.types import StructField, StructType
 
+from spark_prox.columns import check_columns, needs_mapping
 from spark_prox.errors import TableError
+from spark_prox.lease import Lease, hold
+from spark_prox.lease_holder import LeaseConfig
+from spark_prox.migrations import VERSION, migrate, pending_fields, version_of
 from spark_prox.schemas import TABLES, TableSpec
+from spark_prox.scratch import Scratch, hadoop_path, java_name, lease_files, reason_of
 
 __all__ = ["CATALOG_PREFIX", "Warehouse"]
 
 CATALOG_PREFIX = "catalog:"
+_CONFLICTS = {
+    "ConcurrentAppendException",
+    "ConcurrentDeleteDeleteException",
+    "ConcurrentDeleteReadException",
+    "ConcurrentWriteException",
+    "MetadataChangedException",
+    "ProtocolChangedException",
+}
 
 
 class Warehouse:
-    """The tables of one corpus."""
+    """The tables of one corpus.
+
+    Attributes:
+        lease: held by a job that writes; None for one that reads.
+    """
 
     def __init__(self, spark: SparkSession, location: str) -> None:
         self._spark = spark
         self._schema = location[len(CATALOG_PREFIX) :] if location.startswith(CATALOG_PREFIX) else None
         self.location = location if self._schema is not None else self._absolute(location)
+        self._scratch = Scratch(spark, None if self._schema is not None else self.location, self._schema)
+        self.lease: Lease | None = None
+        self._checked: set[str] = set()
+
+    def open_for_writing(self, settings: LeaseConfig, job: str) -> list[str]:
+        """Take the lease; then bring older tables to this version and delete what killed jobs left.
+
+        Does nothing when this process holds it already.
+
+        Args:
+            job: what other jobs are told of this one.
+
+        Returns:
+            The names of the migrations that were done.
+
+        Raises:
+            TableError: WAREHOUSE_BUSY, TABLE_NEWER, TABLE_SCHEMA, MIGRATION_FAILED.
+        """
+        files = lease_files(self._spark, settings.path or self._scratch.lease_folder())
+        self.lease, taken = hold(files, settings, job, on_lost=self._spark.sparkContext.cancelAllJobs)
+        if not taken:
+            return []
+        self.check_schemas()  # again: another job may have changed them until a moment ago
+        done = []
+        for spec in TABLES.values():
+            if self.exists(spec.name):
+                with self.commit(spec.name):
+                    done += migrate(
+                        self._spark, self.name(spec.name), spec, self._properties(spec.name), self._columns(spec.name)
+                    )
+        self._scratch.delete_leftovers()
+        return done
 
     def name(self, table: str) -> str:
         """How SQL names a table: `schema`.`table`, or delta.`path`."""
@@ -48,7 +97,7 @@ class Warehouse:
         return bool(DeltaTable.isDeltaTable(self._spark, self._path(table)))
 
     def read(self, table: str) -> DataFrame:
-        """The table as a DataFrame.
+        """The table as a DataFrame; what an older one lacks is null.
 
         Raises:
             TableError: TABLE_MISSING.
@@ -59,7 +108,9 @@ class Warehouse:
                 f"There is no table {self.where(table)!r}.",
                 "Run the stage that writes it first: ingest, generate, execute.",
             )
-        return self._spark.table(self.name(table))
+        rows = self._spark.table(self.name(table))
+        missing = [field for field in pending_fields(table, 1) if field.name not in rows.columns]
+        return rows.withColumns({field.name: F.lit(None).cast(field.dataType) for field in missing})
 
     def user_columns(self, table: str) -> list[StructField]:
         """The columns behind the core ones."""
@@ -81,14 +132,11 @@ class Warehouse:
                 )
             return
         try:
-            files, path = self._hadoop_path(f"{self.location}/_probe-{uuid.uuid4().hex}")
-            files.create(path, True).close()
-            files.delete(path, False)
+            self._scratch.probe()
         except Exception as error:  # noqa: BLE001 - py4j wraps whatever the file system raises
-            reason = str(getattr(error, "java_exception", "") or type(error).__name__).split("\n")[0]
             raise TableError(
                 "WAREHOUSE_UNWRITABLE",
-                f"The warehouse {self.location!r} cannot be written ({reason[:160]}).",
+                f"The warehouse {self.location!r} cannot be written ({reason_of(error)}).",
                 "Check that it is a directory and its permissions.",
             ) from None
 
@@ -96,7 +144,7 @@ class Warehouse:
         """Compare every existing table with what this version writes.
 
         Raises:
-            TableError: TABLE_SCHEMA, naming the first column that differs.
+            TableError: TABLE_NEWER; TABLE_SCHEMA, naming the first column that differs.
         """
         for spec in TABLES.values():
             if self.exists(spec.name):
@@ -110,9 +158,10 @@ class Warehouse:
         """
         spec = TABLES[table]
         if self.exists(table):
-            self._check_core(spec)
+            if table not in self._checked:
+                self._check_core(spec)
             if spec.user_columns:
-                self._check_user_columns(table, user_columns)
+                check_columns(self.where(table), self.user_columns(table), user_columns)
             return
         builder = DeltaTable.createIfNotExists(self._spark)
         builder = (
@@ -121,73 +170,97 @@ class Warehouse:
             else builder.location(self._path(table))
         )
         builder = builder.addColumns(StructType([*spec.schema.fields, *user_columns]))
-        builder = builder.property("spark_prox.table", table).property("delta.enableChangeDataFeed", "true")
-        if any(_needs_mapping(field) for field in user_columns):
+        constraints = {f"delta.constraints.{name}": rule for name, rule in spec.constraints.items()}
+        for key, value in {**spec.properties, **constraints, VERSION: str(spec.version)}.items():
+            builder = builder.property(key, value)
+        if any(needs_mapping(field) for field in user_columns):
             # Parquet, and so Delta, refuses some characters in names; mapped columns may be called anything.
             builder = builder.property("delta.columnMapping.mode", "name")
-        builder.execute()
+        with self.commit(table):
+            builder.execute()
 
     def append(self, table: str, rows: DataFrame) -> None:
-        """Append rows in one commit; columns are matched by name."""
+        """Append rows in one commit; columns are matched by name.
+
+        Raises:
+            TableError: LEASE_LOST; WAREHOUSE_CONFLICT if somebody else wrote meanwhile and two rows of one key could be
+                the result.
+        """
+        if TABLES[table].one_writer:
+            # Delta compares with other commits what the plan reads: an append that reads nothing passes beside any.
+            rows = rows.where(self.read(table).limit(1).select(F.count("*")).scalar() >= 0)
         writer = rows.write.format("delta").mode("append")
-        if self._schema is not None:
-            writer.saveAsTable(f"{self._schema}.{table}")
-        else:
-            writer.save(self._path(table))
+        with self.commit(table):
+            if self._schema is not None:
+                writer.saveAsTable(f"{self._schema}.{table}")
+            else:
+                writer.save(self._path(table))
 
     def upsert(self, table: str, rows: DataFrame) -> None:
         """Insert rows, replacing those with the same key, in one commit.
 
         `rows` must read stored data: MERGE evaluates its source twice.
         """
-        spec = TABLES[table]
-        target = (
-            DeltaTable.forName(self._spark, f"{self._schema}.{table}")
-            if self._schema is not None
-            else DeltaTable.forPath(self._spark, self._path(table))
-        )
-        condition = " AND ".join(f"t.{column} <=> s.{column}" for column in spec.key)
-        merge = target.alias("t").merge(rows.alias("s"), condition)
-        merge.whenMatchedUpdateAll().whenNotMatchedInsertAll().execute()
+        merge = self._merge(table, rows, TABLES[table].key)
+        with self.commit(table):
+            merge.whenMatchedUpdateAll().whenNotMatchedInsertAll().execute()
 
-    @contextmanager
+    def delete(self, table: str, rows: DataFrame, on: Sequence[str]) -> None:
+        """Delete the rows that agree with one of `rows` in the columns `on`, in one commit.
+
+        `rows` must be distinct and read stored data.
+        """
+        merge = self._merge(table, rows, on)
+        with self.commit(table):
+            merge.whenMatchedDelete().execute()
+
     def staged(
         self, rows: DataFrame, name: str, progress: AbstractContextManager[object] | None = None
-    ) -> Iterator[DataFrame]:
+    ) -> AbstractContextManager[DataFrame]:
         """Store rows beside the tables and give them back as read from there; deleted at the end.
 
         Args:
             progress: entered while the rows are stored.
         """
-        if self._schema is not None:
-            table = f"{self._schema}._staging_{name}_{uuid.uuid4().hex[:12]}"
-            with progress or nullcontext():
-                rows.write.format("delta").saveAsTable(table)
-            try:
-                yield self._spark.table(table)
-            finally:
-                self._spark.sql(f"DROP TABLE IF EXISTS {table}")
-            return
-        path = f"{self.location}/_staging/{name}-{uuid.uuid4().hex[:12]}"
-        with progress or nullcontext():
-            rows.write.format("delta").save(path)
-        try:
-            yield self._spark.read.format("delta").load(path)
-        finally:
-            files, folder = self._hadoop_path(path)
-            files.delete(folder, True)
+        return self._scratch.staged(rows, name, progress)
 
-    def _hadoop_path(self, text: str) -> tuple[Any, Any]:
-        """A path and its file system, as Java objects."""
-        jvm = self._spark._jvm
-        assert jvm is not None
-        path = jvm.org.apache.hadoop.fs.Path(text)
-        return path.getFileSystem(self._spark._jsc.hadoopConfiguration()), path
+    def _merge(self, table: str, rows: DataFrame, on: Sequence[str]) -> DeltaMergeBuilder:
+        target = (
+            DeltaTable.forName(self._spark, f"{self._schema}.{table}")
+            if self._schema is not None
+            else DeltaTable.forPath(self._spark, self._path(table))
+        )
+        condition = " AND ".join(f"t.`{column}` <=> s.`{column}`" for column in on)
+        return target.alias("t").merge(rows.alias("s"), condition)
+
+    @contextmanager
+    def commit(self, table: str) -> Iterator[None]:
+        """Around a write: not without the lease that was taken, and a race that Delta stopped is told as one."""
+        if self.lease is not None:
+            self.lease.check()
+        try:
+            yield
+        except Exception as error:
+            if (conflict := java_name(error)) in _CONFLICTS:
+                raise TableError(
+                    "WAREHOUSE_CONFLICT",
+                    f"Another job changed {self.where(table)!r} at the same time ({conflict}).",
+                    "Nothing was written twice. Run again.",
+                ) from error
+            if self.lease is not None and not self.lease.held:
+                self.lease.check()  # the jobs were cancelled because of that
+            raise
+
+    def _properties(self, table: str) -> dict[str, str]:
+        return {row["key"]: row["value"] for row in self._spark.sql(f"SHOW TBLPROPERTIES {self.name(table)}").collect()}
+
+    def _columns(self, table: str) -> list[str]:
+        return self._spark.table(self.name(table)).columns
 
     def _absolute(self, location: str) -> str:
         """A location that means the same to driver, executors and SQL; without `file:`, which people do not read."""
         try:
-            files, path = self._hadoop_path(location.rstrip("/") or "/")
+            files, path = hadoop_path(self._spark, location.rstrip("/") or "/")
             return str(files.makeQualified(path).toString()).removeprefix("file:")
         except Exception as error:  # noqa: BLE001 - py4j wraps whatever the file system raises
             raise TableError(
@@ -200,47 +273,15 @@ class Warehouse:
         return f"{self.location}/{table}"
 
     def _check_core(self, spec: TableSpec) -> None:
-        found = {field.name: field.dataType for field in self.read(spec.name).schema.fields}
-        for field in spec.schema.fields:
-            if field.name not in found:
-                raise self._schema_error(spec.name, field.name, None, field.dataType)
-            if not _same_type(found[field.name], field.dataType):
-                raise self._schema_error(spec.name, field.name, found[field.name], field.dataType)
-
-    def _check_user_columns(self, table: str, wanted: Sequence[StructField]) -> None:
-        found = {field.name: field.dataType for field in self.user_columns(table)}
-        for field in wanted:
-            if field.name not in found:
-                raise self._schema_error(table, field.name, None, field.dataType)
-            if not _same_type(found[field.name], field.dataType):
-                raise self._schema_error(table, field.name, found[field.name], field.dataType)
-
-    def _schema_error(self, table: str, column: str, found: DataType | None, wanted: DataType) -> TableError:
-        state = "is missing" if found is None else f"is {found.simpleString()[:80]}"
-        return TableError(
-            "TABLE_SCHEMA",
-            f"The table {self.where(table)!r} has another schema: column {column!r} {state}, "
-            f"expected {wanted.simpleString()[:80]}.",
-            "Use another --warehouse, or bring the input to the table's columns.",
-        )
-
-
-def _needs_mapping(field: StructField) -> bool:
-    """Whether a column, or a field inside it, has a name that Parquet refuses."""
-    if any(character in " ,;{}()\n\t=" for character in field.name):
-        return True
-    inner: list[DataType] = [field.dataType]
-    while inner:
-        kind = inner.pop()
-        if isinstance(kind, StructType):
-            if any(_needs_mapping(below) for below in kind.fields):
-                return True
-        elif isinstance(kind, ArrayType):
-            inner.append(kind.elementType)
-        elif isinstance(kind, MapType):
-            inner += [kind.keyType, kind.valueType]
-    return False
-
-
-def _same_type(left: DataType, right: DataType) -> bool:
-    return left.simpleString() == right.simpleString()
+        version = version_of(self._properties(spec.name))
+        if version > spec.version:
+            raise TableError(
+                "TABLE_NEWER",
+                f"The table {self.where(spec.name)!r} was written by a later version of spark_prox (its schema has "
+                f"version {version}, this code knows {spec.version}).",
+                "Run the later version; a stale zip in --py-files also beats an installed one.",
+            )
+        missing = [field.name for field in pending_fields(spec.name, version)]
+        wanted = [field for field in spec.schema.fields if field.name not in missing]
+        check_columns(self.where(spec.name), self._spark.table(self.name(spec.name)).schema.fields, wanted)
+        self._checked.add(spec.name)

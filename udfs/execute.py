@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 
+from spark_prox.encoding import count_tokens
+from spark_prox.engines.lookahead import LookAhead
 from spark_prox.execution import RefinedRow, StoredChunk, decide_stored, execute_stored
 from spark_prox.models import load_tokenizer
 from spark_prox.programs import Policy
@@ -24,6 +26,7 @@ __all__ = ["DECISION_COLUMNS", "DecideDocuments", "ExecutePrograms"]
 DECISION_COLUMNS = "doc_id string, doc_hash string"
 """Spark schema of what `DecideDocuments` yields."""
 
+_AHEAD_BYTES = 64 << 20
 _INPUT_ONLY = ("doc_program", "doc_status", "chunks", "text")
 
 _EDIT = pa.struct(
@@ -71,8 +74,10 @@ class ExecutePrograms:
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """One row out for each row in, in the columns of `refined` that belong to no run, then the user's."""
-        for batch in batches:
-            yield self._refine(batch)
+        # The next batch is fetched meanwhile, so that the JVM can write it while this process computes.
+        with LookAhead(iter(batches), max_items=2, max_weight=_AHEAD_BYTES, weight=_size) as ahead:
+            for batch in ahead:
+                yield self._refine(batch)
 
     def _refine(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         texts: list[str] = batch.column("text").to_pylist()
@@ -107,14 +112,13 @@ class ExecutePrograms:
             [columns[name] for name in names] + [batch.column(name) for name in users], names=names + users
         )
 
-    def _count_tokens(self, texts: list[str]) -> list[int | None]:
+    def _count_tokens(self, texts: list[str]) -> Sequence[int | None]:
         if self.tokenizer is None:
             return [None] * len(texts)
-        encodings = load_tokenizer(self.tokenizer).encode_batch_fast(texts, add_special_tokens=False)
-        return [len(encoding.ids) for encoding in encodings]
+        return count_tokens(load_tokenizer(self.tokenizer), texts)
 
 
-def _columns(rows: list[RefinedRow], before: list[int | None], after: list[int | None]) -> dict[str, pa.Array]:
+def _columns(rows: list[RefinedRow], before: Sequence[int | None], after: Sequence[int | None]) -> dict[str, pa.Array]:
     """Columns of `refined` in the table's order, without those that pass through."""
     flat = [edit for row in rows for edit in row.edits]
     fields = [pa.array([getattr(edit, field.name) for edit in flat], field.type) for field in _EDIT]
@@ -140,6 +144,10 @@ def _columns(rows: list[RefinedRow], before: list[int | None], after: list[int |
         "tokens_before": pa.array(before, pa.int64()),
         "tokens_after": pa.array(after, pa.int64()),
     }
+
+
+def _size(batch: pa.RecordBatch) -> int:
+    return int(batch.nbytes)
 
 
 def _stored(chunk: dict[str, Any]) -> StoredChunk:

@@ -36,6 +36,13 @@ class InputSpec:
         max_text_chars: a longer text is TEXT_TOO_LARGE.
         verify_files: read every Parquet file through before it is used, so that a damaged page costs its file and not
             the job; False looks at footers only.
+        incremental: read what is new in a Delta table since the last run, in micro-batches; refine only.
+        max_files_per_trigger: most files of one micro-batch.
+        max_bytes_per_trigger: bytes, as stored, after which a micro-batch takes no further file. A gibibyte of Parquet
+            is some hundred thousand pages. A commit of a change data feed is never divided.
+        checkpoint: where it is kept how far the table was read; None: `_checkpoints` beside the tables.
+        skip_change_commits: of a table without change data feed, pass over commits that update or delete, which
+            otherwise end the run; the documents stay as they were.
     """
 
     path: str
@@ -47,6 +54,11 @@ class InputSpec:
     crawl: str | None = None
     max_text_chars: int = 20_000_000
     verify_files: bool = True
+    incremental: bool = False
+    max_files_per_trigger: int = 1_000
+    max_bytes_per_trigger: int = 1 << 30
+    checkpoint: str | None = None
+    skip_change_commits: bool = False
 
     def __post_init__(self) -> None:
         if self.format not in FORMATS:
@@ -57,9 +69,14 @@ class InputSpec:
             )
         if not self.path.strip():
             raise InputError("INPUT_NOT_FOUND", "input.path is empty.", "Give a file, directory, glob or table.")
-        if self.max_text_chars < 1:
+        for name in ("max_text_chars", "max_files_per_trigger", "max_bytes_per_trigger"):
+            if getattr(self, name) < 1:
+                raise InputError("INPUT_BAD_VALUE", f"input.{name} is {getattr(self, name)}.", "Give a number over 0.")
+        if self.incremental and self.format != "delta":
             raise InputError(
-                "INPUT_BAD_VALUE", f"input.max_text_chars is {self.max_text_chars}.", "Give a number over 0."
+                "WRONG_FORMAT",
+                f"incremental reading needs a Delta table, input.format is {self.format}.",
+                "Use --input-format delta, or leave --incremental out: a batch run skips what is known.",
             )
 
     @property

@@ -1,13 +1,16 @@
-"""Execute: stored programs are applied to their documents; every document gets one row of `refined`.
+"""Execute: stored programs are applied to their documents; every document gets one row, of `refined` or of `rejects`.
 
-Needs no model and can be run again under another policy: rows whose settings differ are replaced. A document without
-the programs that it should have is a FAILED row with its text unchanged, so that documents in = refined + rejects holds
-at any time. Knows the language only as the callables it is given.
+Needs no model and can be run again under another policy: rows whose settings differ are replaced, and documents move
+into quarantine and out of it. Works in portions, each watched, so that a run that drifts stops early. Knows the
+language only as the callables it is given.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timezone
+from functools import reduce
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
@@ -15,32 +18,43 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
 from spark_prox.progress import Progress
-from spark_prox.schemas import REFINED
+from spark_prox.schemas import BUCKETS, REFINED
 from spark_prox.stages.generate import PandasFunction, with_stage_programs
 from spark_prox.stages.keys import StageKey
-from spark_prox.stages.runlog import RunLog
+from spark_prox.stages.portions import portions
+from spark_prox.stages.quarantine import FAILED, quarantine, release, settled_rejects
+from spark_prox.stages.runlog import RunLog, StageFigures
 from spark_prox.tables import Warehouse
 
-__all__ = ["RUN_COLUMNS", "ArrowFunction", "execute", "kept_documents"]
+__all__ = ["RUN_COLUMNS", "ArrowFunction", "execute", "kept_documents", "settled_documents"]
 
 ArrowFunction = Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]
 
 RUN_COLUMNS = ("policy", "policy_hash", "settings_hash", "run_id", "refined_at")
 
 
-def kept_documents(warehouse: Warehouse, key: StageKey | None, decide: PandasFunction, columns: str) -> DataFrame:
+def kept_documents(
+    warehouse: Warehouse,
+    key: StageKey | None,
+    decide: PandasFunction,
+    columns: str,
+    only: DataFrame | None = None,
+) -> DataFrame:
     """(doc_id, doc_hash) of the documents that the document stage keeps; all of them when it is off.
 
     Args:
         key: the document stage's key; None when the stage is off.
         decide: for `mapInPandas` over (doc_id, doc_hash, program, status, margin); gives the kept documents.
         columns: what `decide` gives: doc_id and doc_hash.
+        only: (doc_id) of the documents to look at; None for all.
     """
     documents = warehouse.read("documents").select("doc_id", "doc_hash")
+    if only is not None:
+        documents = documents.join(only, "doc_id", "left_semi")
     if key is None:
         return documents
-    programs = with_stage_programs(warehouse, key).select("doc_id", "doc_hash", "program", "status", "margin")
-    return programs.mapInPandas(decide, columns).join(documents, ["doc_id", "doc_hash"], "left_semi")
+    programs = with_stage_programs(warehouse, key).join(documents, ["doc_id", "doc_hash"], "left_semi")
+    return programs.select("doc_id", "doc_hash", "program", "status", "margin").mapInPandas(decide, columns)
 
 
 def execute(
@@ -54,57 +68,128 @@ def execute(
     policy_name: str,
     policy_hash: str,
     settings: str,
+    batch_documents: int,
+    watch: Callable[[DataFrame, StageFigures], None],
+    evidence: int,
+    only: DataFrame | None = None,
 ) -> None:
-    """Bring `refined` up to date with the documents, the stored programs and the policy.
+    """Bring `refined` and the quarantine up to date with the documents, the stored programs and the policy.
 
     Args:
         doc_key, chunk_key: which stored programs to use; None for a stage that is off.
         execute_programs: for `mapInArrow` over documents with their programs; gives the rows of `refined` without the
             run's columns.
         settings: hash of everything that decides a row, stored as `settings_hash`.
+        batch_documents: documents executed and stored in one portion.
+        watch: called with the rows of each portion, before they are stored where they replace others; raises to stop.
+        evidence: documents in the first portion, so that it is watched early.
+        only: (doc_id) of the documents to look at; None for all.
     """
     with log.stage("execute", settings) as figures:
         user_columns = warehouse.user_columns("documents")
         warehouse.ensure("programs")
         warehouse.ensure("refined", user_columns)
+        warehouse.ensure("rejects")
         documents = warehouse.read("documents")
-        refined = warehouse.read("refined").select("doc_id", "doc_hash", "settings_hash", "reason")
-        current = refined.where(
-            (F.col("settings_hash") == settings) & ~F.coalesce(F.col("reason") == "NO_PROGRAM", F.lit(False))
-        ).select("doc_id", "doc_hash")
-        pending = documents.join(current, ["doc_id", "doc_hash"], "left_anti")
-        figures.documents = pending.count()
-        figures.skipped = documents.count() - figures.documents
-        if not figures.documents:
-            return
-        replaces = not pending.join(refined, "doc_id", "left_semi").isEmpty()
+        if only is not None:
+            documents = documents.join(only, "doc_id", "left_semi")
+        keys = [key for key in (doc_key, chunk_key) if key is not None]
+        settled = settled_documents(warehouse, documents.select("doc_id", "doc_hash"), keys, settings)
+        pending = documents.select("doc_id", "doc_hash").join(settled, ["doc_id", "doc_hash"], "left_anti").persist()
         names = [field.name for field in user_columns]
-        inputs = with_programs(warehouse, pending, doc_key, chunk_key).select(
-            "doc_id",
-            "doc_hash",
-            "url",
-            "text",
-            "source",
-            "crawl",
-            *_PROGRAM_COLUMNS,
-            *(f"`{name}`" for name in names),
-        )
         core = [field for field in REFINED.schema.fields if field.name not in RUN_COLUMNS]
-        rows = (
-            inputs.mapInArrow(execute_programs, StructType([*core, *user_columns]))
-            .withColumn("policy", F.lit(policy_name))
-            .withColumn("policy_hash", F.lit(policy_hash))
-            .withColumn("settings_hash", F.lit(settings))
-            .withColumn("run_id", F.lit(log.run_id))
-            .withColumn("refined_at", F.current_timestamp())
-            .select(*REFINED.schema.fieldNames(), *(f"`{name}`" for name in names))
-        )
-        with Progress(spark, "execute", documents=figures.documents):
-            if replaces:
-                with warehouse.staged(rows, "refined") as stored:
-                    warehouse.upsert("refined", stored)
-            else:
-                warehouse.append("refined", rows)
+
+        def executed(part: DataFrame) -> DataFrame:
+            inputs = with_programs(warehouse, part, doc_key, chunk_key).select(
+                *("doc_id", "doc_hash", "url", "text", "source", "crawl", *_PROGRAM_COLUMNS),
+                *(f"`{name}`" for name in names),
+            )
+            constants = zip(RUN_COLUMNS, (policy_name, policy_hash, settings, log.run_id), strict=False)
+            return (
+                inputs.mapInArrow(execute_programs, StructType([*core, *user_columns]))
+                .withColumns({name: F.lit(value) for name, value in constants})
+                .withColumn("refined_at", F.current_timestamp())
+                .select(*REFINED.schema.fieldNames(), *(f"`{name}`" for name in names))
+            )
+
+        def reject(failed: DataFrame) -> None:
+            programs = _used_programs(warehouse, keys)
+            figures.rejects += quarantine(warehouse, failed, programs, settings=settings, run_id=log.run_id)
+
+        try:
+            figures.documents = pending.count()
+            figures.skipped = documents.count() - figures.documents
+            ranges = portions(figures.documents, batch_documents, evidence)
+            for portion, (first, stop) in enumerate(ranges):
+                in_range = (F.col("bucket") >= first) & (F.col("bucket") < stop)
+                part = warehouse.read("documents").where(in_range).join(pending, ["doc_id", "doc_hash"], "left_semi")
+                release(warehouse, part)
+                replaces = not part.join(warehouse.read("refined"), "doc_id", "left_semi").isEmpty()
+                store = _replace if replaces else _add
+                size = math.ceil(figures.documents * (stop - first) / BUCKETS)
+                with Progress(spark, "execute", step=portion + 1, steps=len(ranges), documents=size):
+                    store(warehouse, part, executed, reject, lambda rows: watch(rows, figures))
+        finally:
+            pending.unpersist()
+
+
+def settled_documents(warehouse: Warehouse, documents: DataFrame, keys: Sequence[StageKey], settings: str) -> DataFrame:
+    """(doc_id, doc_hash) of what was executed under these settings, and since a program was last asked for again."""
+    refined = warehouse.read("refined").where((F.col("settings_hash") == settings) & ~F.expr(FAILED))
+    settled = refined.select("doc_id", "doc_hash", F.col("refined_at").alias("settled_at")).unionByName(
+        settled_rejects(warehouse, documents, settings)
+    )
+    programs = _used_programs(warehouse, keys) if keys else None
+    if programs is not None and "attempts" in programs.columns:  # a dry run sees tables before their migration
+        again = programs.where("attempts > 1")
+        if not again.isEmpty():
+            last = again.groupBy("doc_id", "doc_hash").agg(F.max("generated_at").alias("asked_at"))
+            settled = settled.join(last, ["doc_id", "doc_hash"], "left").where(
+                "asked_at IS NULL OR asked_at < settled_at"
+            )
+    return settled.select("doc_id", "doc_hash")
+
+
+def _add(
+    warehouse: Warehouse,
+    part: DataFrame,
+    executed: Callable[[DataFrame], DataFrame],
+    reject: Callable[[DataFrame], None],
+    watch: Callable[[DataFrame], None],
+) -> None:
+    """New documents, straight into `refined`, without storing them twice; the few that failed are executed again."""
+    before = datetime.now(timezone.utc)
+    warehouse.append("refined", executed(part).where(f"NOT ({FAILED})"))
+    stored = warehouse.read("refined").where(F.col("refined_at") >= F.lit(before))
+    failed = part.join(stored, ["doc_id", "doc_hash"], "left_anti")
+    if failed.isEmpty():
+        watch(stored)
+        return
+    # What is found to work now, after an error of the moment, waits for the next run.
+    with warehouse.staged(executed(failed).where(FAILED), "refined") as rows:
+        reject(rows)
+        watch(stored.unionByName(rows))
+
+
+def _replace(
+    warehouse: Warehouse,
+    part: DataFrame,
+    executed: Callable[[DataFrame], DataFrame],
+    reject: Callable[[DataFrame], None],
+    watch: Callable[[DataFrame], None],
+) -> None:
+    """Documents of which some have a row already: MERGE would execute them twice, so they are stored first."""
+    with warehouse.staged(executed(part), "refined") as rows:
+        watch(rows)
+        warehouse.upsert("refined", rows.where(f"NOT ({FAILED})"))
+        failed = rows.where(FAILED)
+        if not failed.isEmpty():
+            reject(failed)
+
+
+def _used_programs(warehouse: Warehouse, keys: Sequence[StageKey]) -> DataFrame:
+    """The stored programs of the stages that are on."""
+    return reduce(DataFrame.unionByName, (with_stage_programs(warehouse, key) for key in keys))
 
 
 _PROGRAM_COLUMNS = ("doc_program", "doc_status", "doc_margin", "chunks")

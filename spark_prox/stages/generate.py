@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -20,15 +22,60 @@ from spark_prox.placement import generation_workers
 from spark_prox.progress import Progress
 from spark_prox.schemas import BUCKETS, PROGRAMS
 from spark_prox.stages.keys import StageKey
+from spark_prox.stages.portions import portions
 from spark_prox.stages.runlog import RunLog, StageFigures
 from spark_prox.tables import Warehouse
 
 if TYPE_CHECKING:
     from pyspark.resource import ResourceProfile
 
-__all__ = ["PandasFunction", "generate", "with_stage_programs"]
+__all__ = ["Generator", "PandasFunction", "count_programs", "generate", "with_stage_programs"]
 
 PandasFunction = Callable[[Iterable[pd.DataFrame]], Iterable[pd.DataFrame]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Generator:
+    """How the programs of a stage are made.
+
+    Attributes:
+        key: stage, model and template; the stored programs of another key do not count.
+        generate_programs: for `mapInPandas` over (doc_id, doc_hash, text); gives `columns`.
+        partitions: number of tasks for a number of documents.
+        profile: resources of one task, or None.
+        engine: name stored with each row.
+    """
+
+    key: StageKey
+    generate_programs: PandasFunction
+    columns: str
+    placement: PlacementConfig
+    partitions: Callable[[int], int]
+    profile: ResourceProfile | None
+    engine: str
+
+    def portions(self, documents: int, evidence: int) -> list[tuple[int, int]]:
+        """Ranges of buckets for a number of documents, see `spark_prox.stages.portions`."""
+        return portions(documents, self.placement.batch_documents, evidence)
+
+    def rows(
+        self, warehouse: Warehouse, wanted: DataFrame, buckets: tuple[int, int], documents: int, run_id: str
+    ) -> DataFrame:
+        """Rows of `programs`, asked for once, of the documents of a range of buckets that are in `wanted`.
+
+        Args:
+            wanted: (doc_id, doc_hash), at least.
+            documents: about how many there are.
+        """
+        first, stop = buckets
+        # A range of buckets: Delta's statistics leave out the files that hold none of them.
+        stored = warehouse.read("documents").where((F.col("bucket") >= first) & (F.col("bucket") < stop))
+        texts = stored.select("doc_id", "doc_hash", "text").join(wanted, ["doc_id", "doc_hash"], "left_semi")
+        with generation_workers(texts.sparkSession, self.placement):
+            rows = texts.repartition(self.partitions(documents)).mapInPandas(
+                self.generate_programs, self.columns, profile=self.profile
+            )
+        return _with_run_columns(rows, self.key, self.engine, run_id)
 
 
 def with_stage_programs(warehouse: Warehouse, key: StageKey) -> DataFrame:
@@ -46,51 +93,39 @@ def generate(
     warehouse: Warehouse,
     log: RunLog,
     *,
-    key: StageKey,
-    generate_programs: PandasFunction,
-    columns: str,
+    generator: Generator,
     candidates: DataFrame,
-    placement: PlacementConfig,
-    partitions: Callable[[int], int],
-    profile: ResourceProfile | None,
-    engine: str,
     settings: str,
+    watch: Callable[[datetime, StageFigures], None],
+    evidence: int,
 ) -> None:
     """Generate what is missing.
 
     Args:
-        key: stage, model and template; the stored programs of another key do not count.
-        generate_programs: for `mapInPandas` over (doc_id, doc_hash, text); gives `columns`.
         candidates: (doc_id, doc_hash) of the documents that should have a program.
-        partitions: number of tasks for a number of documents.
-        profile: resources of one task, or None.
-        engine: name stored with each row.
+        watch: called after each portion, with the time before it; raises to stop the run.
+        evidence: documents in the first portion, so that it is watched early.
     """
+    key = generator.key
     with log.stage(f"generate-{key.stage}", settings) as figures:
+        started = datetime.now(timezone.utc)
         warehouse.ensure("programs")
         done = with_stage_programs(warehouse, key).select("doc_id", "doc_hash").distinct()
         pending = candidates.join(done, ["doc_id", "doc_hash"], "left_anti").persist()
         try:
             figures.documents = pending.count()
             figures.skipped = candidates.count() - figures.documents
-            portions = math.ceil(figures.documents / placement.batch_documents)
-            for portion in range(portions):
-                # A range of buckets: Delta's statistics leave out the files that hold none of them.
-                first, stop = (BUCKETS * edge // portions for edge in (portion, portion + 1))
-                stored = warehouse.read("documents").where((F.col("bucket") >= first) & (F.col("bucket") < stop))
-                documents = stored.select("doc_id", "doc_hash", "text").join(
-                    pending, ["doc_id", "doc_hash"], "left_semi"
-                )
-                size = math.ceil(figures.documents / portions)
-                with generation_workers(spark, placement):
-                    rows = documents.repartition(partitions(size)).mapInPandas(
-                        generate_programs, columns, profile=profile
-                    )
-                with Progress(spark, f"generate {key.stage}", step=portion + 1, steps=portions, documents=size):
-                    warehouse.append("programs", _with_run_columns(rows, key, engine, log.run_id))
+            ranges = generator.portions(figures.documents, evidence)
+            for portion, (first, stop) in enumerate(ranges):
+                size = math.ceil(figures.documents * (stop - first) / BUCKETS)
+                before = datetime.now(timezone.utc)
+                rows = generator.rows(warehouse, pending, (first, stop), size, log.run_id)
+                with Progress(spark, f"generate {key.stage}", step=portion + 1, steps=len(ranges), documents=size):
+                    warehouse.append("programs", rows)
+                watch(before, figures)
         finally:
             pending.unpersist()
-        _count(warehouse, key, log.run_id, figures)
+        count_programs(warehouse, key, log.run_id, started, figures)
 
 
 def _with_run_columns(rows: DataFrame, key: StageKey, engine: str, run_id: str) -> DataFrame:
@@ -103,16 +138,18 @@ def _with_run_columns(rows: DataFrame, key: StageKey, engine: str, run_id: str) 
         "generation_hash": key.generation_hash,
         "engine": engine,
         "run_id": run_id,
+        "attempts": 1,
     }
     for name, value in constants.items():
         rows = rows.withColumn(name, F.lit(value))
     return rows.withColumn("generated_at", F.current_timestamp()).select(*PROGRAMS.schema.fieldNames())
 
 
-def _count(warehouse: Warehouse, key: StageKey, run_id: str, figures: StageFigures) -> None:
+def count_programs(warehouse: Warehouse, key: StageKey, run_id: str, since: datetime, figures: StageFigures) -> None:
+    """Fill in what a run stored in a stage since a time: it may go through the stage more than once."""
     totals = (
         with_stage_programs(warehouse, key)
-        .where(F.col("run_id") == run_id)
+        .where((F.col("run_id") == run_id) & (F.col("generated_at") >= F.lit(since)))
         .agg(
             F.count("*").alias("programs"),
             F.coalesce(F.sum("prompt_tokens"), F.lit(0)).alias("prompt"),
@@ -126,6 +163,8 @@ def _count(warehouse: Warehouse, key: StageKey, run_id: str, figures: StageFigur
         totals["prompt"],
         totals["output"],
     )
-    parameters = matrix_parameters(key.model)
-    if parameters is not None and not key.model_revision.startswith("scripted-"):
+    # What is no language model has no size; its revision says so.
+    modelled = not key.model_revision.startswith(("scripted-", "author-"))
+    parameters = matrix_parameters(key.model) if modelled else None
+    if parameters is not None:
         figures.flop = 2.0 * parameters * (figures.prompt_tokens + figures.output_tokens)

@@ -1,7 +1,8 @@
 """Ingest: rows of any source become `documents` and `rejects`.
 
 The rows are stored once beside the tables and split from there, so that an archive is parsed once. Documents that are
-there already with the same text are left alone; those whose text changed are replaced. Knows nothing of formats.
+there already with the same text are left alone; those whose text changed are replaced; those that a change data feed
+says are gone are removed. Knows nothing of formats.
 """
 
 from __future__ import annotations
@@ -9,8 +10,10 @@ from __future__ import annotations
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
-from spark_prox.progress import Progress
+from spark_prox.progress import Progress, announce
 from spark_prox.schemas import BUCKETS, REJECTS
+from spark_prox.sources.frames.delta_stream import DELETED
+from spark_prox.stages.removal import remove_documents
 from spark_prox.stages.runlog import RunLog
 from spark_prox.tables import Warehouse
 
@@ -29,8 +32,22 @@ _INPUT_COLUMNS = (
 )
 
 
-def ingest(spark: SparkSession, warehouse: Warehouse, rows: DataFrame, log: RunLog, *, settings: str) -> None:
-    """Store the rows of `spark_prox.sources.frames.read_input`.
+def ingest(
+    spark: SparkSession,
+    warehouse: Warehouse,
+    rows: DataFrame,
+    log: RunLog,
+    *,
+    settings: str,
+    micro_batch: str = "",
+    is_feed: bool = False,
+) -> None:
+    """Store the rows of `spark_prox.sources.frames`.
+
+    Args:
+        micro_batch: tells the micro-batch of a stream from others; "" for a batch run. A part of the ids of rejects,
+            because the rows of a stream have no place that would tell them apart.
+        is_feed: the rows are the last change of each id, so what they say replaces what was known of it.
 
     Raises:
         TableError: TABLE_SCHEMA when the user's columns do not fit the existing tables; nothing is written then.
@@ -50,11 +67,15 @@ def ingest(spark: SparkSession, warehouse: Warehouse, rows: DataFrame, log: RunL
                 F.current_timestamp().alias("ingested_at"),
                 *(F.col(f"`{field.name}`") for field in user_columns),
             )
-            rejects = _rejects(stored, log.run_id)
+            bad = stored.where(F.col("reject_code") != DELETED)
+            rejects = _rejects(bad, log.run_id, micro_batch)
             counts = stored.agg(
-                F.count_if(F.col("reject_code").isNull()).alias("good"), F.count("reject_code").alias("bad")
+                F.count_if(F.col("reject_code").isNull()).alias("good"),
+                F.count_if(F.col("reject_code") != DELETED).alias("bad"),
             ).first()
             assert counts is not None
+            if is_feed:
+                _replace_known(warehouse, stored, rejects)
             known = warehouse.read("documents").select("doc_id", F.col("doc_hash").alias("known_hash"))
             state = documents.select("doc_id", "doc_hash").join(known, "doc_id", "left")
             changed = state.where("known_hash IS NOT NULL AND known_hash <> doc_hash").select("doc_id")
@@ -80,7 +101,24 @@ def ingest(spark: SparkSession, warehouse: Warehouse, rows: DataFrame, log: RunL
         spark.catalog.clearCache()  # what the reader kept on disk to read its input once
 
 
-def _rejects(stored: DataFrame, run_id: str) -> DataFrame:
+def _replace_known(warehouse: Warehouse, stored: DataFrame, rejects: DataFrame) -> None:
+    """Remove the documents that are gone or can no longer be read, and the rejects of ids that say something new."""
+    named = stored.where("doc_id IS NOT NULL")
+    alive = named.where("reject_code IS NULL").select("doc_id")
+    gone = named.where("reject_code IS NOT NULL").select("doc_id").distinct().join(alive, "doc_id", "left_anti")
+    if removed := remove_documents(warehouse, gone):
+        announce(f"ingest: {removed:,} documents removed, which the source deleted or made unreadable")
+    old = (
+        warehouse.read("rejects")
+        .where("stage = 'ingest'")
+        .join(named.select("doc_id"), "doc_id", "left_semi")
+        .join(rejects.select("reject_id"), "reject_id", "left_anti")
+    )
+    if not old.isEmpty():
+        warehouse.delete("rejects", old.select("reject_id"), ["reject_id"])
+
+
+def _rejects(stored: DataFrame, run_id: str, micro_batch: str) -> DataFrame:
     """Rows of `rejects`. The id counts equal rows, so that a second run of the same input adds nothing."""
     place = ("path", "position", "doc_id", "reject_code")
     ordinal = F.row_number().over(Window.partitionBy(*place).orderBy("reject_detail"))
@@ -89,6 +127,7 @@ def _rejects(stored: DataFrame, run_id: str) -> DataFrame:
             "|",
             *(F.coalesce(F.col(name).cast("string"), F.lit("-")) for name in place),
             ordinal.cast("string"),
+            *([F.lit(micro_batch)] if micro_batch else []),
         ),
         256,
     )

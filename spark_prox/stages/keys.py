@@ -14,12 +14,19 @@ from typing import Literal
 from spark_prox.config import RunConfig
 from spark_prox.engines.spec import ModelSpec
 from spark_prox.errors import ModelError
-from spark_prox.models import model_directory, model_fingerprint, recommended_margins
+from spark_prox.models import (
+    MARGIN_FIELDS,
+    adapter_fingerprint,
+    model_directory,
+    model_fingerprint,
+    recommended_margins,
+)
 from spark_prox.programs import Policy, policy_for
 from spark_prox.prompts import PromptSpec
+from spark_prox.refiners.authors import author_margins, author_revision
 from spark_prox.templates import PromptTemplate, template_for
 
-__all__ = ["STAGES", "StageKey", "digest", "policy_of", "prompt_spec", "settings_hash", "stage_key"]
+__all__ = ["STAGES", "StageKey", "digest", "model_revision", "policy_of", "prompt_spec", "settings_hash", "stage_key"]
 
 Stage = Literal["doc", "chunk"]
 STAGES: tuple[Stage, Stage] = ("doc", "chunk")
@@ -66,16 +73,18 @@ def stage_key(config: RunConfig, stage: Stage) -> StageKey:
     Raises:
         ModelError: the model directory is missing or incomplete.
     """
-    spec = prompt_spec(config, stage)
     model = config.stage_model(stage)
+    if model.engine == "author":
+        return _author_key(model, stage)
+    spec = prompt_spec(config, stage)
     model_directory(model.path, weights=model.engine != "openai")
     return StageKey(
         stage=stage,
         model=model.path,
-        model_revision=_revision(model),
+        model_revision=model_revision(model),
         template=f"{spec.template.name}@{spec.template.version}",
         template_hash=spec.template.fingerprint,
-        generation_hash=digest(_generation_parameters(spec, spec.template, stage)),
+        generation_hash=digest(_generation_parameters(spec, spec.template, stage) | _model_parameters(model)),
     )
 
 
@@ -89,10 +98,10 @@ def policy_of(config: RunConfig) -> Policy:
     """
     margins: dict[str, object] = {}
     if config.policy.name == "default":
-        for stage, name in (("doc", "min_drop_margin"), ("chunk", "min_remove_margin")):
-            recommended = recommended_margins(config.stage_model(stage).path) if config.stage(stage).enabled else {}
-            if name in recommended:
-                margins[name] = recommended[name]
+        for stage in STAGES:
+            if config.stage(stage).enabled and not {*MARGIN_FIELDS[stage]} & {*dict(config.policy.overrides)}:
+                recommended = _recommended_margins(config.stage_model(stage))
+                margins |= {name: recommended[name] for name in MARGIN_FIELDS[stage] if name in recommended}
     return policy_for(config.policy.name, **{**margins, **dict(config.policy.overrides)})
 
 
@@ -112,7 +121,28 @@ def vars_of(key: StageKey) -> dict[str, str]:
     }
 
 
-def _revision(model: ModelSpec) -> str:
+def _author_key(model: ModelSpec, stage: Stage) -> StageKey:
+    """An author that is no language model has no prompt and generates nothing: its revision says it all."""
+    return StageKey(
+        stage=stage,
+        model=model.path,
+        model_revision=model.revision or author_revision(model.path),
+        template="author@1",
+        template_hash=digest("author@1"),
+        generation_hash=digest({}),
+    )
+
+
+def _recommended_margins(model: ModelSpec) -> dict[str, float]:
+    return author_margins(model.path) if model.engine == "author" else recommended_margins(model.path)
+
+
+def model_revision(model: ModelSpec) -> str:
+    """What identifies a model's weights in the tables.
+
+    Raises:
+        ModelError: MODEL_NO_REVISION for a served model of which nothing is known.
+    """
     if model.engine == "scripted":
         return "scripted-" + digest([model.script, model.script_margin])
     if model.engine == "openai" and not model.revision:
@@ -122,6 +152,16 @@ def _revision(model: ModelSpec) -> str:
             "Set model.revision to what identifies its weights.",
         )
     return model.revision or model_fingerprint(model.path)
+
+
+def _model_parameters(model: ModelSpec) -> dict[str, object]:
+    """Settings of the engine that change programs, where they are set."""
+    parameters: dict[str, object] = {
+        name: value for name in ("constrain", "quantization") if (value := getattr(model, name))
+    }
+    if model.adapter:
+        parameters["adapter"] = adapter_fingerprint(model.adapter)
+    return parameters
 
 
 def _generation_parameters(spec: PromptSpec, template: PromptTemplate, stage: Stage) -> dict[str, object]:

@@ -7,7 +7,7 @@ import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from importlib import metadata
 
@@ -33,6 +33,7 @@ class StageFigures:
         documents: documents that the stage worked on.
         skipped: documents that were done already.
         flop: 2 x parameters x tokens, prompt and output; None where the model's size is unknown.
+        guard: what the guard rails counted, for later runs to compare with.
     """
 
     documents: int = 0
@@ -43,6 +44,7 @@ class StageFigures:
     output_tokens: int = 0
     flop: float | None = None
     seconds: float = 0.0
+    guard: dict[str, float] = field(default_factory=dict)
 
 
 def new_run_id() -> str:
@@ -124,5 +126,6 @@ class RunLog:
             settings,
             config_as_json(self._config),
             versions(),
+            figures.guard,
         )
         self._warehouse.append("runs", self._spark.createDataFrame([row], RUNS.schema).coalesce(1))

@@ -192,16 +192,18 @@ def test_portions_are_stored_one_by_one(spark: SparkSession, model: str, source:
     assert history == 10  # ceil(30 / 7) portions of each stage
 
 
-def test_a_document_without_its_programs_is_failed_and_unchanged_until_they_are_there(
+def test_a_document_without_its_programs_is_in_quarantine_until_they_are_there(
     spark: SparkSession, model: str, source: Path, tmp_path: Path
 ) -> None:
     pipe = pipeline(spark, model, source, tmp_path / "w")
     pipe.ingest()
     pipe.execute()
-    rows = pipe.warehouse.read("refined").collect()
-    assert {(row["outcome"], row["reason"]) for row in rows} == {("FAILED", "NO_PROGRAM")}
-    assert all(row["text"] for row in rows)
+    assert pipe.warehouse.read("refined").isEmpty()
+    rows = pipe.warehouse.read("rejects").where("stage = 'execute'").collect()
+    assert {(row["code"], row["attempts"]) for row in rows} == {("NO_PROGRAM", 0)}
+    assert len({row["doc_id"] for row in rows}) == len(rows) == 30
     assert {row["outcome"] for row in run(pipe).values()} == {"EDITED"}
+    assert pipe.warehouse.read("rejects").where("stage = 'execute'").isEmpty()
 
 
 def test_a_stage_can_be_switched_off(spark: SparkSession, model: str, source: Path, tmp_path: Path) -> None:

@@ -13,6 +13,10 @@ HEAVY = {"torch", "transformers", "vllm", "sklearn", "matplotlib", "joblib", "sc
 SPARK_HALF = (
     "spark_prox.session",
     "spark_prox.schemas",
+    "spark_prox.scratch",
+    "spark_prox.columns",
+    "spark_prox.migrations",
+    "spark_prox.maintenance",
     "spark_prox.tables",
     "spark_prox.stages",
     "spark_prox.shipping",

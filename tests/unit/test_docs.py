@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/cluster.md", "docs/programs.md", "docs/refiners.md")
+DOCUMENTS = (
+    *("README.md", "CONTRIBUTING.md"),
+    *("docs/cluster.md", "docs/operations.md", "docs/programs.md", "docs/refiners.md"),
+)
 
 
 def test_the_readmes_tree_is_what_the_files_say(repository: Path) -> None:
@@ -43,7 +46,9 @@ def test_continuous_integration_runs_exactly_check_and_test(repository: Path) ->
     assert commands == ["make check test"]
 
 
-@pytest.mark.parametrize("job", ["refine", "ingest", "generate", "execute", "train", "evaluate", "doctor"])
+@pytest.mark.parametrize(
+    "job", ["refine", "ingest", "generate", "execute", "annotate", "maintain", "train", "evaluate", "doctor"]
+)
 def test_every_job_has_a_help_text_with_an_example(repository: Path, job: str) -> None:
     done = subprocess.run(
         [sys.executable, str(repository / "jobs" / f"{job}.py"), "--help"], capture_output=True, text=True, check=False

@@ -6,6 +6,7 @@ nothing of files, and nothing of duplicates.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 
 from pyspark.sql import Column, DataFrame
@@ -39,9 +40,9 @@ def flat_columns(schema: StructType) -> dict[str, str]:
     return flat
 
 
-def with_core_columns(rows: DataFrame, spec: InputSpec, layout: Layout) -> DataFrame:
-    """Core columns, the user's own, `reject_code` and `reject_detail`."""
-    types = {field.name: field.dataType for field in rows.schema.fields}
+def with_core_columns(rows: DataFrame, spec: InputSpec, layout: Layout, *, keep: Sequence[str] = ()) -> DataFrame:
+    """Core columns, the user's own, `reject_code` and `reject_detail`, and the columns `keep` as they are."""
+    types = {field.name: field.dataType for field in rows.schema.fields if field.name not in keep}
     texts = [_column(name, types).cast("string") for name in layout.text]
     text = F.coalesce(*texts)
     url = _first(layout.url, types)
@@ -63,7 +64,7 @@ def with_core_columns(rows: DataFrame, spec: InputSpec, layout: Layout) -> DataF
         F.col(POSITION).alias("position"),
     ]
     own = _own_columns(types, consumed)
-    return rows.select(*core, *own, code.alias("reject_code"), detail.alias("reject_detail"))
+    return rows.select(*core, *own, code.alias("reject_code"), detail.alias("reject_detail"), *keep)
 
 
 def _verdict(text: Column, named: Column, spec: InputSpec, layout: Layout) -> tuple[Column, Column]:

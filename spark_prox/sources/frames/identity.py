@@ -10,7 +10,10 @@ from pyspark import StorageLevel
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-__all__ = ["resolve_duplicates"]
+__all__ = ["ROW", "resolve_duplicates"]
+
+ROW = "__prox_row"
+"""Tells rows apart that have no place; numbered here unless the column is there."""
 
 MAX_BROADCAST_ROWS = 2_000_000
 
@@ -25,9 +28,10 @@ def resolve_duplicates(rows: DataFrame, *, id_is_explicit: bool, has_positions: 
         id_is_explicit: reject instead of renaming.
         has_positions: (path, position) tells rows apart; otherwise the row's number in the plan does.
     """
-    tagged = rows if has_positions else rows.withColumn("__prox_row", F.monotonically_increasing_id())
-    key = ["path", "position"] if has_positions else ["__prox_row"]
-    order = key if has_positions else ["__prox_hash", "__prox_row"]
+    numbered = has_positions or ROW in rows.columns
+    tagged = rows if numbered else rows.withColumn(ROW, F.monotonically_increasing_id())
+    key = ["path", "position"] if has_positions else [ROW]
+    order = key if has_positions else ["__prox_hash", ROW]
     good = tagged.where("reject_code IS NULL")
     ids = good.select("doc_id", *key, *([] if has_positions else [F.sha2("text", 256).alias("__prox_hash")]))
     repeated = ids.groupBy("doc_id").count().where("count > 1").select("doc_id")

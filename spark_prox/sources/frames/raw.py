@@ -23,7 +23,18 @@ from spark_prox.sources.frames.json_schema import infer_json_schema
 from spark_prox.sources.readers import RAW_COLUMNS, SLICE_FIELDS
 from spark_prox.sources.spec import InputSpec
 
-__all__ = ["CODE", "DETAIL", "PATH", "POSITION", "RawFrame", "read_archives", "read_delta", "read_json", "read_parquet"]
+__all__ = [
+    "CODE",
+    "DETAIL",
+    "PATH",
+    "POSITION",
+    "RawFrame",
+    "delta_table",
+    "read_archives",
+    "read_delta",
+    "read_json",
+    "read_parquet",
+]
 
 PATH, POSITION, CODE, DETAIL = "__prox_path", "__prox_position", "__prox_code", "__prox_detail"
 SPLIT_BYTES = 128 << 20
@@ -111,16 +122,25 @@ def read_parquet(spark: SparkSession, spec: InputSpec, reader: Callable[..., Any
 
 def read_delta(spark: SparkSession, spec: InputSpec) -> RawFrame:
     """Rows of a Delta table, by path or by name. Its rows have no position of their own."""
+    return RawFrame(rows=_with_metadata(delta_table(spark, spec)[0], None), has_positions=False)
+
+
+def delta_table(spark: SparkSession, spec: InputSpec) -> tuple[DataFrame, bool]:
+    """A Delta table as it is, and whether it was named by a path.
+
+    Raises:
+        InputError: WRONG_FORMAT, INPUT_NOT_FOUND.
+    """
     is_path = "/" in spec.path or _exists(spark, spec)
     try:
         rows = spark.read.format("delta").load(spec.path) if is_path else spark.table(spec.path)
         rows.schema  # noqa: B018 - resolves the table
+        return rows, is_path
     except Exception:  # noqa: BLE001 - analysis errors of many kinds, from Java and from Delta
         code = "WRONG_FORMAT" if is_path and _exists(spark, spec) else "INPUT_NOT_FOUND"
         raise InputError(
             code, f"there is no Delta table {spec.path!r}.", "Give the path of a Delta table or a catalog name."
         ) from None
-    return RawFrame(rows=_with_metadata(rows, None), has_positions=False)
 
 
 def _exists(spark: SparkSession, spec: InputSpec) -> bool:

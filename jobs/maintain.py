@@ -1,0 +1,57 @@
+"""Maintain the tables: pack small files, delete files of old versions, purge programs that nobody will apply again."""
+
+from __future__ import annotations
+
+import argparse
+
+from spark_prox.jobkit import config_from_arguments, job_parser, run_job
+from spark_prox.maintenance import SAFE_RETENTION_HOURS, Maintenance
+from spark_prox.report.run_report import table
+from spark_prox.schemas import TABLES
+from spark_prox.session import build_session
+from spark_prox.stages.keys import STAGES, stage_key
+from spark_prox.tables import Warehouse
+
+PARSER = job_parser(
+    "maintain",
+    "Pack small files of the tables, delete files of old versions, and purge superseded programs if asked to.",
+    "spark-submit jobs/maintain.py --config conf/refine.yaml --purge-programs --dry-run",
+    reads_input=False,
+)
+PARSER.add_argument("--tables", metavar="T[,T]", default=",".join(TABLES), help="which tables (default: all)")
+PARSER.add_argument(
+    "--retention-hours", type=int, metavar="H", default=SAFE_RETENTION_HOURS, help="how long old versions stay readable"
+)
+PARSER.add_argument("--short-retention", action="store_true", help="allow less than a week: nobody may be reading")
+PARSER.add_argument(
+    "--purge-programs", action="store_true", help="delete programs of documents that are gone and of other settings"
+)
+PARSER.add_argument("--dry-run", action="store_true", help="change nothing; show sizes and what would be purged")
+
+
+def maintain(arguments: argparse.Namespace) -> None:
+    """Takes the lease, unless it only looks."""
+    config = config_from_arguments(arguments)
+    keys = [stage_key(config, stage) for stage in STAGES if config.stage(stage).enabled and arguments.purge_programs]
+    spark = build_session("spark_prox maintain", extra=config.spark)
+    warehouse = Warehouse(spark, config.warehouse)
+    work = Maintenance(spark, warehouse, arguments.tables.split(","))
+    work.check_retention(arguments.retention_hours, short=arguments.short_retention)
+    if not arguments.dry_run:
+        warehouse.open_for_writing(config.lease, "spark_prox maintain")
+    before = work.sizes()
+    if arguments.purge_programs:
+        found = [list(row) for row in work.superseded(keys).collect()]
+        print(table(["stage", "model", "revision", "superseded because", "programs"], found), end="\n\n")
+        if not arguments.dry_run:
+            work.purge_programs(keys)
+    if not arguments.dry_run:
+        work.optimize()
+        work.vacuum(arguments.retention_hours, short=arguments.short_retention)
+    after = work.sizes()
+    rows = [[name, *before[name], *after[name]] for name in before]
+    print(table(["table", "files", "bytes", "stored", "files after", "bytes after", "stored after"], rows))
+
+
+if __name__ == "__main__":
+    run_job(PARSER, maintain)

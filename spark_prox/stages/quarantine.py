@@ -1,0 +1,102 @@
+"""Quarantine: a document that cannot be refined is a row of `rejects` and not of `refined`, until it can be.
+
+Its reject has the stage that failed, a code, a detail and how often a program was asked for. The row's id is a hash of
+the document and of the settings, so a later run sees whether it still speaks of the same text under the same settings.
+"""
+
+from __future__ import annotations
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from spark_prox.schemas import REJECTS
+from spark_prox.tables import Warehouse
+
+__all__ = ["FAILED", "QUARANTINED", "quarantine", "release", "settled_rejects"]
+
+FAILED = "outcome = 'FAILED'"
+"""Executed rows that belong into `rejects`."""
+
+QUARANTINED = "stage <> 'ingest'"
+"""Rows of `rejects` that stand for a row of `documents`; the others stand for a record that never became one."""
+
+
+def settled_rejects(warehouse: Warehouse, documents: DataFrame, settings: str) -> DataFrame:
+    """(doc_id, doc_hash, settled_at) of the documents that are in quarantine under these settings.
+
+    Those without programs are left out: they may have got some since.
+    """
+    rejects = warehouse.read("rejects").where(QUARANTINED).where("code <> 'NO_PROGRAM'")
+    named = documents.select("doc_id", "doc_hash", _identity(settings).alias("reject_id"))
+    return named.join(
+        rejects.select("reject_id", F.col("rejected_at").alias("settled_at")), "reject_id", "inner"
+    ).select("doc_id", "doc_hash", "settled_at")
+
+
+def release(warehouse: Warehouse, documents: DataFrame) -> None:
+    """Take documents out of quarantine, before they are executed again or removed."""
+    held = warehouse.read("rejects").where(QUARANTINED).join(documents.select("doc_id"), "doc_id", "left_semi")
+    if not held.isEmpty():
+        warehouse.delete("rejects", held.select("reject_id"), ["reject_id"])
+
+
+def quarantine(warehouse: Warehouse, failed: DataFrame, programs: DataFrame, *, settings: str, run_id: str) -> int:
+    """Move documents from `refined`, where they may have a row of other settings, to `rejects`.
+
+    A reader in between finds them in neither; a run that is killed there finds them pending.
+
+    Args:
+        failed: stored rows of `refined` whose outcome is FAILED.
+        programs: stored programs that were applied, of these documents at least.
+
+    Returns:
+        The number of documents.
+    """
+    ids = failed.select("doc_id")
+    if not warehouse.read("refined").join(ids, "doc_id", "left_semi").isEmpty():
+        warehouse.delete("refined", ids, ["doc_id"])
+    places = warehouse.read("documents").join(ids, "doc_id", "left_semi").select("doc_id", "path", "position")
+    broken = (F.col("chunks") > 0) & (F.col("chunks") == F.col("bad")) & (F.col("chunks") == F.col("chunk_count"))
+    by_program = (F.col("reason") == "NO_PROGRAM") & F.coalesce(broken, F.lit(False))
+    reason = F.split("reason", ":", 2)
+    rows = failed.select("doc_id", "doc_hash", "url", "reason", "source", "crawl")
+    rows = rows.join(places, "doc_id").join(_tried(programs, ids), ["doc_id", "doc_hash"], "left")
+    stored = rows.select(
+        _identity(settings).alias("reject_id"),
+        "doc_id",
+        "url",
+        F.when(by_program, F.col("bad_status")).otherwise(F.get(reason, F.lit(0))).alias("code"),
+        F.when(by_program, F.col("bad_detail")).otherwise(F.get(reason, F.lit(1))).alias("detail"),
+        F.when(by_program, F.lit("generate-chunk")).otherwise(F.lit("execute")).alias("stage"),
+        "path",
+        "position",
+        "source",
+        "crawl",
+        F.coalesce("attempts", F.lit(0)).alias("attempts"),
+        F.lit(run_id).alias("run_id"),
+        F.current_timestamp().alias("rejected_at"),
+    )
+    warehouse.append("rejects", stored.select(*REJECTS.schema.fieldNames()))
+    return failed.count()
+
+
+def _tried(programs: DataFrame, ids: DataFrame) -> DataFrame:
+    """Of each document: how often it was asked about, and what its chunks' programs say if they failed."""
+    chunk = F.col("stage") == "chunk"
+    bad = chunk & (F.col("status") != "OK")
+    return (
+        programs.join(ids, "doc_id", "left_semi")
+        .groupBy("doc_id", "doc_hash")
+        .agg(
+            F.max(F.coalesce("attempts", F.lit(1))).alias("attempts"),
+            F.count_if(chunk).cast("int").alias("chunks"),
+            F.max(F.when(chunk, F.col("chunk_count"))).alias("chunk_count"),
+            F.count_if(bad).cast("int").alias("bad"),
+            F.min_by("status", F.when(bad, F.col("chunk_index"))).alias("bad_status"),
+            F.min_by("detail", F.when(bad, F.col("chunk_index"))).alias("bad_detail"),
+        )
+    )
+
+
+def _identity(settings: str) -> Column:
+    return F.sha2(F.concat_ws("|", F.lit("quarantine"), "doc_id", "doc_hash", F.lit(settings)), 256)

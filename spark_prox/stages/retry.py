@@ -1,0 +1,118 @@
+"""Retry: programs of the current key that failed are asked for again and replaced, each with one attempt more.
+
+An engine is given whole documents, whose other programs stay as they are. What it answers is stored before it is joined
+with anything. Knows engines only as the callable it is given.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import datetime, timezone
+
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from spark_prox.errors import ConfigError
+from spark_prox.progress import Progress
+from spark_prox.schemas import BUCKETS
+from spark_prox.stages.generate import Generator, count_programs, with_stage_programs
+from spark_prox.stages.keys import StageKey
+from spark_prox.stages.runlog import RunLog
+from spark_prox.tables import Warehouse
+
+__all__ = ["failed_programs", "parse_codes", "retry"]
+
+_CODE = re.compile(r"[A-Z][A-Z0-9_]*")
+_NOT_FAILED = ("OK", "LINE_TOO_LONG")  # no model sees a line that is too long: it would be again
+
+
+def parse_codes(text: str) -> tuple[str, ...]:
+    """The codes of a comma-separated list.
+
+    Raises:
+        ConfigError: RETRY_BAD_CODE.
+    """
+    codes = tuple(code.strip().upper() for code in text.split(","))
+    for code in codes:
+        if not _CODE.fullmatch(code) or code == "OK":
+            raise ConfigError(
+                "RETRY_BAD_CODE",
+                f"--retry {text!r} names no failure: {code!r}.",
+                "Use FAILED, or codes from programs.status and programs.detail, such as ENGINE_FAILED.",
+            )
+    return codes
+
+
+def failed_programs(warehouse: Warehouse, key: StageKey, codes: tuple[str, ...], candidates: DataFrame) -> DataFrame:
+    """The stored programs of a stage that failed with one of the codes, of documents that are there.
+
+    Args:
+        codes: FAILED for every failure that another attempt may mend; else a status, or the code that `detail` begins
+            with.
+        candidates: (doc_id, doc_hash).
+    """
+    wanted: Column = F.lit(False)
+    for code in codes:
+        named = (F.col("status") == code) | F.coalesce(F.split("detail", ":", 2)[0] == code, F.lit(False))
+        wanted = wanted | (~F.col("status").isin(*_NOT_FAILED) if code == "FAILED" else named)
+    return with_stage_programs(warehouse, key).where(wanted).join(candidates, ["doc_id", "doc_hash"], "left_semi")
+
+
+def retry(
+    spark: SparkSession,
+    warehouse: Warehouse,
+    log: RunLog,
+    *,
+    generator: Generator,
+    codes: tuple[str, ...],
+    candidates: DataFrame,
+    settings: str,
+) -> int:
+    """Ask again, in portions of one commit each.
+
+    Args:
+        codes, candidates: see `failed_programs`.
+
+    Returns:
+        The number of documents.
+    """
+    key = generator.key
+    with log.stage(f"retry-{key.stage}", settings) as figures:
+        started = datetime.now(timezone.utc)
+        warehouse.ensure("programs")
+        tries = F.coalesce("attempts", F.lit(1))
+        # A document that could not be prompted has one row for all its chunks: all that come now are new.
+        wanted = (
+            failed_programs(warehouse, key, codes, candidates)
+            .groupBy("doc_id", "doc_hash")
+            .agg(
+                F.map_from_entries(F.collect_list(F.struct("chunk_index", tries))).alias("tried"),
+                F.max(tries).alias("most"),
+                F.bool_or(F.col("status") == "PROMPT_FAILED").alias("whole"),
+            )
+        )
+        with warehouse.staged(wanted, "retry") as failed:
+            figures.documents = failed.count()
+            ranges = generator.portions(figures.documents, 0)
+            for portion, (first, stop) in enumerate(ranges):
+                size = math.ceil(figures.documents * (stop - first) / BUCKETS)
+                rows = generator.rows(warehouse, failed, (first, stop), size, log.run_id)
+                progress = Progress(spark, f"retry {key.stage}", step=portion + 1, steps=len(ranges), documents=size)
+                with warehouse.staged(rows, "answers", progress) as answers:
+                    warehouse.upsert("programs", _replacing(answers, failed))
+        count_programs(warehouse, key, log.run_id, started, figures)
+        return figures.documents
+
+
+def _replacing(answers: DataFrame, failed: DataFrame) -> DataFrame:
+    """The answers that replace a failed program, each with its number of attempts."""
+    before = F.col("tried")[F.col("chunk_index")]
+    replaces = F.when(F.col("whole"), F.lit(True)).otherwise(before.isNotNull() & (F.col("status") != "PROMPT_FAILED"))
+    return (
+        answers.join(failed, ["doc_id", "doc_hash"])
+        .where(replaces)
+        .withColumn("attempts", (F.coalesce(before, "most") + 1).cast("int"))
+        .drop("tried", "most", "whole")
+        .select(*answers.columns)
+    )
