@@ -121,7 +121,8 @@ def test_packing_keeps_files_to_ranges_of_buckets(spark: SparkSession, tmp_path:
     highest = warehouse.read("documents").groupBy("_metadata.file_name").agg({"bucket": "max"})
     ranges = sorted((row["min(bucket)"], row["max(bucket)"]) for row in found.join(highest, "file_name").collect())
     assert 3 <= len(ranges) < 12
-    assert all(left[1] <= right[0] for left, right in itertools.pairwise(ranges))
+    # Delta cuts at sampled values, to which it adds noise: neighbours may share a little.
+    assert all(left[1] - right[0] < BUCKETS / 100 for left, right in itertools.pairwise(ranges)), ranges
     assert warehouse.read("documents").count() == 12_000
 
 
