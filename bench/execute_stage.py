@@ -41,7 +41,7 @@ def page(number: int) -> str:
 def main() -> None:
     """Measure both ways and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--documents", type=int, default=20_000)
+    parser.add_argument("--documents", type=int, default=40_000)
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     pages = [page(number) for number in range(arguments.documents)]
