@@ -33,6 +33,8 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
         "spark_prox tests",
         arrow_batch_rows=16,  # several Arrow batches from few rows
         extra={
+            "spark.driver.memory": "2g",  # one JVM for the whole tier
+            "spark.buffer.pageSize": "2m",  # by default 64 MB for the smallest sort
             "spark.master": "local[2]",  # two Python workers: what differs between workers shows
             "spark.sql.shuffle.partitions": "2",  # a few rows: more partitions are empty tasks
             "spark.databricks.delta.snapshotPartitions": "2",  # the same, for Delta's log
