@@ -41,7 +41,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
         extra=arguments.extra,
         extra_pages=arguments.extra_pages,
         documents=arguments.documents,
-        classifier=arguments.classifier or output / "line_classifier.pkl",
+        classifier=arguments.classifier or output / "line_classifier.npz",
         threads=arguments.threads,
         say=lambda text: print(text, flush=True),
         template=arguments.template,

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Literal
+from typing import Literal, Protocol
 
 from spark_prox.chunking import Chunk
 from spark_prox.documents import Document, split_lines
@@ -22,7 +22,7 @@ from spark_prox.engines.lookahead import LookAhead
 from spark_prox.programs import remove_lines_program
 from spark_prox.prompts import Prompt, PromptBuilder
 
-__all__ = ["GeneratedProgram", "ProgramStatus", "generate_programs"]
+__all__ = ["GeneratedProgram", "LineOpinion", "ProgramStatus", "generate_programs"]
 
 
 _AHEAD_REQUESTS = 256
@@ -71,6 +71,18 @@ class GeneratedProgram:
     output_tokens: int = 0
 
 
+class LineOpinion(Protocol):
+    """Something beside the model that judges lines, see `spark_prox.refiners.second_opinion`."""
+
+    def margins(self, lines: Sequence[str]) -> Sequence[float]:
+        """log p(keep) - log p(remove) of each line of a document."""
+        ...
+
+    def combine(self, model: Sequence[float], classifier: Sequence[float]) -> tuple[float, ...]:
+        """The margins that count, from those of the model and of this."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Pending:
     doc_id: str
@@ -78,6 +90,7 @@ class _Pending:
     chunk: Chunk | None
     chunk_count: int
     line_count: int
+    other_margins: Sequence[float] | None = None
 
 
 def generate_programs(
@@ -87,6 +100,7 @@ def generate_programs(
     *,
     stage: Literal["doc", "chunk"],
     answers: tuple[str, str] = ("keep_doc()", "drop_doc()"),
+    opinion: LineOpinion | None = None,
 ) -> Iterator[GeneratedProgram]:
     """Programs for a stream of documents, in the order in which the engine finishes them.
 
@@ -94,6 +108,7 @@ def generate_programs(
         documents: read in a thread of its own, at most 256 prompts or half a million tokens ahead of the engine.
         stage: "doc" gives one program a document, "chunk" one for each chunk.
         answers: the programs that a positive and a negative margin of the document stage stand for.
+        opinion: has a say in the margins of lines where the model's are read; None to take the model's alone.
     """
     pending: dict[int, _Pending] = {}
     request_ids = itertools.count()
@@ -102,7 +117,7 @@ def generate_programs(
     def requests() -> Iterator[Request]:
         for document in documents:
             try:
-                asked = _prompts(document, builder, stage)
+                asked = _prompts(document, builder, stage, opinion)
             except Exception as error:  # noqa: BLE001 - hostile text must not kill the task; the row says what happened
                 without_request.append(_failed_prompt(document, stage, type(error).__name__))
                 continue
@@ -124,7 +139,7 @@ def generate_programs(
     with LookAhead(requests(), max_items=_AHEAD_REQUESTS, max_weight=_AHEAD_TOKENS, weight=_prompt_tokens) as ahead:
         for completion in engine.complete(ahead):
             yield from _drain(without_request)
-            yield _row(pending.pop(completion.request_id), completion, answers)
+            yield _row(pending.pop(completion.request_id), completion, answers, opinion)
     yield from _drain(without_request)
 
 
@@ -137,7 +152,9 @@ def _drain(rows: deque[GeneratedProgram]) -> Iterator[GeneratedProgram]:
         yield rows.popleft()
 
 
-def _prompts(document: Document, builder: PromptBuilder, stage: str) -> list[tuple[_Pending, Prompt | None]]:
+def _prompts(
+    document: Document, builder: PromptBuilder, stage: str, opinion: LineOpinion | None
+) -> list[tuple[_Pending, Prompt | None]]:
     if stage == "doc":
         place = _Pending(
             doc_id=document.doc_id,
@@ -148,6 +165,7 @@ def _prompts(document: Document, builder: PromptBuilder, stage: str) -> list[tup
         )
         return [(place, builder.document_prompt(document.text))]
     chunks = builder.chunk_prompts(document.text)
+    others = opinion.margins(split_lines(document.text)) if opinion else None
     return [
         (
             _Pending(
@@ -156,6 +174,7 @@ def _prompts(document: Document, builder: PromptBuilder, stage: str) -> list[tup
                 chunk=chunk,
                 chunk_count=len(chunks),
                 line_count=len(chunk.lines),
+                other_margins=others[chunk.first_line : chunk.first_line + len(chunk.lines)] if others else None,
             ),
             prompt,
         )
@@ -163,7 +182,9 @@ def _prompts(document: Document, builder: PromptBuilder, stage: str) -> list[tup
     ]
 
 
-def _row(place: _Pending, completion: Completion, answers: tuple[str, str]) -> GeneratedProgram:
+def _row(
+    place: _Pending, completion: Completion, answers: tuple[str, str], opinion: LineOpinion | None
+) -> GeneratedProgram:
     chunk = place.chunk
     first_line = chunk.first_line if chunk else 0
     failed = completion.finish_reason == "error"
@@ -176,6 +197,8 @@ def _row(place: _Pending, completion: Completion, answers: tuple[str, str]) -> G
             program = answers[0] if margin >= 0 else answers[1]
         else:
             line_margins = completion.margins
+            if opinion and place.other_margins is not None:
+                line_margins = opinion.combine(line_margins, place.other_margins)
             program = remove_lines_program(
                 first_line + offset for offset, value in enumerate(line_margins) if value < 0
             )

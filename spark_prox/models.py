@@ -80,7 +80,7 @@ def model_fingerprint(path: str) -> str:
     Recommended margins are no part of it: they belong to the policy.
     """
     directory = model_directory(path, weights=False)
-    kinds = (".safetensors", ".bin", ".json", ".model")
+    kinds = (".safetensors", ".bin", ".json", ".model", ".npz")
     return _fingerprint(file for file in directory.iterdir() if file.suffix in kinds and file.name != _MARGINS)
 
 

@@ -19,6 +19,7 @@ from spark_prox.engines import worker
 from spark_prox.engines.spec import ModelSpec
 from spark_prox.generation import GeneratedProgram, generate_programs
 from spark_prox.prompts import PromptSpec, builder_for
+from spark_prox.refiners.second_opinion import SecondOpinion, open_second_opinion
 
 __all__ = ["PROGRAM_COLUMNS", "GeneratePrograms", "claim_assigned_gpus"]
 
@@ -67,9 +68,15 @@ class GeneratePrograms:
             builder_for(self.prompt),
             stage=self.stage,
             answers=self.prompt.template.answers,
+            opinion=self._opinion(),
         )
         while portion := list(itertools.islice(rows, _ROWS_PER_BATCH)):
             yield _frame(portion, engine_id)
+
+    def _opinion(self) -> SecondOpinion | None:
+        if self.stage == "doc" or self.model.engine == "scripted":  # a script's answers are to be seen as they are
+            return None
+        return open_second_opinion(self.model.path)
 
 
 def _frame(rows: list[GeneratedProgram], engine_id: str) -> pd.DataFrame:

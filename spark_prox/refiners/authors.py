@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -37,7 +36,6 @@ __all__ = [
 ]
 
 _CLASSIFIER = "line_classifier:"
-_LEAST = 1e-6  # a probability of 0 or 1 has no log-odds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,8 +111,7 @@ class ClassifierAuthor:
 
     def edit_lines(self, lines: Sequence[str]) -> Written:
         """See `Author`."""
-        scores = (min(1 - _LEAST, max(_LEAST, score)) for score in self.classifier.score(lines))
-        margins = tuple(math.log(score / (1 - score)) for score in scores)
+        margins = tuple(self.classifier.margins(lines))
         program = remove_lines_program(number for number, margin in enumerate(margins) if margin < 0)
         return Written(program=program, line_margins=margins)
 

@@ -25,7 +25,7 @@ _THRESHOLDS = (0.2, 0.3, 0.4, 0.5, 0.6)
 _CARD = """# Line classifier
 
 Gradient boosting over line features and hashed words (`spark_prox.refiners.line_classifier`), made by `jobs/train.py`,
-kind `line_classifier`. `line_classifier.pkl` is a pickle: load it only where it was made.
+kind `line_classifier`. `line_classifier.npz` holds arrays only; reading it runs no code.
 
 {splits}
 
@@ -45,7 +45,7 @@ class ClassifierConfig:
 
     Attributes:
         labelled: files or folders of line-labelled pages, see `labels`.
-        output: folder for `line_classifier.pkl` and its card.
+        output: folder for `line_classifier.npz` and its card.
         exclude_sources: sources never trained on.
         seed: of everything random.
     """
@@ -79,8 +79,8 @@ def make_classifier(config: ClassifierConfig, say: Say = lambda _: None) -> floa
         raise InputError("TOO_FEW_LABELS", f"{len(pages)} pages leave a split empty.", "Give pages of more hosts.")
     output = Path(config.output)
     output.mkdir(parents=True, exist_ok=True)
-    train_line_classifier(split["train"], seed=config.seed, say=say).save(output / "line_classifier.pkl")
-    classifier = LineClassifier.load(output / "line_classifier.pkl")
+    train_line_classifier(split["train"], seed=config.seed, say=say).save(output / "line_classifier.npz")
+    classifier = LineClassifier.load(output / "line_classifier.npz")
     scores = {name: [classifier.score(page.lines) for page in split[name]] for name in ("validation", "test")}
     threshold = max(_THRESHOLDS, key=lambda value: _word_f1(split["validation"], scores["validation"], value))
     # As an author (`model.engine: author`) it removes below 0.5 at most: a higher threshold is that.

@@ -23,6 +23,7 @@ from spark_prox.refiners.authors import RULE_SETS, Author, ClassifierAuthor, Rul
 from spark_prox.refiners.baselines import keep_everything
 from spark_prox.refiners.labels import LabelledPage
 from spark_prox.refiners.line_classifier import LineClassifier, train_line_classifier
+from spark_prox.refiners.second_opinion import open_second_opinion
 from spark_prox.refiners.thresholds import best_margin, margin_curve
 from spark_prox.templates import template_for
 
@@ -141,5 +142,10 @@ def _write_model(
         max_new_tokens=_CHUNK_ANSWER_TOKENS if stage == "chunk" else 8,
     )
     return generate_programs(
-        documents, engine_for(spec), builder_for(prompt), stage=stage, answers=prompt.template.answers
+        documents,
+        engine_for(spec),
+        builder_for(prompt),
+        stage=stage,
+        answers=prompt.template.answers,
+        opinion=open_second_opinion(spec.path) if stage == "chunk" else None,
     )

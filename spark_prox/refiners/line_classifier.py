@@ -1,34 +1,29 @@
 """A text-only classifier of lines: the yardstick for any language model, and the teacher of pages without labels.
 
 Gradient boosting over `line_features` and the score of a linear model on hashed words and word pairs, both weighted so
-that a line counts by its words. scikit-learn, imported inside the functions; no torch.
+that a line counts by its words. Trained by scikit-learn, imported inside the functions; stored as arrays and asked with
+numpy alone; no torch.
 """
 
 from __future__ import annotations
 
-import pickle
+import io
+import math
+import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from spark_prox.errors import InputError
+from spark_prox.errors import InputError, ModelError
+from spark_prox.refiners.boosted_trees import BoostedTrees
+from spark_prox.refiners.hashed_words import MAX_CHARS, HashedLines, hash_lines
 from spark_prox.refiners.labels import LabelledPage, group_of
 from spark_prox.refiners.line_features import line_features, with_context
 
 __all__ = ["LineClassifier", "out_of_fold_scores", "train_line_classifier"]
 
-_MAX_CHARS = 400
-_HASH_BITS = 18
-
-
-def _hashed(pages: Sequence[Sequence[str]]) -> Any:
-    from sklearn.feature_extraction.text import HashingVectorizer
-
-    hasher = HashingVectorizer(
-        n_features=1 << _HASH_BITS, ngram_range=(1, 2), alternate_sign=False, token_pattern=r"\w+"
-    )
-    return hasher.transform(line[:_MAX_CHARS] for page in pages for line in page)
+_LONGEST_PAGE = 4096  # lines that are judged together: bounds the memory for a document of any length
 
 
 def _fit_linear(features: Any, keep: Any, weights: Any, seed: int) -> Any:
@@ -50,33 +45,58 @@ def _features(pages: Sequence[Sequence[str]], linear_scores: Any) -> Any:
     return np.concatenate(parts)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LineClassifier:
     """A trained classifier: pages in, the probability that each line is main content out.
 
     Attributes:
-        linear: linear model on hashed words.
-        boosting: gradient boosting on line features and linear scores.
+        weights: of the linear model on hashed words, and its intercept; shape (buckets + 1,), float32.
+        trees: boosting on line features and linear scores.
     """
 
-    linear: Any = field(repr=False)
-    boosting: Any = field(repr=False)
+    weights: Any = field(repr=False)
+    trees: BoostedTrees = field(repr=False)
+
+    def margins(self, lines: Sequence[str]) -> list[float]:
+        """log p(keep) - log p(remove) for each line of one page; 4,096 lines are judged together at most."""
+        margins: list[float] = []
+        for start in range(0, len(lines), _LONGEST_PAGE):
+            block = lines[start : start + _LONGEST_PAGE]
+            linear = hash_lines(block).dot(self.weights) + self.weights[-1]
+            margins += self.trees.log_odds(_features([block], linear)).tolist()
+        return margins
 
     def score(self, lines: Sequence[str]) -> list[float]:
         """Probability of "keep" for each line of one page."""
-        if not lines:
-            return []
-        linear = self.linear.decision_function(_hashed([lines]))
-        return [float(p) for p in self.boosting.predict_proba(_features([lines], linear))[:, 1]]
+        return [0.5 * (1 + math.tanh(margin / 2)) for margin in self.margins(lines)]
 
     def save(self, path: str | Path) -> None:
-        """Write the classifier; only files of your own making should ever be loaded again (it is a pickle)."""
-        Path(path).write_bytes(pickle.dumps((self.linear, self.boosting)))
+        """Write the arrays as a compressed `.npz` file; equal classifiers give equal bytes."""
+        import numpy as np
+
+        content = io.BytesIO()
+        np.savez_compressed(content, weights=self.weights.astype(np.float16), **self.trees.arrays())
+        Path(path).write_bytes(content.getvalue())
 
     @classmethod
     def load(cls, path: str | Path) -> LineClassifier:
-        """Read what `save` wrote. Never load a file from elsewhere: unpickling runs code."""
-        return cls(*pickle.loads(Path(path).read_bytes()))
+        """Read what `save` wrote; reading runs no code of the file.
+
+        Raises:
+            ModelError: CLASSIFIER_UNREADABLE.
+        """
+        import numpy as np
+
+        try:
+            with np.load(io.BytesIO(Path(path).read_bytes()), allow_pickle=False) as stored:
+                arrays = {name: stored[name] for name in stored.files}
+            return cls(arrays.pop("weights").astype(np.float32), BoostedTrees.of_arrays(arrays))
+        except (OSError, ValueError, KeyError, AttributeError, zipfile.BadZipFile) as error:
+            raise ModelError(
+                "CLASSIFIER_UNREADABLE",
+                f"{str(path)!r} is no line classifier: {type(error).__name__}.",
+                "Train one with jobs/train.py.",
+            ) from error
 
 
 def train_line_classifier(
@@ -100,10 +120,8 @@ def train_line_classifier(
             f"Give pages of at least {folds} hosts with kept and removed lines.",
         )
     texts = [page.lines for page in pages]
-    weights = np.array(
-        [max(1, min(60, len(line[:_MAX_CHARS].split()))) for page in texts for line in page], dtype=float
-    )
-    hashed = _hashed(texts)
+    weights = np.array([max(1, min(60, len(line[:MAX_CHARS].split()))) for page in texts for line in page], dtype=float)
+    hashed = _hash_pages(texts).matrix()
     say(f"{len(keep):,} lines hashed")
     out_of_fold = np.zeros(len(keep))
     for train, rest in GroupKFold(folds).split(hashed, keep, groups):
@@ -118,7 +136,13 @@ def train_line_classifier(
     )  # fmt: skip
     boosting.fit(_features(texts, out_of_fold), keep, sample_weight=np.sqrt(weights))
     say("boosting trained")
-    return LineClassifier(linear, boosting)
+    # What is stored in half precision is what is used from the start.
+    weights = np.append(linear.coef_[0], linear.intercept_).astype(np.float16).astype(np.float32)
+    return LineClassifier(weights, BoostedTrees.of_sklearn(boosting))
+
+
+def _hash_pages(pages: Sequence[Sequence[str]]) -> HashedLines:
+    return hash_lines(line for page in pages for line in page)
 
 
 def out_of_fold_scores(

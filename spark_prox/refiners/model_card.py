@@ -37,7 +37,7 @@ From scratch on a CPU by `jobs/train.py`: {steps} steps, {millions} million prom
 Targets: {gold} human label, the rest the out-of-fold score of the line classifier; pages without labels have the
 classifier's score alone. Documents for the document stage are made from the same pages (`document_labels`); human
 document labels are for evaluation alone.
-
+{opinion}
 ## Data and split
 
 The split goes by a hash of the registered host: 15% test, 10% validation. Page texts stay their publishers'
@@ -85,6 +85,28 @@ def _curve_rows(thresholds: Thresholds) -> list[str]:
     return rows
 
 
+_OPINION = """
+## Second opinion
+
+`second_opinion.npz` is the line classifier (`spark_prox.refiners.line_classifier`), trained on the same training hosts.
+A line's margin is {own:g} times the language model's and {other:g} times the classifier's, shares chosen on validation
+hosts. Word F1 there is {both:.3f} with it and {alone:.3f} without, each at its best margins. A copy of this folder
+without the two files `second_opinion.*` is the language model alone; it wants `min_remove_margin = {margin:g}`.
+"""
+
+
+def _opinion(thresholds: Thresholds) -> str:
+    if thresholds.model_share == 1 or thresholds.alone is None:
+        return ""
+    return _OPINION.format(
+        own=thresholds.model_share,
+        other=round(1 - thresholds.model_share, 3),
+        both=thresholds.chunk.word_f1,
+        alone=thresholds.alone.word_f1,
+        margin=thresholds.alone.margin,
+    )
+
+
 def model_card(
     config: TrainConfig, pages: Sequence[LabelledPage], log: Sequence[Progress], thresholds: Thresholds
 ) -> str:
@@ -99,6 +121,7 @@ def model_card(
         best_step=f"{best.step:,}",
         best_f1=f"{best.word_f1:.3f}",
         gold=f"{config.gold_share:.0%}",
+        opinion=_opinion(thresholds),
         excluded=", ".join(config.exclude_sources) or "none",
         splits="\n".join(split_table(pages)),
         remove=f"{thresholds.chunk.margin:g}",

@@ -16,6 +16,7 @@ from spark_prox.engines.base import Engine
 from spark_prox.engines.spec import ModelSpec
 from spark_prox.generation import generate_programs
 from spark_prox.prompts import PromptBuilder, PromptSpec, builder_for
+from spark_prox.refiners.second_opinion import SecondOpinion, open_second_opinion
 from spark_prox.templates import TEMPLATES
 
 __all__ = ["Reader", "open_reader"]
@@ -32,15 +33,19 @@ class Reader:
     Attributes:
         engine: runs the prompts.
         builder: makes the prompts of both stages.
+        opinion: the line classifier that belongs to the model, if it has one.
     """
 
     engine: Engine
     builder: PromptBuilder
+    opinion: SecondOpinion | None = None
 
     def line_margins(self, documents: Sequence[Sequence[str]]) -> list[list[float]]:
         """A margin for each line of each document; +inf (keep) where no answer could be had."""
         margins = [[math.inf] * len(lines) for lines in documents]
-        for row in generate_programs(_documents(documents), self.engine, self.builder, stage="chunk"):
+        for row in generate_programs(
+            _documents(documents), self.engine, self.builder, stage="chunk", opinion=self.opinion
+        ):
             if row.line_margins is not None:
                 margins[int(row.doc_id)][row.first_line : row.first_line + row.line_count] = row.line_margins
         return margins
@@ -74,4 +79,4 @@ def open_reader(
             max_new_tokens=0,
         )
     )
-    return Reader(TransformersEngine(spec), builder)
+    return Reader(TransformersEngine(spec), builder, open_second_opinion(spec.path))

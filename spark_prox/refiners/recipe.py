@@ -22,6 +22,7 @@ from spark_prox.refiners.line_classifier import LineClassifier, out_of_fold_scor
 from spark_prox.refiners.llama import MAX_PROMPT_TOKENS, build_model
 from spark_prox.refiners.metrics import auc, mean
 from spark_prox.refiners.reading import Reader, open_reader
+from spark_prox.refiners.second_opinion import SecondOpinion, store_second_opinion
 from spark_prox.refiners.team import SOLO, Team
 from spark_prox.refiners.thresholds import MarginPoint, choose_margins, drop_margin, score_at
 from spark_prox.refiners.tokenizer import save_tokenizer, train_tokenizer
@@ -29,11 +30,12 @@ from spark_prox.refiners.training import Progress, train
 from spark_prox.refiners.training_config import TrainConfig
 from spark_prox.refiners.training_data import TrainingData, load_unlabelled_texts, mix_labels, teacher_pages
 
-__all__ = ["Thresholds", "choose_thresholds", "load_pages", "make_refiner"]
+__all__ = ["Thresholds", "choose_thresholds", "load_pages", "make_refiner", "store_verdicts"]
 
 Say = Callable[[str], None]
 _MAX_LINE_CHARS = 400
 _SELECTION_MARGINS = (0.0, 0.5, 1.0, 1.5, 2.0)
+_MODEL_SHARES = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,12 +47,16 @@ class Thresholds:
         curve: what other choices would give.
         min_drop_margin: the chosen margin of the document stage.
         document_auc: of made-up documents on validation hosts.
+        model_share: weight of the model's margins beside those of a line classifier; 1 without one.
+        alone: the chosen margin of the chunk stage if the model had no line classifier beside it.
     """
 
     chunk: MarginPoint
     curve: tuple[MarginPoint, ...]
     min_drop_margin: float
     document_auc: float
+    model_share: float = 1.0
+    alone: MarginPoint | None = None
 
 
 def load_pages(config: TrainConfig) -> list[LabelledPage]:
@@ -62,7 +68,7 @@ def load_pages(config: TrainConfig) -> list[LabelledPage]:
 
 
 def _teacher(train_pages: Sequence[LabelledPage], output: Path, say: Say) -> LineClassifier:
-    file = output / "line_classifier.pkl"
+    file = output / "line_classifier.npz"
     if not file.exists():
         say(f"training the line classifier on {len(train_pages)} pages")
         train_line_classifier(train_pages, say=say).save(file)
@@ -129,9 +135,25 @@ def _validation_f1(pages: Sequence[LabelledPage], config: TrainConfig) -> Callab
     return evaluate
 
 
-def choose_thresholds(pages: Sequence[LabelledPage], reader: Reader, *, seed: int = 0) -> Thresholds:
-    """Margins of both stages from the pages of validation hosts."""
-    chosen, curve = choose_margins(pages, reader.line_margins([page.lines for page in pages]))
+def choose_thresholds(
+    pages: Sequence[LabelledPage], reader: Reader, *, classifier: LineClassifier | None = None, seed: int = 0
+) -> Thresholds:
+    """Margins of both stages, and the model's share beside a line classifier, from the pages of validation hosts.
+
+    Args:
+        classifier: a second opinion to weigh; it must not have seen these pages.
+    """
+    margins = dataclasses.replace(reader, opinion=None).line_margins([page.lines for page in pages])
+    share, (chosen, curve) = 1.0, choose_margins(pages, margins)
+    alone = chosen
+    if classifier is not None:
+        others = [classifier.margins(page.lines) for page in pages]
+        for candidate in _MODEL_SHARES:
+            opinion = SecondOpinion(classifier=classifier, model_share=candidate)
+            both = [opinion.combine(own, other) for own, other in zip(margins, others, strict=True)]
+            point, points = choose_margins(pages, both)
+            if point.word_f1 > chosen.word_f1:
+                share, chosen, curve = candidate, point, points
     source = random.Random(f"{seed}/documents")
     made = [labelled_document(page, source) for page in pages for _ in range(3)]
     contents = [[line for line, keep in zip(page.lines, page.keep, strict=True) if keep >= 0.5] for page in pages]
@@ -143,6 +165,8 @@ def choose_thresholds(pages: Sequence[LabelledPage], reader: Reader, *, seed: in
         curve=tuple(curve),
         min_drop_margin=drop_margin(reader.document_margins(good)),
         document_auc=auc([keep >= 0.5 for _, keep in made], reader.document_margins([lines for lines, _ in made])),
+        model_share=share,
+        alone=alone,
     )
 
 
@@ -189,10 +213,19 @@ def make_refiner(
     if not team.leads:
         return log, None
     say("choosing thresholds on validation hosts")
-    thresholds = choose_thresholds(validation, open_reader(output / "model", threads=config.threads), seed=config.seed)
+    classifier = _teacher(train_pages, output, say) if config.second_opinion else None
+    reader = open_reader(output / "model", threads=config.threads)
+    thresholds = choose_thresholds(validation, reader, classifier=classifier, seed=config.seed)
     (output / "thresholds.json").write_text(json.dumps(dataclasses.asdict(thresholds), indent=1) + "\n")
+    store_verdicts(thresholds, classifier, output / "model")
+    return log, thresholds
+
+
+def store_verdicts(thresholds: Thresholds, classifier: LineClassifier | None, model: Path) -> None:
+    """Put what was chosen on validation hosts beside the model: recommended margins, and the second opinion."""
+    if classifier is not None and thresholds.model_share < 1:
+        store_second_opinion(SecondOpinion(classifier=classifier, model_share=thresholds.model_share), model)
     chosen = {"min_remove_margin": thresholds.chunk.margin, "min_drop_margin": thresholds.min_drop_margin}
     if thresholds.chunk.short_margin is not None:
         chosen["min_remove_margin_short"] = thresholds.chunk.short_margin
-    (output / "model" / "thresholds.json").write_text(json.dumps(chosen) + "\n")
-    return log, thresholds
+    (model / "thresholds.json").write_text(json.dumps(chosen) + "\n")

@@ -86,7 +86,7 @@ def test_a_document_rule_drops_what_breaks_it(spark: SparkSession, folder: Path)
 
 
 def test_the_classifiers_margins_are_stored_and_the_threshold_is_a_policy(spark: SparkSession, folder: Path) -> None:
-    file = folder / "line_classifier.pkl"
+    file = folder / "line_classifier.npz"
     train_line_classifier(synthetic_pages(60)).save(file)
     pipe, refined = refine(folder, f"line_classifier:{file}", ["doc.enabled=false"])
     row = pipe.warehouse.read("programs").where("model LIKE 'line_classifier:%'").first()
@@ -105,4 +105,4 @@ def test_an_unknown_author_is_an_error_before_anything_starts(folder: Path) -> N
     with pytest.raises(ModelError, match=r"AUTHOR_UNKNOWN.*c5.*gopher"):
         refine(folder, "c5")
     with pytest.raises(ModelError, match="AUTHOR_MISSING"):
-        refine(folder, "line_classifier:none.pkl")
+        refine(folder, "line_classifier:none.npz")

@@ -91,7 +91,7 @@ def test_a_rule_set_writes_one_program_for_a_whole_document() -> None:
 
 
 def test_the_classifier_writes_margins_and_removes_what_it_rather_removes(tmp_path: Path) -> None:
-    file = tmp_path / "c.pkl"
+    file = tmp_path / "c.npz"
     train_line_classifier(synthetic_pages(40)).save(file)
     page = synthetic_pages(1, seed=9)[0]
     author = author_for(f"line_classifier:{file}")
@@ -118,7 +118,7 @@ def test_an_author_that_fails_costs_a_row_and_not_the_task() -> None:
 
 def test_revisions_tell_authors_and_their_versions_apart(tmp_path: Path) -> None:
     assert len({author_revision(name) for name in RULE_SETS}) == len(RULE_SETS)
-    file = tmp_path / "c.pkl"
+    file = tmp_path / "c.npz"
     file.write_bytes(b"one")
     before = author_revision(f"line_classifier:{file}")
     file.write_bytes(b"two")
@@ -128,7 +128,7 @@ def test_revisions_tell_authors_and_their_versions_apart(tmp_path: Path) -> None
 
 
 def test_the_key_of_an_author_needs_no_model_files_and_its_margin_is_the_default_policys(tmp_path: Path) -> None:
-    file = tmp_path / "line_classifier.pkl"
+    file = tmp_path / "line_classifier.npz"
     file.write_bytes(b"never unpickled on the driver")
     (tmp_path / "line_classifier.thresholds.json").write_text(json.dumps({"min_remove_margin": 0.4}))
     path = f"line_classifier:{file}"

@@ -35,9 +35,9 @@ def test_it_tells_content_from_menus_on_new_pages(classifier: LineClassifier) ->
 
 
 def test_it_comes_back_from_its_file_as_it_was(classifier: LineClassifier, tmp_path: Path) -> None:
-    classifier.save(tmp_path / "c.pkl")
+    classifier.save(tmp_path / "c.npz")
     lines = synthetic_pages(1, seed=5)[0].lines
-    assert LineClassifier.load(tmp_path / "c.pkl").score(lines) == classifier.score(lines)
+    assert LineClassifier.load(tmp_path / "c.npz").score(lines) == classifier.score(lines)
 
 
 def test_out_of_fold_scores_cannot_remember_labels() -> None:

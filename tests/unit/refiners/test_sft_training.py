@@ -262,5 +262,5 @@ def test_the_job_trains_the_line_classifier_alone(repository: Path, tmp_path: Pa
     done = subprocess.run([*command, *settings], cwd=repository, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "word F1 0.9" in done.stdout or "word F1 1.0" in done.stdout
-    assert (tmp_path / "out" / "line_classifier.pkl").exists()
+    assert (tmp_path / "out" / "line_classifier.npz").exists()
     assert "| test |" in (tmp_path / "out" / "README.md").read_text()
