@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from spark_prox.engines.packed_linear import packed_linear
 from spark_prox.errors import ModelError
 
 __all__ = ["PackedModel", "Segment"]
@@ -66,6 +67,7 @@ class PackedModel:
         self._torch = torch
         self._body = model.base_model
         self._head = model.get_output_embeddings()
+        self._logits = packed_linear(self._head) or self._head
         self.device = model.device
         with torch.inference_mode():
             alone = [
@@ -98,7 +100,7 @@ class PackedModel:
 
     def logits(self, hidden: Any) -> Any:
         """Of hidden states: shape (rows, vocabulary), float32."""
-        return self._head(hidden).float()
+        return self._logits(hidden).float()
 
     def margins(self, hidden: Any, pairs: Sequence[tuple[int, int]]) -> list[float]:
         """log p(first) - log p(second) of a pair of tokens after each row of hidden states.

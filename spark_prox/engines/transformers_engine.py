@@ -18,6 +18,7 @@ from spark_prox.engines.base import Completion, Request, failure, is_ready
 from spark_prox.engines.grammar import Guide, ProgramGrammar
 from spark_prox.engines.lora import merge_adapter
 from spark_prox.engines.packed import PackedModel, Segment
+from spark_prox.engines.packed_linear import pack_linear_layers
 from spark_prox.engines.spec import ModelSpec
 from spark_prox.errors import ModelError
 from spark_prox.models import load_tokenizer, model_directory, model_setting
@@ -75,6 +76,7 @@ class TransformersEngine:
             ) from error
         if spec.adapter:
             merge_adapter(model, spec.adapter)
+        pack_linear_layers(model)
         self._model = PackedModel(model)
         self._tokenizer = load_tokenizer(spec.path)
         self._budget = spec.max_batch_tokens or _BATCH_TOKENS.get(self._device, 16_384)
