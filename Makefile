@@ -10,6 +10,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SPARK := PYSPARK_PYTHON="$(CURDIR)/$(BIN)/python" $(BIN)/spark-submit --properties-file conf/spark-local.conf
 WAREHOUSE ?= warehouse
+# Test files at a time, each process with a JVM of 2 GB of its own.
+TEST_PROCESSES ?= 2
 
 .PHONY: help setup demo test test-slow soak check format bench clean
 
@@ -33,7 +35,7 @@ demo: setup ## refine the example pages and show what happened
 
 test: setup ## run the test suite
 	@$(BIN)/python dev/setup_vllm.py
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n $(TEST_PROCESSES) --dist loadfile --durations 20
 
 test-slow: setup ## faults, killed moves and the other tests that take minutes each
 	$(BIN)/python -m pytest -m slow

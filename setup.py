@@ -21,6 +21,7 @@ setup(
         "transformers>=5.0,<5.20",
         "tokenizers>=0.22",
         "safetensors>=0.5",
+        "numpy>=1.26",
         "pandas>=2.2,<3",
         "pyarrow>=18",
         "pyyaml>=6",
@@ -30,6 +31,15 @@ setup(
     extras_require={
         "train": ["scikit-learn>=1.5", "matplotlib>=3.9"],
         "gpu": ["vllm"],
-        "test": ["warcio>=1.7", "pytest>=8", "hypothesis>=6.100", "ruff", "mypy", "pandas-stubs", "types-PyYAML"],
+        "test": [
+            "warcio>=1.7",
+            "pytest>=8",
+            "pytest-xdist>=3.6",
+            "hypothesis>=6.100",
+            "ruff",
+            "mypy",
+            "pandas-stubs",
+            "types-PyYAML",
+        ],
     },
 )

@@ -7,7 +7,7 @@ the program language, nothing of Spark or Arrow.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from spark_prox.generation import ProgramStatus
 from spark_prox.programs import (
@@ -23,8 +23,7 @@ from spark_prox.programs import (
 __all__ = ["Decision", "RefinedRow", "StoredChunk", "decide_stored", "execute_stored"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class StoredChunk:
+class StoredChunk(NamedTuple):
     """One chunk's row of `programs`, as far as execution needs it."""
 
     chunk_index: int
@@ -33,19 +32,17 @@ class StoredChunk:
     line_count: int
     program: str | None
     status: str
-    line_margins: tuple[float, ...] | None = None
+    line_margins: Sequence[float] | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Decision:
+class Decision(NamedTuple):
     """Keep or drop a document, and why."""
 
     keep: bool
     reason: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class RefinedRow:
+class RefinedRow(NamedTuple):
     """What `refined` holds of one document besides what is passed through.
 
     Attributes:
@@ -58,18 +55,18 @@ class RefinedRow:
     outcome: str
     reason: str
     doc_reason: str
-    edits: tuple[Edit, ...] = ()
-    calls: int = 0
-    program_errors: int = 0
-    chunks: int = 0
-    failed_chunks: int = 0
-    refused_chunks: int = 0
     lines_before: int
     lines_after: int
     words_before: int
     words_after: int
     chars_before: int
     chars_after: int
+    edits: tuple[Edit, ...] = ()
+    calls: int = 0
+    program_errors: int = 0
+    chunks: int = 0
+    failed_chunks: int = 0
+    refused_chunks: int = 0
 
 
 def decide_stored(

@@ -6,15 +6,14 @@ Offsets are Unicode code points of the original text, as Spark's `substring` cou
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from spark_prox.errors import ProxError
 
 __all__ = ["Edit", "apply_edits", "restore_text"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Edit:
+class Edit(NamedTuple):
     """One contiguous change. The edits of a document are in ascending order and do not overlap.
 
     Attributes:

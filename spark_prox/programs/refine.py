@@ -6,9 +6,8 @@ Ties reading, planning and executing together, for the two stages and for both w
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from spark_prox.errors import ConfigError
 from spark_prox.programs.dialects import DIALECTS, dialect_for
@@ -28,8 +27,7 @@ _PLAIN: dict[str, PlainReader] = {name: plain_reader(words.quick) for name, word
 _PLAIN_UPSTREAM = plain_reader(QUICK_UPSTREAM)
 
 
-@dataclass(frozen=True, kw_only=True)
-class ChunkProgram:
+class ChunkProgram(NamedTuple):
     """One stored model output for consecutive lines of a document.
 
     Attributes:

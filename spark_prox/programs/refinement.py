@@ -135,14 +135,14 @@ class Refinement:
         index = LineIndex(original) if any(span[4] < 0 for span in spans) else None
         return tuple(
             Edit(
-                kind=kind,
-                line=line if index is None or line >= 0 else index.line_at(start),
-                start=start,
-                stop=stop,
-                removed=original[start:stop],
-                inserted=inserted,
-                chunk=chunk,
-                call=call,
+                kind,
+                line if index is None or line >= 0 else index.line_at(start),
+                start,
+                stop,
+                original[start:stop],
+                inserted,
+                chunk,
+                call,
             )
             for start, stop, inserted, kind, line, chunk, call in spans
         )
@@ -179,12 +179,12 @@ class Refinement:
         """Errors that count against `Policy.max_errors`, over all chunk programs."""
         return sum(len(trace.errors) + sum(error.counted for error in trace.parsed.errors) for trace in self.traces)
 
-    @cached_property
+    @property
     def lines_before(self) -> int:
         """Lines of the original; an empty text has one."""
         return self.original.count("\n") + 1
 
-    @cached_property
+    @property
     def lines_after(self) -> int:
         """Lines of the refined text; 0 when dropped."""
         return 0 if self.text is None else self.text.count("\n") + 1
@@ -194,7 +194,7 @@ class Refinement:
         """Words of the original, separated by white space."""
         return count_words(self.original)
 
-    @cached_property
+    @property
     def words_after(self) -> int:
         """Words of the refined text; 0 when dropped."""
         if self.text is None:

@@ -13,6 +13,7 @@ import pytest
 
 from spark_prox.programs import parse_program
 from spark_prox.programs.ops import RemoveLines
+from tests.unit.engines.test_lora import write_adapter
 
 pytestmark = [
     pytest.mark.model,
@@ -68,9 +69,64 @@ print("ANSWERS " + json.dumps({"answers": answers, "first_pulled": first_pulled}
 """
 
 
-def run(model: Path, engine: str) -> dict[str, Any]:
+# A vLLM that dies whenever it works on one certain request, under the supervisor of a Spark worker.
+POISON = """
+import json, sys
+from spark_prox.engines import vllm_engine, worker
+from spark_prox.engines.base import Request
+from spark_prox.engines.spec import ModelSpec
+
+path, _ = sys.argv[1:3]
+loaded = []
+load = worker._load
+
+def deadly(spec):
+    engine = load(spec)
+    loaded.append(engine)
+    step, add, poisoned = engine._engine.step, engine._engine.add_request, []
+    def adding(request_id, prompt, *rest, **named):
+        if prompt["prompt_token_ids"][0] == 399:
+            poisoned.append(request_id)
+        return add(request_id, prompt, *rest, **named)
+    def stepping():
+        if poisoned:
+            raise RuntimeError("EngineCore encountered an issue")
+        return step()
+    engine._engine.add_request, engine._engine.step = adding, stepping
+    return engine
+
+worker._load = deadly
+spec = ModelSpec(path=path, engine="vllm", device="cpu", dtype="float32", max_in_flight=4)
+requests = [
+    Request(request_id=n, prompt_token_ids=(399 if n == 5 else 7, 8, 9 + n), max_new_tokens=6) for n in range(9)
+]
+answers = {
+    completion.request_id: [completion.text, completion.finish_reason, completion.error_code]
+    for completion in worker.engine_for(spec).complete(requests)
+}
+print("ANSWERS " + json.dumps({"answers": answers, "loads": len(loaded)}))
+"""
+
+ADAPTED = """
+import json, random, sys
+from spark_prox.engines.base import Request
+from spark_prox.engines.spec import ModelSpec
+from spark_prox.engines.worker import engine_for
+
+path, name, adapter = sys.argv[1:4]
+spec = ModelSpec(path=path, engine=name, device="cpu", dtype="float32", adapter=adapter)
+requests = [
+    Request(request_id=n, prompt_token_ids=tuple(random.Random(n).choices(range(3, 400), k=20)), max_new_tokens=8)
+    for n in range(4)
+]
+answers = {completion.request_id: completion.text for completion in engine_for(spec).complete(requests)}
+print("ANSWERS " + json.dumps({"answers": answers}))
+"""
+
+
+def run(model: Path, engine: str, script: str = SCRIPT, *more: str) -> dict[str, Any]:
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(model), engine],
+        [sys.executable, "-c", script, str(model), engine, *more],
         capture_output=True,
         text=True,
         timeout=600,
@@ -131,3 +187,23 @@ def test_constrained_programs_are_the_same_and_name_only_lines_of_their_chunk(
 
 def test_requests_are_pulled_only_as_the_engine_takes_them(vllm: dict[str, Any]) -> None:
     assert vllm["first_pulled"] <= 4
+
+
+def test_a_vllm_that_dies_is_loaded_again_and_the_poison_is_found(tiny_llama: Path) -> None:
+    outcome = run(tiny_llama, "vllm", POISON)
+    assert sorted(map(int, outcome["answers"])) == list(range(9))
+    codes = {int(number): answer[2] for number, answer in outcome["answers"].items()}
+    assert codes == {number: "POISON_REQUEST" if number == 5 else None for number in range(9)}
+    assert all(answer[0] for number, answer in outcome["answers"].items() if number != "5")
+    assert 2 <= outcome["loads"] <= 5  # of four in flight: two halvings, and one to go on with
+
+
+def test_an_adapter_gives_the_same_in_vllm_and_merged_into_the_weights(tiny_llama: Path, tmp_path: Path) -> None:
+    config = {"peft_type": "LORA", "target_modules": ["q_proj", "down_proj"], "bias": "none"}
+    adapter, _ = write_adapter(tiny_llama, tmp_path, **config)
+    adapted, merged, plain = (
+        run(tiny_llama, engine, ADAPTED, path)["answers"]
+        for engine, path in (("vllm", str(adapter)), ("transformers", str(adapter)), ("transformers", ""))
+    )
+    assert adapted == merged
+    assert adapted != plain
