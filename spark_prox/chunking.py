@@ -6,10 +6,12 @@ alone exceeds the budget is flagged and never sent to a model. Knows token count
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
+from typing import overload
 
-__all__ = ["Chunk", "split_chunks"]
+__all__ = ["Chunk", "Chunks", "split_chunks"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,46 +36,62 @@ class Chunk:
         return self.first_line + len(self.lines) - 1
 
 
-def split_chunks(
-    lines: Sequence[str], line_tokens: Sequence[int], *, max_tokens: int, max_lines: int = 0
-) -> list[Chunk]:
+class Chunks(Sequence[Chunk]):
+    """The chunks of one document, each made of the document's lines when it is asked for: only borders are stored."""
+
+    def __init__(self, lines: Sequence[str], starts: Sequence[int], too_long: Set[int]) -> None:
+        """
+        Args:
+            starts: the first line of each chunk; a chunk ends where the next one begins.
+            too_long: chunk indexes.
+        """
+        self._lines = lines
+        self._starts = starts
+        self._too_long = too_long
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    @overload
+    def __getitem__(self, place: int) -> Chunk: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[Chunk]: ...
+    def __getitem__(self, place: int | slice) -> Chunk | list[Chunk]:
+        if isinstance(place, slice):
+            return [self[index] for index in range(len(self))[place]]
+        index = range(len(self))[place]
+        start = self._starts[index]
+        stop = self._starts[index + 1] if index + 1 < len(self) else len(self._lines)
+        lines = tuple(self._lines[start:stop])
+        return Chunk(chunk_index=index, first_line=start, lines=lines, too_long=index in self._too_long)
+
+
+def split_chunks(lines: Sequence[str], line_tokens: Iterable[int], *, max_tokens: int, max_lines: int = 0) -> Chunks:
     """Pack lines greedily into chunks.
 
     Args:
         lines: the document's lines.
-        line_tokens: tokens that each line takes in the prompt, its number included; same length as `lines`.
+        line_tokens: tokens that each line takes in the prompt, its number included; as many as `lines`.
         max_tokens: budget of one chunk in tokens.
         max_lines: most lines in one chunk; 0 means no limit.
 
     Returns:
         Chunks whose lines, concatenated, are `lines`.
     """
-    if len(lines) != len(line_tokens):
-        raise ValueError(f"{len(lines)} lines but {len(line_tokens)} token counts")
-    chunks: list[Chunk] = []
-    start, budget = 0, 0
-
-    def close(stop: int, *, too_long: bool = False) -> None:
-        if stop > start:
-            chunks.append(
-                Chunk(
-                    chunk_index=len(chunks),
-                    first_line=start,
-                    lines=tuple(lines[start:stop]),
-                    too_long=too_long,
-                )
-            )
-
+    starts = array("I")
+    alone: set[int] = set()
+    fresh = True  # the next line begins a chunk
+    start = budget = count = 0
     for number, tokens in enumerate(line_tokens):
-        if tokens > max_tokens:
-            close(number)
-            start = number
-            close(number + 1, too_long=True)
-            start, budget = number + 1, 0
-            continue
-        if budget + tokens > max_tokens or (max_lines and number - start >= max_lines):
-            close(number)
+        count += 1
+        too_long = tokens > max_tokens
+        if fresh or too_long or budget + tokens > max_tokens or (max_lines and number - start >= max_lines):
+            if too_long:
+                alone.add(len(starts))
+            starts.append(number)
             start, budget = number, 0
         budget += tokens
-    close(len(lines))
-    return chunks
+        fresh = too_long
+    if len(lines) != count:
+        raise ValueError(f"{len(lines)} lines but {count} token counts")
+    return Chunks(lines, starts, alone)

@@ -12,6 +12,7 @@ from tokenizers import Tokenizer
 __all__ = ["count_tokens", "encode_all"]
 
 _CHARS_AT_ONCE = 1 << 18
+_CHARS_OF_AN_ENCODING = 16  # what an encoding takes beside its tokens, in characters of text
 
 
 def encode_all(tokenizer: Tokenizer, texts: Iterable[str]) -> Iterator[list[int]]:
@@ -20,7 +21,7 @@ def encode_all(tokenizer: Tokenizer, texts: Iterable[str]) -> Iterator[list[int]
     chars = 0
     for text in texts:
         some.append(text)
-        chars += len(text)
+        chars += len(text) + _CHARS_OF_AN_ENCODING
         if chars >= _CHARS_AT_ONCE:
             yield from _ids(tokenizer, some)
             some, chars = [], 0

@@ -10,20 +10,22 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeVar
 
 from spark_prox.chunking import Chunk
-from spark_prox.documents import Document, split_lines
+from spark_prox.documents import Document, Lines
 from spark_prox.engines.base import Completion, Engine, Request
 from spark_prox.engines.lookahead import LookAhead
 from spark_prox.programs import remove_lines_program
-from spark_prox.prompts import Prompt, PromptBuilder
+from spark_prox.prompts import ChunkPrompts, Prompt, PromptBuilder
 
 __all__ = ["GeneratedProgram", "LineOpinion", "ProgramStatus", "generate_programs"]
 
+A = TypeVar("A")
+B = TypeVar("B")
 
 _AHEAD_REQUESTS = 256
 _AHEAD_TOKENS = 1 << 19  # a second or two of the fastest GPU, and at most some 20 MB
@@ -34,7 +36,7 @@ class ProgramStatus(str, Enum):
 
     OK = "OK"
     LINE_TOO_LONG = "LINE_TOO_LONG"  # the chunk is one line that exceeds the token budget: no model saw it
-    PROMPT_FAILED = "PROMPT_FAILED"  # the document could not be encoded
+    PROMPT_FAILED = "PROMPT_FAILED"  # the document, or this chunk of it, could not be encoded
     ENGINE_FAILED = "ENGINE_FAILED"  # the engine gave an error for this request; the detail says which
 
     def __str__(self) -> str:
@@ -88,9 +90,14 @@ class _Pending:
     doc_id: str
     doc_hash: str | None
     chunk: Chunk | None
+    chunk_index: int
     chunk_count: int
     line_count: int
     other_margins: Sequence[float] | None = None
+
+    @property
+    def first_line(self) -> int:
+        return self.chunk.first_line if self.chunk else 0
 
 
 def generate_programs(
@@ -116,14 +123,9 @@ def generate_programs(
 
     def requests() -> Iterator[Request]:
         for document in documents:
-            try:
-                asked = _prompts(document, builder, stage, opinion)
-            except Exception as error:  # noqa: BLE001 - hostile text must not kill the task; the row says what happened
-                without_request.append(_failed_prompt(document, stage, type(error).__name__))
-                continue
-            for place, prompt in asked:
-                if prompt is None:
-                    without_request.append(_too_long(place))
+            for place, prompt in _prompts(document, builder, stage, opinion):
+                if not isinstance(prompt, Prompt):
+                    without_request.append(_without_request(place, prompt))
                     continue
                 request_id = next(request_ids)
                 pending[request_id] = place
@@ -154,45 +156,64 @@ def _drain(rows: deque[GeneratedProgram]) -> Iterator[GeneratedProgram]:
 
 def _prompts(
     document: Document, builder: PromptBuilder, stage: str, opinion: LineOpinion | None
-) -> list[tuple[_Pending, Prompt | None]]:
-    if stage == "doc":
-        place = _Pending(
+) -> Iterator[tuple[_Pending, Prompt | Exception | None]]:
+    """One prompt after the other, so that those of a long document are never in memory together.
+
+    In place of a prompt that could not be built: why. None: the line is too long. A chunk that cannot be encoded costs
+    its own row only; a document whose chunks cannot be told is one row.
+    """
+
+    def place(
+        chunk_index: int,
+        chunk: Chunk | None = None,
+        *,
+        chunk_count: int = 1,
+        other_margins: Sequence[float] | None = None,
+    ) -> _Pending:
+        return _Pending(
             doc_id=document.doc_id,
             doc_hash=document.doc_hash,
-            chunk=None,
-            chunk_count=1,
-            line_count=document.text.count("\n") + 1,
+            chunk=chunk,
+            chunk_index=chunk_index,
+            chunk_count=chunk_count,
+            line_count=document.text.count("\n") + 1 if chunk is None else len(chunk.lines),
+            other_margins=other_margins,
         )
-        return [(place, builder.document_prompt(document.text))]
-    chunks = builder.chunk_prompts(document.text)
-    others = opinion.margins(split_lines(document.text)) if opinion else None
-    return [
-        (
-            _Pending(
-                doc_id=document.doc_id,
-                doc_hash=document.doc_hash,
-                chunk=chunk,
-                chunk_count=len(chunks),
-                line_count=len(chunk.lines),
-                other_margins=others[chunk.first_line : chunk.first_line + len(chunk.lines)] if others else None,
-            ),
-            prompt,
-        )
-        for chunk, prompt in chunks
-    ]
+
+    def cut(text: str) -> tuple[ChunkPrompts, Sequence[float] | None]:
+        return builder.chunk_prompts(text), opinion.margins(Lines(text)) if opinion else None
+
+    if stage == "doc":
+        yield place(-1), _tried(builder.document_prompt, document.text)
+        return
+    found = _tried(cut, document.text)
+    if isinstance(found, Exception):
+        yield place(0), found
+        return
+    prompts, others = found
+    for chunk in prompts.chunks:
+        margins = others[chunk.first_line : chunk.last_line + 1] if others else None
+        here = place(chunk.chunk_index, chunk, chunk_count=len(prompts), other_margins=margins)
+        yield here, _tried(prompts.prompt, chunk)
+
+
+def _tried(function: Callable[[A], B], argument: A) -> B | Exception:
+    """What the function returns or raises: hostile text must not kill the task; the row says what happened."""
+    try:
+        return function(argument)
+    except Exception as error:  # noqa: BLE001 - see above
+        return error
 
 
 def _row(
     place: _Pending, completion: Completion, answers: tuple[str, str], opinion: LineOpinion | None
 ) -> GeneratedProgram:
-    chunk = place.chunk
-    first_line = chunk.first_line if chunk else 0
     failed = completion.finish_reason == "error"
     margin: float | None = None
     line_margins: tuple[float, ...] | None = None
     program: str | None = None if failed else completion.text
     if completion.finish_reason == "read":
-        if chunk is None:
+        if place.chunk is None:
             margin = completion.margins[0]
             program = answers[0] if margin >= 0 else answers[1]
         else:
@@ -200,14 +221,14 @@ def _row(
             if opinion and place.other_margins is not None:
                 line_margins = opinion.combine(line_margins, place.other_margins)
             program = remove_lines_program(
-                first_line + offset for offset, value in enumerate(line_margins) if value < 0
+                place.first_line + offset for offset, value in enumerate(line_margins) if value < 0
             )
     return GeneratedProgram(
         doc_id=place.doc_id,
         doc_hash=place.doc_hash,
-        chunk_index=chunk.chunk_index if chunk else -1,
+        chunk_index=place.chunk_index,
         chunk_count=place.chunk_count,
-        first_line=first_line,
+        first_line=place.first_line,
         line_count=place.line_count,
         program=program,
         status=ProgramStatus.ENGINE_FAILED if failed else ProgramStatus.OK,
@@ -220,29 +241,15 @@ def _row(
     )
 
 
-def _too_long(place: _Pending) -> GeneratedProgram:
-    assert place.chunk is not None
+def _without_request(place: _Pending, error: Exception | None) -> GeneratedProgram:
     return GeneratedProgram(
         doc_id=place.doc_id,
         doc_hash=place.doc_hash,
-        chunk_index=place.chunk.chunk_index,
+        chunk_index=place.chunk_index,
         chunk_count=place.chunk_count,
-        first_line=place.chunk.first_line,
+        first_line=place.first_line,
         line_count=place.line_count,
         program=None,
-        status=ProgramStatus.LINE_TOO_LONG,
-    )
-
-
-def _failed_prompt(document: Document, stage: str, error: str) -> GeneratedProgram:
-    return GeneratedProgram(
-        doc_id=document.doc_id,
-        doc_hash=document.doc_hash,
-        chunk_index=-1 if stage == "doc" else 0,
-        chunk_count=1,
-        first_line=0,
-        line_count=len(split_lines(document.text)),
-        program=None,
-        status=ProgramStatus.PROMPT_FAILED,
-        detail=error,
+        status=ProgramStatus.LINE_TOO_LONG if error is None else ProgramStatus.PROMPT_FAILED,
+        detail=None if error is None else type(error).__name__,
     )

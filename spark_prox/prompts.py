@@ -6,20 +6,20 @@ that no chunk can hold; and it encodes document text so that nothing in it becom
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from tokenizers import Tokenizer
 
 from spark_prox.chunking import Chunk, split_chunks
-from spark_prox.documents import split_lines
+from spark_prox.documents import Lines
 from spark_prox.encoding import encode_all
 from spark_prox.errors import ModelError
 from spark_prox.models import load_tokenizer, model_setting
 from spark_prox.templates import PromptTemplate
 
-__all__ = ["Prompt", "PromptBuilder", "PromptSpec", "TextPromptBuilder", "builder_for"]
+__all__ = ["ChunkPrompts", "Prompt", "PromptBuilder", "PromptSpec", "TextPromptBuilder", "builder_for"]
 
 _CHARS_PER_TOKEN = 24  # no tokenizer of a language model packs natural text more tightly than this on average
 _LINE_CHARS_PER_TOKEN = 64  # a line longer than this many characters per token of budget is not worth encoding
@@ -55,6 +55,36 @@ class Prompt:
     read_tokens: tuple[int, int] = (0, 0)
 
 
+class ChunkPrompts:
+    """The chunks of one document, in order, and a prompt for each.
+
+    Where chunks begin is known from the start; lines and token ids are of one chunk at a time, so that a document's
+    size in memory is about that of its text.
+
+    Attributes:
+        chunks: each made when it is asked for.
+    """
+
+    def __init__(self, chunks: Sequence[Chunk], prompt: Callable[[Chunk], Prompt | None]) -> None:
+        """
+        Args:
+            prompt: of a chunk that fits the budget; None where it turns out not to fit the window.
+        """
+        self.chunks = chunks
+        self._prompt = prompt
+
+    def __len__(self) -> int:
+        return len(self.chunks)
+
+    def __iter__(self) -> Iterator[tuple[Chunk, Prompt | None]]:
+        for chunk in self.chunks:
+            yield chunk, self.prompt(chunk)
+
+    def prompt(self, chunk: Chunk) -> Prompt | None:
+        """The prompt of one of the chunks, built anew each time; None for a line that exceeds the budget alone."""
+        return None if chunk.too_long else self._prompt(chunk)
+
+
 class PromptBuilder(Protocol):
     """Documents in, prompts out."""
 
@@ -62,8 +92,8 @@ class PromptBuilder(Protocol):
         """The prompt of the document stage; a long document is cut at its end."""
         ...
 
-    def chunk_prompts(self, text: str) -> list[tuple[Chunk, Prompt | None]]:
-        """The document's chunks, each with its prompt; None for a line that exceeds the budget alone."""
+    def chunk_prompts(self, text: str) -> ChunkPrompts:
+        """The document's chunks, and their prompts."""
         ...
 
 
@@ -112,33 +142,33 @@ class TextPromptBuilder:
             return Prompt(token_ids=ids, read_at=(len(ids) - 1,), read_tokens=self._answer_tokens)
         return Prompt(token_ids=ids, max_new_tokens=self._spec.max_new_tokens)
 
-    def chunk_prompts(self, text: str) -> list[tuple[Chunk, Prompt | None]]:
+    def chunk_prompts(self, text: str) -> ChunkPrompts:
         """See `PromptBuilder`. Lines keep their number in the document, as the released refiners were trained."""
-        spec, template = self._spec, self._spec.template
-        budget = min(spec.max_chunk_tokens, self._room)
-        lines = split_lines(text)
-        chunks = split_chunks(lines, self._line_tokens(lines, budget), max_tokens=budget)
-        prompts: list[tuple[Chunk, Prompt | None]] = []
-        for chunk in chunks:
-            if chunk.too_long:
-                prompts.append((chunk, None))
-                continue
-            shown = "\n".join(
-                template.line_format.format(chunk.first_line + offset) + line for offset, line in enumerate(chunk.lines)
-            )
-            ids = self._prompt_ids(template.prefix + shown + template.suffix)
-            fits = len(ids) + spec.max_new_tokens <= spec.max_prompt_tokens
-            prompts.append((chunk, Prompt(token_ids=ids, max_new_tokens=spec.max_new_tokens) if fits else None))
-        return prompts
+        budget = min(self._spec.max_chunk_tokens, self._room)
+        lines = Lines(text)
+        return ChunkPrompts(
+            split_chunks(lines, self._line_tokens(lines, budget), max_tokens=budget), self._chunk_prompt
+        )
 
-    def _line_tokens(self, lines: Sequence[str], budget: int) -> list[int]:
+    def _chunk_prompt(self, chunk: Chunk) -> Prompt | None:
+        spec, template = self._spec, self._spec.template
+        shown = "\n".join(
+            template.line_format.format(chunk.first_line + offset) + line for offset, line in enumerate(chunk.lines)
+        )
+        ids = self._prompt_ids(template.prefix + shown + template.suffix)
+        fits = len(ids) + spec.max_new_tokens <= spec.max_prompt_tokens
+        return Prompt(token_ids=ids, max_new_tokens=spec.max_new_tokens) if fits else None
+
+    def _line_tokens(self, lines: Lines, budget: int) -> Iterator[int]:
         """Tokens of each line with its number and newline. A line far over the budget is not encoded at all."""
         longest = budget * _LINE_CHARS_PER_TOKEN
+        number_format = self._spec.template.line_format.format
         shown = (
-            self._spec.template.line_format.format(number) + line[:longest] + "\n" for number, line in enumerate(lines)
+            number_format(number) + line + "\n" if len(line) <= longest else "" for number, line in enumerate(lines)
         )
-        counts = map(len, encode_all(self._tokenizer, shown))
-        return [budget + 1 if len(line) > longest else count for line, count in zip(lines, counts, strict=True)]
+        encoded = encode_all(self._tokenizer, shown)
+        for line, ids in zip(lines, encoded, strict=True):
+            yield len(ids) if len(line) <= longest else budget + 1
 
     def _cut(self, text: str, budget: int) -> str:
         """The longest beginning of the text that encodes to `budget` tokens."""
@@ -185,24 +215,22 @@ class _CompactPromptBuilder:
 
     def document_prompt(self, text: str) -> Prompt:
         """See `PromptBuilder`."""
-        ids, read_at = self._compact.document_prompt(split_lines(text))
+        ids, read_at = self._compact.document_prompt(Lines(text))
         return Prompt(token_ids=ids, read_at=read_at, read_tokens=self._compact.document_read_tokens)
 
-    def chunk_prompts(self, text: str) -> list[tuple[Chunk, Prompt | None]]:
+    def chunk_prompts(self, text: str) -> ChunkPrompts:
         """See `PromptBuilder`. Line numbers are local to the chunk in the prompt, global in the program."""
         compact = self._compact
-        lines = split_lines(text)
+        lines = Lines(text)
+
+        def prompt(chunk: Chunk) -> Prompt:
+            ids, read_at = compact.chunk_prompt(lines, chunk)
+            return Prompt(token_ids=ids, read_at=read_at, read_tokens=compact.chunk_read_tokens)
+
         chunks = split_chunks(
             lines,
             compact.line_tokens(lines),
             max_tokens=compact.max_chunk_tokens,
             max_lines=compact.max_chunk_lines,
         )
-        prompts: list[tuple[Chunk, Prompt | None]] = []
-        for chunk in chunks:
-            if chunk.too_long:
-                prompts.append((chunk, None))
-                continue
-            ids, read_at = compact.chunk_prompt(lines, chunk)
-            prompts.append((chunk, Prompt(token_ids=ids, read_at=read_at, read_tokens=compact.chunk_read_tokens)))
-        return prompts
+        return ChunkPrompts(chunks, prompt)

@@ -13,10 +13,12 @@ change of layout needs a new VERSION and a new training.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from spark_prox.chunking import Chunk
+from spark_prox.documents import Lines
 from spark_prox.encoding import encode_all
 from spark_prox.errors import ModelError
 from spark_prox.refiners.line_shape import (
@@ -26,7 +28,6 @@ from spark_prox.refiners.line_shape import (
     QUALITIES,
     QUALITY_LEVELS,
     SEGMENTS,
-    LineShape,
     line_shapes,
     page_qualities,
     page_sketch,
@@ -41,6 +42,7 @@ MAX_CHUNK_LINES = 64
 _HEAD_TOKENS, _TAIL_TOKENS = 12, 4
 _CONTEXT_LINES, _CONTEXT_TOKENS = 6, 6
 _DOCUMENT_TOKENS = 480
+_LINES_AT_ONCE = 1024
 _DOCUMENT_LINES = (24, 10, 8)  # at most: head, middle, tail
 # Characters given to the tokenizer: enough for the tokens shown, however the text is cut into tokens.
 _HEAD_CHARS, _TAIL_CHARS = 160, 64
@@ -60,14 +62,31 @@ def special_tokens() -> list[str]:
 
 
 class _Page:
-    """What every prompt of one document shares: the lines' tokens, their shapes, the sketch."""
+    """What every prompt of one document shares: the lines' tokens, their shapes, the sketch.
 
-    def __init__(self, lines: tuple[str, ...], tokens: list[list[int]]) -> None:
+    Args:
+        lines: of the document.
+        tokens: of each line, what is shown of it.
+    """
+
+    def __init__(self, lines: Sequence[str], tokens: Iterable[Sequence[int]]) -> None:
         self.lines = lines
-        self.tokens = tokens
-        self.shapes: list[LineShape] = line_shapes(lines)
+        self._tokens = array("I")
+        self._starts = array("I", [0])
+        for ids in tokens:
+            self._tokens.extend(ids)
+            self._starts.append(len(self._tokens))
+        self.shapes = line_shapes(lines)
         self.sketch = page_sketch(self.shapes)
         self.qualities = page_qualities(lines, self.shapes)
+
+    def tokens(self, number: int) -> array[int]:
+        """Of one line."""
+        return self._tokens[self._starts[number] : self._starts[number + 1]]
+
+    def token_count(self, number: int) -> int:
+        """How many of one line are shown."""
+        return self._starts[number + 1] - self._starts[number]
 
 
 class CompactPrompt:
@@ -133,17 +152,21 @@ class CompactPrompt:
 
     def _page_of(self, lines: Sequence[str]) -> _Page:
         """The last document's tokens are kept: every chunk of a document needs them."""
-        key = tuple(lines)
+        key = lines if isinstance(lines, Lines) else tuple(lines)
         if self._page is None or self._page.lines != key:
-            self._page = _Page(key, self._cut(key, _HEAD_TOKENS, _TAIL_TOKENS))
+            self._page = None  # not two of them in memory
+            parts = (key[start : start + _LINES_AT_ONCE] for start in range(0, len(key), _LINES_AT_ONCE))
+            tokens = (ids for part in parts for ids in self._cut(part, _HEAD_TOKENS, _TAIL_TOKENS))
+            self._page = _Page(key, tokens)
         return self._page
 
-    def _shape_ids(self, shape: LineShape) -> tuple[int, int]:
-        return self._ids["<length0>"] + shape.length, self._ids["<form0>"] + shape.form
+    def _shape_ids(self, page: _Page, number: int) -> tuple[int, int]:
+        return self._ids["<length0>"] + page.shapes.length[number], self._ids["<form0>"] + page.shapes.form[number]
 
-    def line_tokens(self, lines: Sequence[str]) -> list[int]:
+    def line_tokens(self, lines: Sequence[str]) -> array[int]:
         """Prompt tokens that each line of a document costs: shape, text, number and its place in the read section."""
-        return [len(tokens) + 4 for tokens in self._page_of(lines).tokens]
+        page = self._page_of(lines)
+        return array("B", (page.token_count(number) + 4 for number in range(len(lines))))
 
     def _sketch_ids(self, page: _Page, first_line: int, last_line: int) -> list[int]:
         """The page's sketch with `<here>` and `<there>` around the segments that the chunk touches."""
@@ -161,7 +184,7 @@ class CompactPrompt:
     def _context_ids(self, page: _Page, start: int, stop: int) -> list[int]:
         ids: list[int] = []
         for number in range(max(0, start), min(len(page.lines), stop)):
-            ids += (*self._shape_ids(page.shapes[number]), *page.tokens[number][:_CONTEXT_TOKENS], self._ids["<end>"])
+            ids += (*self._shape_ids(page, number), *page.tokens(number)[:_CONTEXT_TOKENS], self._ids["<end>"])
         return ids
 
     def chunk_prompt(self, lines: Sequence[str], chunk: Chunk) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -178,8 +201,7 @@ class CompactPrompt:
         ids = [self._ids["<s>"], self._ids["<chunk>"], *self._sketch_ids(page, first, chunk.last_line)]
         ids += (self._ids["<before>"], *self._context_ids(page, first - _CONTEXT_LINES, first), self._ids["<lines>"])
         for offset in range(count):
-            shape, tokens = page.shapes[first + offset], page.tokens[first + offset]
-            ids += (*self._shape_ids(shape), *tokens, self._numbers[offset])
+            ids += (*self._shape_ids(page, first + offset), *page.tokens(first + offset), self._numbers[offset])
         ids += (self._ids["<after>"], *self._context_ids(page, first + count, first + count + _CONTEXT_LINES))
         ids.append(self._ids["<read>"])
         read_at = tuple(range(len(ids), len(ids) + count))
@@ -189,10 +211,10 @@ class CompactPrompt:
     def document_prompt(self, lines: Sequence[str]) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Token ids of a prompt about the whole document, and the one position to read its verdict at."""
         page = self._page_of(lines)
-        filled = [number for number, line in enumerate(lines) if line and not line.isspace()]
+        filled = array("I", (number for number, line in enumerate(lines) if line and not line.isspace()))
         head, middle, tail = _DOCUMENT_LINES
         shown = sorted(set(filled[:head]) | set(filled[len(filled) // 2 :][:middle]) | set(filled[-tail:]))
-        wide = 3 if sum(len(page.tokens[number]) for number in shown) < _DOCUMENT_TOKENS // 3 else 1
+        wide = 3 if sum(page.token_count(number) for number in shown) < _DOCUMENT_TOKENS // 3 else 1
         texts = dict(
             zip(shown, self._cut([lines[n] for n in shown], _HEAD_TOKENS * wide, _TAIL_TOKENS * wide), strict=True)
         )
@@ -201,7 +223,7 @@ class CompactPrompt:
         for number in shown:
             if number != last + 1:
                 ids.append(self._ids["<gap>"])
-            ids += (*self._shape_ids(page.shapes[number]), *texts[number], self._ids["<end>"])
+            ids += (*self._shape_ids(page, number), *texts[number], self._ids["<end>"])
             last = number
         ids += (self._ids[f"<{name}{level}>"] for name, level in zip(QUALITIES, page.qualities, strict=True))
         ids.append(self._ids["<judge>"])

@@ -7,6 +7,7 @@ special tokens of their own. Pure: standard library only, bounded work for lines
 from __future__ import annotations
 
 import re
+from array import array
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ __all__ = [
     "QUALITY_LEVELS",
     "SEGMENTS",
     "LineShape",
+    "LineShapes",
     "line_shapes",
     "page_qualities",
     "page_sketch",
@@ -30,6 +32,7 @@ _ENDINGS = 3
 _CASES, _CONTENTS = 5, 6
 LENGTHS = (len(_SIZE_STEPS) + 1) * _ENDINGS
 FORMS = _CASES * _CONTENTS
+_KEYS_AT_ONCE = 1 << 18
 PROSE_WORDS = 10
 SEGMENTS = 16
 _PROSE_STEPS = (0.01, 2, 5, 10, 20, 40)
@@ -60,6 +63,15 @@ class LineShape:
     form: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class LineShapes:
+    """The shapes of all lines of a page, ten bytes each. Attributes as in `LineShape`, by line."""
+
+    size: array[float]
+    length: bytearray
+    form: bytearray
+
+
 def _case_of(words: Sequence[str], text: str) -> int:
     """0 no letters with case, 1 lower-case start, 2 sentence, 3 title, 4 capitals."""
     cased = [word for word in words if word.lower() != word.upper()]
@@ -81,7 +93,7 @@ def _content_of(text: str, repeated: bool) -> int:
         return 2
     if _MENU_SIGNS.search(text):
         return 3
-    if 3 * sum(char.isdigit() for char in text) > len(text):
+    if 3 * sum(map(str.isdigit, text)) > len(text):
         return 4
     return 5 if _DATE.search(text) else 0
 
@@ -98,44 +110,64 @@ def _shape_of(line: str, repeated: bool) -> LineShape:
     return LineShape(size, bucket * _ENDINGS + ending, _case_of(words, text) * _CONTENTS + _content_of(text, repeated))
 
 
-def line_shapes(lines: Sequence[str]) -> list[LineShape]:
+def line_shapes(lines: Sequence[str]) -> LineShapes:
     """The shape of every line of a page; a line that an earlier one equals in its first characters is a repetition."""
-    seen: set[str] = set()
-    shapes = []
-    for line in lines:
-        key = line[:MAX_CHARS]
-        shapes.append(_shape_of(line, bool(key) and key in seen))
-        seen.add(key)
-    return shapes
+    sizes, lengths, forms = array("d"), bytearray(), bytearray()
+    for line, repeated in zip(lines, _repetitions(lines), strict=True):
+        shape = _shape_of(line, bool(repeated))
+        sizes.append(shape.size)
+        lengths.append(shape.length)
+        forms.append(shape.form)
+    return LineShapes(size=sizes, length=lengths, form=forms)
 
 
-def page_sketch(shapes: Sequence[LineShape]) -> list[int]:
+def _repetitions(lines: Sequence[str]) -> bytearray:
+    """1 for each line whose first characters are those of an earlier one, else 0; 0 for an empty line.
+
+    Compares 64-bit hashes, and of a page of very many lines some at a time: a set takes twenty times their bytes.
+    """
+    keys = array("q", (hash(line[:MAX_CHARS]) if line else 0 for line in lines))
+    repeated = bytearray(len(keys))
+    parts = 1 + len(keys) // _KEYS_AT_ONCE
+    for part in range(parts):
+        seen = {0}
+        for number, key in enumerate(keys):
+            if parts > 1 and key % parts != part:
+                continue
+            if key in seen:
+                repeated[number] = key != 0
+            seen.add(key)
+    return repeated
+
+
+def page_sketch(shapes: LineShapes) -> list[int]:
     """How much prose each sixteenth of the page's lines has: `SEGMENTS` levels of words in long lines per line."""
+    sizes = shapes.size
     sketch = []
     for segment in range(SEGMENTS):
-        part = shapes[segment * len(shapes) // SEGMENTS : (segment + 1) * len(shapes) // SEGMENTS]
-        words = sum(min(shape.size, 200) for shape in part if shape.size >= PROSE_WORDS)
+        part = sizes[segment * len(sizes) // SEGMENTS : (segment + 1) * len(sizes) // SEGMENTS]
+        words = sum(min(size, 200) for size in part if size >= PROSE_WORDS)
         sketch.append(bisect_right(_PROSE_STEPS, words / max(1, len(part))))
     return sketch
 
 
-def page_qualities(lines: Sequence[str], shapes: Sequence[LineShape], *, max_lines: int = 2_000) -> list[int]:
+def page_qualities(lines: Sequence[str], shapes: LineShapes, *, max_lines: int = 2_000) -> list[int]:
     """A level 0..QUALITY_LEVELS-1 for each of `QUALITIES`, from at most `max_lines` lines spread over the page."""
     stride = -(-len(lines) // max_lines) or 1
-    some, shapes = [line[:MAX_CHARS] for line in lines[::stride]], shapes[::stride]
-    text = "\n".join(some)
+    text = "\n".join(line[:MAX_CHARS] for line in lines[::stride])
     words = _WORD.findall(text.lower())
-    size = sum(shape.size for shape in shapes) or 1
-    prose = sum(shape.size for shape in shapes if shape.size >= PROSE_WORDS)
-    ends = sum(shape.size for shape in shapes if shape.length % _ENDINGS == 2)
-    repeats = sum(shape.form % _CONTENTS == 1 for shape in shapes)
+    sizes, lengths, forms = shapes.size[::stride], shapes.length[::stride], shapes.form[::stride]
+    total = sum(sizes) or 1
+    prose = sum(size for size in sizes if size >= PROSE_WORDS)
+    ends = sum(size for size, length in zip(sizes, lengths, strict=True) if length % _ENDINGS == 2)
+    repeats = sum(form % _CONTENTS == 1 for form in forms)
     letters = sum(map(str.isalpha, text))
     return [
-        bisect_right((20, 50, 100, 200, 400, 800, 1600), size * stride),
+        bisect_right((20, 50, 100, 200, 400, 800, 1600), total * stride),
         bisect_right((2, 5, 12, 30, 70, 150, 400), len(lines)),
-        bisect_right((0.01, 0.2, 0.4, 0.6, 0.75, 0.88, 0.96), prose / size),
-        bisect_right((0.01, 0.2, 0.4, 0.6, 0.75, 0.88, 0.96), ends / size),
-        bisect_right((0.01, 0.03, 0.06, 0.1, 0.2, 0.3, 0.5), repeats / max(1, len(shapes))),
+        bisect_right((0.01, 0.2, 0.4, 0.6, 0.75, 0.88, 0.96), prose / total),
+        bisect_right((0.01, 0.2, 0.4, 0.6, 0.75, 0.88, 0.96), ends / total),
+        bisect_right((0.01, 0.03, 0.06, 0.1, 0.2, 0.3, 0.5), repeats / max(1, len(forms))),
         bisect_right((0.5, 0.6, 0.66, 0.7, 0.74, 0.77, 0.8), letters / max(1, len(text))),
         bisect_right((3.6, 4.0, 4.3, 4.6, 4.9, 5.3, 6.0), sum(map(len, words)) / max(1, len(words))),
         bisect_right((0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8), len(set(words[:1000])) / max(1, len(words[:1000]))),

@@ -89,7 +89,7 @@ def retry(
             .agg(
                 F.map_from_entries(F.collect_list(F.struct("chunk_index", tries))).alias("tried"),
                 F.max(tries).alias("most"),
-                F.bool_or(F.col("status") == "PROMPT_FAILED").alias("whole"),
+                F.bool_or(_whole_document_failed()).alias("whole"),
             )
         )
         with warehouse.staged(wanted, "retry") as failed:
@@ -108,7 +108,7 @@ def retry(
 def _replacing(answers: DataFrame, failed: DataFrame) -> DataFrame:
     """The answers that replace a failed program, each with its number of attempts."""
     before = F.col("tried")[F.col("chunk_index")]
-    replaces = F.when(F.col("whole"), F.lit(True)).otherwise(before.isNotNull() & (F.col("status") != "PROMPT_FAILED"))
+    replaces = F.when(F.col("whole"), F.lit(True)).otherwise(before.isNotNull() & ~_whole_document_failed())
     return (
         answers.join(failed, ["doc_id", "doc_hash"])
         .where(replaces)
@@ -116,3 +116,8 @@ def _replacing(answers: DataFrame, failed: DataFrame) -> DataFrame:
         .drop("tried", "most", "whole")
         .select(*answers.columns)
     )
+
+
+def _whole_document_failed() -> Column:
+    """Whether the row stands for a document whose chunks could not be told; one chunk of several fails alone."""
+    return (F.col("status") == "PROMPT_FAILED") & (F.col("chunk_count") == 1)

@@ -138,6 +138,16 @@ def test_a_document_that_could_not_be_prompted_gets_all_its_chunks(
     assert outcomes(spark, warehouse)["d3"] == "EDITED EDITS"
 
 
+@pytest.mark.slow
+def test_a_chunk_that_could_not_be_prompted_is_asked_again_alone(
+    spark: SparkSession, repository: Path, model: str, warehouse: Path
+) -> None:
+    fail(spark, warehouse, "doc_id = 'd3' AND stage = 'chunk' AND chunk_index = 1", "PROMPT_FAILED", "ValueError")
+    assert refine(repository, model, warehouse, "--retry", "PROMPT_FAILED") == 0
+    assert attempts(spark, warehouse) == {("d3", "chunk", 1): 2}
+    assert outcomes(spark, warehouse)["d3"] == "EDITED EDITS"
+
+
 def test_a_retry_of_what_is_no_failure_is_refused(
     repository: Path, model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

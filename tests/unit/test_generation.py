@@ -6,27 +6,33 @@ from collections.abc import Iterable, Iterator
 import pytest
 
 from spark_prox.chunking import Chunk, split_chunks
-from spark_prox.documents import Document, split_lines
+from spark_prox.documents import Document, Lines
 from spark_prox.engines.base import Completion, Request, failure
 from spark_prox.generation import ProgramStatus, generate_programs
-from spark_prox.prompts import Prompt
+from spark_prox.prompts import ChunkPrompts, Prompt
 
 
 class LineBuilder:
-    """Three lines a chunk; a line of more than ten characters is too long; "POISON" cannot be encoded."""
+    """Three lines a chunk; a line of more than ten characters is too long; "POISON" and "VENOM" cannot be encoded."""
+
+    built = 0
 
     def document_prompt(self, text: str) -> Prompt:
         if "POISON" in text:
             raise UnicodeError("secret text of the document")
         return Prompt(token_ids=(len(text),), read_at=(0,), read_tokens=(1, 2))
 
-    def chunk_prompts(self, text: str) -> list[tuple[Chunk, Prompt | None]]:
-        lines = split_lines(text)
-        chunks = split_chunks(lines, [len(line) for line in lines], max_tokens=10, max_lines=3)
-        return [
-            (c, None if c.too_long else Prompt(token_ids=tuple(map(len, c.lines)), read_at=tuple(range(len(c.lines)))))
-            for c in chunks
-        ]
+    def chunk_prompts(self, text: str) -> ChunkPrompts:
+        if "POISON" in text:
+            raise UnicodeError("secret text of the document")
+        lines = Lines(text)
+        return ChunkPrompts(split_chunks(lines, map(len, lines), max_tokens=10, max_lines=3), self._chunk_prompt)
+
+    def _chunk_prompt(self, chunk: Chunk) -> Prompt:
+        self.built += 1
+        if "VENOM" in chunk.lines:
+            raise ValueError("secret text of the document")
+        return Prompt(token_ids=tuple(map(len, chunk.lines)), read_at=tuple(range(len(chunk.lines))))
 
 
 class PoolEngine:
@@ -99,6 +105,36 @@ def test_a_document_that_cannot_be_encoded_is_a_row_without_its_text() -> None:
 def test_a_document_that_cannot_be_encoded_is_not_lost_when_it_comes_last() -> None:
     rows = list(generate_programs(documents("POISON"), PoolEngine(2), LineBuilder(), stage="doc"))
     assert [row.status for row in rows] == [ProgramStatus.PROMPT_FAILED]
+
+
+def test_a_document_whose_chunks_cannot_be_told_is_one_row() -> None:
+    rows = list(generate_programs(documents("a\nPOISON", "b"), PoolEngine(2), LineBuilder(), stage="chunk"))
+    bad = next(row for row in rows if row.doc_id == "d0")
+    assert (bad.status, bad.detail) == (ProgramStatus.PROMPT_FAILED, "UnicodeError")
+    assert (bad.chunk_index, bad.chunk_count, bad.first_line, bad.line_count) == (0, 1, 0, 2)
+    assert [row.doc_id for row in rows].count("d1") == 1
+
+
+def test_a_chunk_that_cannot_be_encoded_costs_no_other_chunk() -> None:
+    lines = ["a", "b", "c", "d", "VENOM", "e", "x" * 50, "g"]
+    rows = list(generate_programs(documents("\n".join(lines), "z"), PoolEngine(2), LineBuilder(), stage="chunk"))
+    of_first = sorted((row for row in rows if row.doc_id == "d0"), key=lambda row: row.chunk_index)
+    assert [row.chunk_index for row in of_first] == [0, 1, 2, 3]
+    assert {row.chunk_count for row in of_first} == {4}
+    assert [(row.first_line, row.line_count) for row in of_first] == [(0, 3), (3, 3), (6, 1), (7, 1)]
+    assert [str(row.status) for row in of_first] == ["OK", "PROMPT_FAILED", "LINE_TOO_LONG", "OK"]
+    assert [row.detail for row in of_first] == [None, "ValueError", None, None]
+    assert len(rows) == 5
+
+
+def test_prompts_of_a_long_document_are_built_as_the_engine_takes_them() -> None:
+    builder = LineBuilder()
+    rows = generate_programs(documents("\n".join("abc" for _ in range(30_000))), PoolEngine(4), builder, stage="chunk")
+    assert next(rows).chunk_count == 10_000
+    time.sleep(0.1)
+    assert builder.built <= 4 + 256 + 1
+    assert sorted(row.chunk_index for row in rows) == [*range(3), *range(4, 10_000)]  # the newest came first
+    assert builder.built == 10_000
 
 
 def test_the_engine_stays_full_until_the_documents_end() -> None:

@@ -8,6 +8,7 @@ import pytest
 from spark_prox.errors import ModelError
 from spark_prox.models import load_tokenizer
 from spark_prox.prompts import PromptSpec, TextPromptBuilder, builder_for
+from spark_prox.refiners.compact import CompactPrompt
 from spark_prox.templates import TEMPLATES, template_for
 
 
@@ -62,6 +63,7 @@ def test_lines_carry_their_number_in_the_document(tiny_llama: Path) -> None:
     assert len(prompts) > 1
     for chunk, prompt in prompts:
         assert prompt is not None
+        assert prompts.prompt(chunk) == prompt
         shown = decoded(tiny_llama, prompt.token_ids)
         first, last = (
             f"[{chunk.first_line:03d}]line",
@@ -138,3 +140,53 @@ def test_a_tokenizer_that_cannot_tell_the_answers_apart_is_refused(tiny_llama: P
             load_tokenizer(str(tiny_llama)),
             bos_token_id=1,
         )
+
+
+PAGES = [
+    "",
+    "\n",
+    "one line",
+    "\n" * 300,
+    "\n".join(f"line {n}" + " word" * (n % 40) for n in range(1200)),
+    "a\n" + "word " * 5_000 + "\nb\n" + "x" * 300_000 + "\n\nc",
+    "é日本\r\n\x85 | » 12.3.2020\n" * 40 + "the same line\n" * 80,
+]
+
+
+@pytest.mark.parametrize("text", PAGES, ids=range(len(PAGES)))
+def test_chunks_and_prompts_are_those_of_a_straightforward_construction(tiny_llama: Path, text: str) -> None:
+    """All lines, counts and prompts at once, in lists."""
+    settings = spec(tiny_llama, "prox-chunk")
+    tokenizer, template = load_tokenizer(str(tiny_llama)), settings.template
+
+    def ids(shown: str) -> list[int]:
+        return list(tokenizer.encode(shown, add_special_tokens=False).ids)
+
+    numbered = [template.line_format.format(number) + line for number, line in enumerate(text.split("\n"))]
+    counts = [len(ids(line + "\n")) if len(line) < 20_000 else 10**6 for line in numbered]
+    expected: list[tuple[int, int, tuple[int, ...] | None]] = []
+    while counts[sum(size for _, size, _ in expected) :]:
+        first = sum(size for _, size, _ in expected)
+        size = 1
+        while counts[first] <= 200 and first + size < len(counts) and sum(counts[first : first + size + 1]) <= 200:
+            size += 1
+        shown = "\n".join(numbered[first : first + size])
+        prompt = (1, *ids(template.prefix + shown + template.suffix)) if counts[first] <= 200 else None
+        expected.append((first, size, prompt if prompt and len(prompt) + 32 <= 512 else None))
+    assert [
+        (chunk.first_line, len(chunk.lines), prompt.token_ids if prompt else None)
+        for chunk, prompt in builder_for(settings).chunk_prompts(text)
+    ] == expected
+
+
+@pytest.mark.parametrize("text", PAGES, ids=range(len(PAGES)))
+def test_the_embedded_refiners_prompts_are_those_of_the_lines_in_a_list(text: str) -> None:
+    settings = {"model_path": "embedded", "max_prompt_tokens": 2048, "max_chunk_tokens": 1000, "max_new_tokens": 0}
+    compact, lines = CompactPrompt(load_tokenizer("embedded")), text.split("\n")
+    prompts = builder_for(PromptSpec(template=TEMPLATES["embedded-chunk"], **settings)).chunk_prompts(text)  # type: ignore[arg-type]
+    assert [line for chunk, _ in prompts for line in chunk.lines] == lines
+    for chunk, prompt in prompts:
+        assert prompt is not None
+        assert (prompt.token_ids, prompt.read_at) == compact.chunk_prompt(lines, chunk)
+    document = builder_for(PromptSpec(template=TEMPLATES["embedded-doc"], **settings)).document_prompt(text)  # type: ignore[arg-type]
+    assert (document.token_ids, document.read_at) == compact.document_prompt(lines)
