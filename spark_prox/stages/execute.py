@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timezone
-from functools import reduce
+from functools import partial, reduce
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
@@ -22,8 +22,9 @@ from spark_prox.schemas import BUCKETS, REFINED
 from spark_prox.stages.generate import PandasFunction, with_stage_programs
 from spark_prox.stages.keys import StageKey
 from spark_prox.stages.portions import portions
-from spark_prox.stages.quarantine import FAILED, quarantine, release, settled_rejects
+from spark_prox.stages.quarantine import FAILED, QUARANTINED, quarantine, release, settled_rejects
 from spark_prox.stages.runlog import RunLog, StageFigures
+from spark_prox.stages.work_list import decided_once
 from spark_prox.tables import Warehouse
 
 __all__ = ["RUN_COLUMNS", "ArrowFunction", "execute", "kept_documents", "settled_documents"]
@@ -95,11 +96,11 @@ def execute(
             documents = documents.join(only, "doc_id", "left_semi")
         keys = [key for key in (doc_key, chunk_key) if key is not None]
         settled = settled_documents(warehouse, documents.select("doc_id", "doc_hash"), keys, settings)
-        pending = documents.select("doc_id", "doc_hash").join(settled, ["doc_id", "doc_hash"], "left_anti").persist()
         names = [field.name for field in user_columns]
         core = [field for field in REFINED.schema.fields if field.name not in RUN_COLUMNS]
 
-        def executed(part: DataFrame) -> DataFrame:
+        def executed(texts: DataFrame, wanted: DataFrame) -> DataFrame:
+            part = texts.join(wanted, ["doc_id", "doc_hash"], "left_semi")
             inputs = with_programs(warehouse, part, doc_key, chunk_key).select(
                 *("doc_id", "doc_hash", "url", "text", "source", "crawl", *_PROGRAM_COLUMNS),
                 *(f"`{name}`" for name in names),
@@ -116,21 +117,35 @@ def execute(
             programs = _used_programs(warehouse, keys)
             figures.rejects += quarantine(warehouse, failed, programs, settings=settings, run_id=log.run_id)
 
-        try:
-            figures.documents = pending.count()
+        with decided_once(_pending(warehouse, documents, settled)) as pending:
+            counts = pending.agg(F.count("*"), F.count_if("stored"), F.count_if("held")).first()
+            assert counts is not None
+            figures.documents, stored, held = counts
             figures.skipped = documents.count() - figures.documents
             ranges = portions(figures.documents, batch_documents, evidence)
             for portion, (first, stop) in enumerate(ranges):
                 in_range = (F.col("bucket") >= first) & (F.col("bucket") < stop)
-                part = warehouse.read("documents").where(in_range).join(pending, ["doc_id", "doc_hash"], "left_semi")
-                release(warehouse, part)
-                replaces = not part.join(warehouse.read("refined"), "doc_id", "left_semi").isEmpty()
-                store = _replace if replaces else _add
+                wanted = pending.where(in_range)
+                rows_of = partial(executed, warehouse.read("documents").where(in_range))
+                if held:
+                    release(warehouse, wanted.where("held"))
+                store = _replace if stored and not wanted.where("stored").isEmpty() else _add
                 size = math.ceil(figures.documents * (stop - first) / BUCKETS)
                 with Progress(spark, "execute", step=portion + 1, steps=len(ranges), documents=size):
-                    store(warehouse, part, executed, reject, lambda rows: watch(rows, figures))
-        finally:
-            pending.unpersist()
+                    store(warehouse, wanted, rows_of, reject, lambda rows: watch(rows, figures))
+
+
+def _pending(warehouse: Warehouse, documents: DataFrame, settled: DataFrame) -> DataFrame:
+    """(doc_id, doc_hash, bucket, stored, held) of the documents to execute.
+
+    `stored` and `held` say whether a document has a row of `refined`, of whatever settings, and whether it is in
+    quarantine. Decided once for a run: nobody else writes meanwhile, and a portion changes this for its own alone.
+    """
+    pending = documents.select("doc_id", "doc_hash", "bucket").join(settled, ["doc_id", "doc_hash"], "left_anti")
+    refined = warehouse.read("refined").select("doc_id").distinct().withColumn("stored", F.lit(True))
+    rejects = warehouse.read("rejects").where(QUARANTINED).select("doc_id").distinct()
+    held = rejects.withColumn("held", F.lit(True))
+    return pending.join(refined, "doc_id", "left").join(held, "doc_id", "left")
 
 
 def settled_documents(warehouse: Warehouse, documents: DataFrame, keys: Sequence[StageKey], settings: str) -> DataFrame:
@@ -141,45 +156,42 @@ def settled_documents(warehouse: Warehouse, documents: DataFrame, keys: Sequence
     )
     programs = _used_programs(warehouse, keys) if keys else None
     if programs is not None and "attempts" in programs.columns:  # a dry run sees tables before their migration
-        again = programs.where("attempts > 1")
-        if not again.isEmpty():
-            last = again.groupBy("doc_id", "doc_hash").agg(F.max("generated_at").alias("asked_at"))
-            settled = settled.join(last, ["doc_id", "doc_hash"], "left").where(
-                "asked_at IS NULL OR asked_at < settled_at"
-            )
+        again = programs.where("attempts > 1").groupBy("doc_id", "doc_hash")
+        last = again.agg(F.max("generated_at").alias("asked_at"))
+        settled = settled.join(last, ["doc_id", "doc_hash"], "left").where("asked_at IS NULL OR asked_at < settled_at")
     return settled.select("doc_id", "doc_hash")
 
 
 def _add(
     warehouse: Warehouse,
-    part: DataFrame,
-    executed: Callable[[DataFrame], DataFrame],
+    wanted: DataFrame,
+    rows_of: Callable[[DataFrame], DataFrame],
     reject: Callable[[DataFrame], None],
     watch: Callable[[DataFrame], None],
 ) -> None:
     """New documents, straight into `refined`, without storing them twice; the few that failed are executed again."""
     before = datetime.now(timezone.utc)
-    warehouse.append("refined", executed(part).where(f"NOT ({FAILED})"))
+    warehouse.append("refined", rows_of(wanted).where(f"NOT ({FAILED})"))
     stored = warehouse.read("refined").where(F.col("refined_at") >= F.lit(before))
-    failed = part.join(stored, ["doc_id", "doc_hash"], "left_anti")
+    failed = wanted.join(stored, ["doc_id", "doc_hash"], "left_anti")
     if failed.isEmpty():
         watch(stored)
         return
     # What is found to work now, after an error of the moment, waits for the next run.
-    with warehouse.staged(executed(failed).where(FAILED), "refined") as rows:
+    with warehouse.staged(rows_of(failed).where(FAILED), "refined") as rows:
         reject(rows)
         watch(stored.unionByName(rows))
 
 
 def _replace(
     warehouse: Warehouse,
-    part: DataFrame,
-    executed: Callable[[DataFrame], DataFrame],
+    wanted: DataFrame,
+    rows_of: Callable[[DataFrame], DataFrame],
     reject: Callable[[DataFrame], None],
     watch: Callable[[DataFrame], None],
 ) -> None:
     """Documents of which some have a row already: MERGE would execute them twice, so they are stored first."""
-    with warehouse.staged(executed(part), "refined") as rows:
+    with warehouse.staged(rows_of(wanted), "refined") as rows:
         watch(rows)
         warehouse.upsert("refined", rows.where(f"NOT ({FAILED})"))
         failed = rows.where(FAILED)

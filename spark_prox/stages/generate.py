@@ -24,6 +24,7 @@ from spark_prox.schemas import BUCKETS, PROGRAMS
 from spark_prox.stages.keys import StageKey
 from spark_prox.stages.portions import portions
 from spark_prox.stages.runlog import RunLog, StageFigures
+from spark_prox.stages.work_list import decided_once
 from spark_prox.tables import Warehouse
 
 if TYPE_CHECKING:
@@ -111,10 +112,12 @@ def generate(
         started = datetime.now(timezone.utc)
         warehouse.ensure("programs")
         done = with_stage_programs(warehouse, key).select("doc_id", "doc_hash").distinct()
-        pending = candidates.join(done, ["doc_id", "doc_hash"], "left_anti").persist()
-        try:
-            figures.documents = pending.count()
-            figures.skipped = candidates.count() - figures.documents
+        known = candidates.join(done.withColumn("done", F.lit(True)), ["doc_id", "doc_hash"], "left")
+        with decided_once(known) as work:
+            counts = work.agg(F.count_if(F.col("done").isNull()), F.count_if("done")).first()
+            assert counts is not None
+            figures.documents, figures.skipped = counts
+            pending = work.where("done IS NULL")
             ranges = generator.portions(figures.documents, evidence)
             for portion, (first, stop) in enumerate(ranges):
                 size = math.ceil(figures.documents * (stop - first) / BUCKETS)
@@ -123,8 +126,6 @@ def generate(
                 with Progress(spark, f"generate {key.stage}", step=portion + 1, steps=len(ranges), documents=size):
                     warehouse.append("programs", rows)
                 watch(before, figures)
-        finally:
-            pending.unpersist()
         count_programs(warehouse, key, log.run_id, started, figures)
 
 
@@ -147,22 +148,12 @@ def _with_run_columns(rows: DataFrame, key: StageKey, engine: str, run_id: str) 
 
 def count_programs(warehouse: Warehouse, key: StageKey, run_id: str, since: datetime, figures: StageFigures) -> None:
     """Fill in what a run stored in a stage since a time: it may go through the stage more than once."""
-    totals = (
-        with_stage_programs(warehouse, key)
-        .where((F.col("run_id") == run_id) & (F.col("generated_at") >= F.lit(since)))
-        .agg(
-            F.count("*").alias("programs"),
-            F.coalesce(F.sum("prompt_tokens"), F.lit(0)).alias("prompt"),
-            F.coalesce(F.sum("output_tokens"), F.lit(0)).alias("output"),
-        )
-        .first()
-    )
-    assert totals is not None
-    figures.programs, figures.prompt_tokens, figures.output_tokens = (
-        totals["programs"],
-        totals["prompt"],
-        totals["output"],
-    )
+    if figures.documents:
+        mine = (F.col("run_id") == run_id) & (F.col("generated_at") >= F.lit(since))
+        tokens = (F.coalesce(F.sum(f"{kind}_tokens"), F.lit(0)) for kind in ("prompt", "output"))
+        totals = with_stage_programs(warehouse, key).where(mine).agg(F.count("*"), *tokens).first()
+        assert totals is not None
+        figures.programs, figures.prompt_tokens, figures.output_tokens = totals
     # What is no language model has no size; its revision says so.
     modelled = not key.model_revision.startswith(("scripted-", "author-"))
     parameters = matrix_parameters(key.model) if modelled else None

@@ -106,8 +106,11 @@ class RunGuard:
     def _judge(self, stage: str, counts: Counts, figures: StageFigures) -> None:
         figures.guard = (Counts.of(figures.guard) + counts).figures()
         window = self._windows.get(stage, Counts()) + counts
+        if window.documents < self.limits.min_documents:
+            self._windows[stage] = window
+            return
+        self._windows[stage] = Counts()
         error = verdict(stage, self._run_id, window, self._history(stage), self.limits)
-        self._windows[stage] = Counts() if window.documents >= self.limits.min_documents else window
         if error is not None:
             raise error
 

@@ -7,7 +7,7 @@ says are gone are removed. Knows nothing of formats.
 
 from __future__ import annotations
 
-from pyspark.sql import DataFrame, SparkSession, Window
+from pyspark.sql import DataFrame, Row, SparkSession, Window
 from pyspark.sql import functions as F
 
 from spark_prox.progress import Progress, announce
@@ -69,24 +69,17 @@ def ingest(
             )
             bad = stored.where(F.col("reject_code") != DELETED)
             rejects = _rejects(bad, log.run_id, micro_batch)
-            counts = stored.agg(
-                F.count_if(F.col("reject_code").isNull()).alias("good"),
-                F.count_if(F.col("reject_code") != DELETED).alias("bad"),
-            ).first()
-            assert counts is not None
             if is_feed:
                 _replace_known(warehouse, stored, rejects)
             known = warehouse.read("documents").select("doc_id", F.col("doc_hash").alias("known_hash"))
-            state = documents.select("doc_id", "doc_hash").join(known, "doc_id", "left")
-            changed = state.where("known_hash IS NOT NULL AND known_hash <> doc_hash").select("doc_id")
-            figures.skipped = state.where("known_hash = doc_hash").count()
-            figures.documents = counts["good"] - figures.skipped
-            figures.rejects = counts["bad"]
             # Decided before the append: afterwards the new documents would look known.
-            any_changed = not changed.isEmpty()
+            counts = _counts(stored, known)
+            figures.skipped = counts["same"]
+            figures.documents = counts["good"] - counts["same"]
+            figures.rejects = counts["bad"]
             if figures.documents:
                 with Progress(spark, "ingest: store", documents=figures.documents):
-                    if any_changed:
+                    if counts["changed"]:
                         differs = "known_hash IS NULL OR known_hash <> doc_hash"
                         warehouse.upsert(
                             "documents", documents.join(known, "doc_id", "left").where(differs).drop("known_hash")
@@ -99,6 +92,24 @@ def ingest(
                 known_rejects = warehouse.read("rejects").select("reject_id")
                 warehouse.append("rejects", rejects.join(known_rejects, "reject_id", "left_anti"))
         spark.catalog.clearCache()  # what the reader kept on disk to read its input once
+
+
+def _counts(stored: DataFrame, known: DataFrame) -> Row:
+    """How many rows are good, how many are bad, and of the good ones how many are known: the same, or changed."""
+    good, hashed = F.col("reject_code").isNull(), F.sha2("text", 256)
+    named = stored.select("reject_code", F.when(good, F.col("doc_id")).alias("doc_id"), hashed.alias("doc_hash"))
+    counts = (
+        named.join(known, "doc_id", "left")
+        .agg(
+            F.count_if(good).alias("good"),
+            F.count_if(F.col("reject_code") != DELETED).alias("bad"),
+            F.count_if(good & (F.col("known_hash") == F.col("doc_hash"))).alias("same"),
+            F.count_if(good & (F.col("known_hash") != F.col("doc_hash"))).alias("changed"),
+        )
+        .first()
+    )
+    assert counts is not None
+    return counts
 
 
 def _replace_known(warehouse: Warehouse, stored: DataFrame, rejects: DataFrame) -> None:
