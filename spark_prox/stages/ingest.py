@@ -10,6 +10,7 @@ from __future__ import annotations
 from pyspark.sql import DataFrame, Row, SparkSession, Window
 from pyspark.sql import functions as F
 
+from spark_prox.errors import RejectCode
 from spark_prox.progress import Progress, announce
 from spark_prox.schemas import BUCKETS, REJECTS
 from spark_prox.sources.frames.delta_stream import DELETED
@@ -30,6 +31,7 @@ _INPUT_COLUMNS = (
     "reject_code",
     "reject_detail",
 )
+_UNREADABLE = (RejectCode.ARCHIVE_UNREADABLE.value, RejectCode.FILE_UNREADABLE.value)
 
 
 def ingest(
@@ -88,6 +90,7 @@ def ingest(
                         fresh = documents.join(known, "doc_id", "left_anti")
                         # Without a number: adaptive execution then chooses files of a sensible size.
                         warehouse.append("documents", fresh.repartitionByRange("bucket"))
+            _forget_repaired(warehouse, stored, rejects)
             if figures.rejects:
                 known_rejects = warehouse.read("rejects").select("reject_id")
                 warehouse.append("rejects", rejects.join(known_rejects, "reject_id", "left_anti"))
@@ -110,6 +113,17 @@ def _counts(stored: DataFrame, known: DataFrame) -> Row:
     )
     assert counts is not None
     return counts
+
+
+def _forget_repaired(warehouse: Warehouse, stored: DataFrame, rejects: DataFrame) -> None:
+    """Remove what was said of a file that could not be read, where this run has read it and does not say so again."""
+    unreadable = warehouse.read("rejects").where(F.col("code").isin(*_UNREADABLE) & (F.col("stage") == "ingest"))
+    if unreadable.isEmpty():
+        return
+    read = unreadable.join(stored.select("path"), "path", "left_semi")
+    old = read.select("reject_id").join(rejects.select("reject_id"), "reject_id", "left_anti")
+    if not old.isEmpty():
+        warehouse.delete("rejects", old, ["reject_id"])
 
 
 def _replace_known(warehouse: Warehouse, stored: DataFrame, rejects: DataFrame) -> None:
