@@ -30,7 +30,7 @@ def remove_documents(warehouse: Warehouse, ids: DataFrame) -> int:
     count = 0
     if warehouse.exists("rejects"):
         release(warehouse, ids)
-    for table in ("refined", "programs", "documents"):
+    for table in ("refined", "programs", "annotations", "documents"):
         if warehouse.exists(table):
             count = warehouse.read(table).join(ids, "doc_id", "left_semi").count()
             if count:

@@ -136,6 +136,10 @@ def test_updates_replace_and_deletions_remove_and_the_last_of_several_changes_co
     table = feed(spark, source, [*pages("a", "b", "c", "d", "e"), ("bad", None)])
     assert refine(model, source, warehouse)[0] == 1
     assert set(refined(spark, warehouse)) == set("abcde")
+    tables = Warehouse(spark, str(warehouse))
+    tables.ensure("annotations")
+    label = "doc_id", "'hash' AS doc_hash", "'doc' AS stage", "-1 AS chunk_index", "'SKIPPED' AS status"
+    tables.append("annotations", spark.createDataFrame([("a",), ("b",)], "doc_id string").selectExpr(*label))
     table.update("id = 'a'", {"text": F.lit(page("first"))})
     table.update("id = 'a'", {"text": F.lit(page("second"))})
     table.delete("id = 'b'")
@@ -150,8 +154,9 @@ def test_updates_replace_and_deletions_remove_and_the_last_of_several_changes_co
     wanted = {"a": "second", "c": "again", "renamed": "d", "bad": "mended"}
     assert refined(spark, warehouse) == {key: page(name).split("\n", 1)[1] for key, name in wanted.items()}
     assert rejects(spark, warehouse) == [("e", "EMPTY_TEXT")]
-    left = Warehouse(spark, str(warehouse)).read("programs").select("doc_id").distinct().collect()
+    left = tables.read("programs").select("doc_id").distinct().collect()
     assert {row["doc_id"] for row in left} == {"a", "c", "renamed", "bad"}
+    assert [row["doc_id"] for row in tables.read("annotations").collect()] == ["a"]
 
 
 @pytest.mark.slow
