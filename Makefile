@@ -35,7 +35,7 @@ demo: setup ## refine the example pages and show what happened
 
 test: setup ## run the test suite
 	@$(BIN)/python dev/setup_vllm.py
-	$(BIN)/python -m pytest -m "not slow" -n $(TEST_PROCESSES) --dist loadfile --durations 20
+	$(BIN)/python -m pytest -m "not slow" -n $(TEST_PROCESSES) --dist loadscope --no-loadscope-reorder --durations 20
 
 test-slow: setup ## faults, killed moves and the other tests that take minutes each
 	$(BIN)/python -m pytest -m slow

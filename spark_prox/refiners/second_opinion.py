@@ -45,22 +45,28 @@ class SecondOpinion:
         return tuple(own * first + other * second for first, second in zip(model, classifier, strict=True))
 
 
-@lru_cache(maxsize=4)
 def open_second_opinion(model: str) -> SecondOpinion | None:
-    """The one in a model's folder, read once in a process; None without one.
+    """The one in a model's folder, read once in a process unless its files change; None without one.
 
     Raises:
         ModelError: MODEL_NOT_FOUND, CLASSIFIER_UNREADABLE.
     """
     directory = model_directory(model, weights=False)
-    if not (directory / _CLASSIFIER).is_file():
+    files = directory / _CLASSIFIER, directory / _SETTINGS
+    if not files[0].is_file():
         return None
-    classifier = LineClassifier.load(directory / _CLASSIFIER)
+    written = tuple(file.stat().st_mtime_ns if file.is_file() else 0 for file in files)
+    return _read(*files, written)
+
+
+@lru_cache(maxsize=4)
+def _read(arrays: Path, settings: Path, written: tuple[int, ...]) -> SecondOpinion:
+    classifier = LineClassifier.load(arrays)
     try:
-        share = float(json.loads((directory / _SETTINGS).read_text(encoding="utf-8"))["model_share"])
+        share = float(json.loads(settings.read_text(encoding="utf-8"))["model_share"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(
-            "CLASSIFIER_UNREADABLE", f"{model!r} has {_CLASSIFIER} without a share in {_SETTINGS}."
+            "CLASSIFIER_UNREADABLE", f"{str(arrays)!r} has no share of the model in {settings.name} beside it."
         ) from error
     return SecondOpinion(classifier=classifier, model_share=share)
 

@@ -142,6 +142,10 @@ def test_a_models_folder_may_hold_one_and_it_is_part_of_the_revision(
     assert opened.model_share == 0.4
     assert opened.classifier.margins(["Home", "About"]) == classifier.margins(["Home", "About"])
     assert model_fingerprint(str(other)) != alone
+    store_second_opinion(SecondOpinion(classifier=classifier, model_share=0.5), other)
+    again = open_second_opinion(str(other))
+    assert again is not None
+    assert again.model_share == 0.5  # a training job writes into a folder that it has read from
     third = tmp_path / "third"
     shutil.copytree(other, third)
     (third / "second_opinion.json").write_text(json.dumps({"share": 1}))
