@@ -7,7 +7,8 @@ finds its files: tables with an order are sorted by it instead. No query's answe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from pyspark.sql import DataFrame, SparkSession
@@ -25,6 +26,7 @@ SAFE_RETENTION_HOURS = 168
 """Delta's week: a query or a consumer of the change feed that started within it still finds its files."""
 
 _CHECK = "spark.databricks.delta.retentionDurationCheck.enabled"
+_LISTING_TASKS = "spark.sql.sources.parallelPartitionDiscovery.parallelism"
 _KEEPS_ROWS = {"OPTIMIZE", "VACUUM START", "VACUUM END", "SET TBLPROPERTIES", "ADD CONSTRAINT", "ADD COLUMNS"}
 _KEY_COLUMNS = ["stage", "model_revision", "template_hash", "generation_hash"]
 
@@ -102,17 +104,13 @@ class Maintenance:
     def vacuum(self, hours: int, *, short: bool) -> None:
         """Delete the files of versions that were replaced longer ago than `hours`; see `check_retention`."""
         self.check_retention(hours, short=short)
-        before = self._spark.conf.get(_CHECK, None)
-        self._spark.conf.set(_CHECK, str(not short).lower())
-        try:
+        # VACUUM lists a folder with as many tasks as Spark may start for thousands of folders, 10,000 by default. Our
+        # tables have no partition folders: one task finds all there is.
+        listing = str(self._spark.sparkContext.defaultParallelism)
+        with self._settings({_CHECK: str(not short).lower(), _LISTING_TASKS: listing}):
             for name in self.tables:
                 with self._warehouse.commit(name):
                     self._spark.sql(f"VACUUM {self._warehouse.name(name)} RETAIN {hours} HOURS")
-        finally:
-            if before is None:
-                self._spark.conf.unset(_CHECK)
-            else:
-                self._spark.conf.set(_CHECK, before)
 
     def superseded(self, keys: Sequence[StageKey]) -> DataFrame:
         """How many programs no stage will apply again: stage, model, model_revision, why, count.
@@ -136,6 +134,22 @@ class Maintenance:
         self._warehouse.delete("programs", gone, ["doc_id", "doc_hash"])
         others = programs.where(_other_key(keys)).select(*_KEY_COLUMNS).distinct()
         self._warehouse.delete("programs", others, _KEY_COLUMNS)
+
+    @contextmanager
+    def _settings(self, settings: Mapping[str, str]) -> Iterator[None]:
+        """The session with other settings, for a while."""
+        conf = self._spark.conf
+        before = {key: conf.get(key, None) for key in settings}
+        for key, value in settings.items():
+            conf.set(key, value)
+        try:
+            yield
+        finally:
+            for key, old in before.items():
+                if old is None:
+                    conf.unset(key)
+                else:
+                    conf.set(key, old)
 
     def _changed(self, table: str) -> bool:
         """Whether rows may have come or gone since the table was last optimized."""

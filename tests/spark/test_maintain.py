@@ -66,6 +66,13 @@ def rows(warehouse: Warehouse) -> dict[str, list[str]]:
     return {name: sorted(map(str, warehouse.read(name).collect())) for name in TABLES if warehouse.exists(name)}
 
 
+def tasks_of_stages(spark: SparkSession, group: str) -> list[int]:
+    status = spark.sparkContext.statusTracker()
+    jobs = [status.getJobInfo(job) for job in status.getJobIdsForGroup(group)]
+    stages = [status.getStageInfo(stage) for job in jobs if job is not None for stage in job.stageIds]
+    return [stage.numTasks for stage in stages if stage is not None]
+
+
 def test_files_are_packed_and_every_row_stays(
     spark: SparkSession, model: Path, job: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -92,7 +99,12 @@ def test_files_are_packed_and_every_row_stays(
 
     assert run(job.PARSER, job.maintain, [*arguments, "--retention-hours", "0"]) == 2
     assert "[SPARK_PROX.RETENTION_SHORT]" in capsys.readouterr().err
+    group = "vacuum"
+    spark.sparkContext.setJobGroup(group, group)
     assert run(job.PARSER, job.maintain, [*arguments, "--retention-hours", "0", "--short-retention"]) == 0
+    # Delta's own default is a listing of 10,000 tasks for each table.
+    assert 0 < max(tasks_of_stages(spark, group)) < 100
+    spark.sparkContext.setLocalProperty("spark.jobGroup.id", None)
     assert work.sizes()["documents"].stored < after["documents"].stored
     assert rows(warehouse) == before
 

@@ -51,12 +51,12 @@ class Server(BaseHTTPRequestHandler):
         elif "logprobs" in body:
             answer["choices"][0]["logprobs"] = {"top_logprobs": [self.tokens]}  # type: ignore[index]
         data = json.dumps(answer).encode()
+        with self.lock:  # before the answer goes out: the client may send its next request as soon as it has it
+            Server.running -= 1
         self.send_response(status)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
-        with self.lock:
-            Server.running -= 1
 
     def log_message(self, *args: object) -> None:
         """Quiet."""
