@@ -32,7 +32,7 @@ from udfs.functions import FUNCTIONS
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-FAST = LeaseConfig(heartbeat_s=0.05, expire_s=0.4)
+FAST = LeaseConfig(heartbeat_s=0.05, expire_s=1.5)
 
 HOLDER = """
 import sys, time
