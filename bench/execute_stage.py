@@ -47,8 +47,9 @@ def main() -> None:
     pages = [page(number) for number in range(arguments.documents)]
     megabytes = sum(len(text) for text in pages) / 1e6
     plain = min(_plain(pages) for _ in range(arguments.rounds))
-    spark = build_session("bench", extra={"spark.master": "local[1]", "spark.ui.enabled": "false"})
-    documents = _documents(spark, pages)
+    settings = {"spark.master": "local[1]", "spark.ui.enabled": "false", "spark.driver.memory": "4g"}
+    spark = build_session("bench", extra=settings)
+    documents = _documents(spark, arguments.documents)
     in_spark = min(_in_spark(documents) for _ in range(arguments.rounds))
     spark.stop()
     print(
@@ -81,12 +82,20 @@ def _plain(pages: list[str]) -> float:
     return time.perf_counter() - started
 
 
-def _documents(spark: SparkSession, pages: list[str]) -> DataFrame:
+def _documents(spark: SparkSession, count: int) -> DataFrame:
+    """The same pages as `page` makes, made by Spark: handed over from here they would fill the driver."""
     chunks = (
         f"array(named_struct('chunk_index', 0, 'chunk_count', 1, 'first_line', 0, 'line_count', {LINES}, 'program', "
         "program, 'status', 'OK', 'line_margins', cast(null as array<float>)))"
     )
-    rows = spark.createDataFrame([(str(n), text) for n, text in enumerate(pages)], "doc_id string, text string")
+    line = (
+        "if(i % 4 = 0, concat('menu ', i), "
+        "concat('Sentence ', i, ' of page ', id, ', about nothing in particular, with some words.'))"
+    )
+    rows = spark.range(count).selectExpr(
+        "cast(id AS string) AS doc_id", f"array_join(transform(sequence(0, {LINES - 1}), i -> {line}), '\\n') AS text"
+    )
+    assert rows.first() == ("0", page(0))
     documents = rows.withColumn("program", F.lit(PROGRAM)).selectExpr(
         *("doc_id", "sha2(text, 256) AS doc_hash", "cast(null as string) AS url", "text", "'bench' AS source"),
         *("cast(null as string) AS crawl", "'keep_doc()' AS doc_program", "'OK' AS doc_status"),

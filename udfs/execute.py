@@ -89,7 +89,7 @@ class ExecutePrograms:
                 doc_program=doc_program,
                 doc_status=doc_status,
                 doc_margin=doc_margin,
-                chunks=None if chunks is None else [StoredChunk(**chunk) for chunk in chunks],
+                chunks=chunks,
                 policy=self.policy,
                 dialect=self.dialect,
             )
@@ -98,7 +98,7 @@ class ExecutePrograms:
                 batch.column("doc_program").to_pylist(),
                 batch.column("doc_status").to_pylist(),
                 batch.column("doc_margin").to_pylist(),
-                batch.column("chunks").to_pylist(),
+                _stored_chunks(batch.column("chunks")),
                 strict=True,
             )
         ]
@@ -118,6 +118,17 @@ class ExecutePrograms:
         if self.tokenizer is None:
             return [None] * len(texts)
         return count_tokens(load_tokenizer(self.tokenizer), texts)
+
+
+def _stored_chunks(column: pa.ListArray) -> list[list[StoredChunk] | None]:
+    """The chunks of each row, column by column: asking Arrow for them row by row makes a dict of each first."""
+    values = column.values
+    chunks = list(map(StoredChunk, *(values.field(name).to_pylist() for name in StoredChunk._fields)))
+    ends = column.offsets.to_pylist()
+    return [
+        chunks[start:stop] if valid else None
+        for valid, (start, stop) in zip(column.is_valid().to_pylist(), itertools.pairwise(ends), strict=True)
+    ]
 
 
 def _columns(rows: list[RefinedRow], before: Sequence[int | None], after: Sequence[int | None]) -> dict[str, pa.Array]:
