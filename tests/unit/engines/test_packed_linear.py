@@ -19,6 +19,9 @@ def test_a_packed_layer_gives_what_the_layer_gives(dtype: torch.dtype, bias: boo
     torch.manual_seed(0)
     layer = torch.nn.Linear(96, 160, bias=bias, dtype=dtype)
     packed = packed_linear(layer)
+    if dtype == torch.bfloat16 and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        assert packed is None
+        pytest.skip("oneDNN multiplies no bfloat16 on this CPU: it needs AVX-512")
     assert packed is not None
     given = torch.randn(1, rows, 96, dtype=dtype)
     with torch.inference_mode():
