@@ -42,8 +42,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
             "spark.ui.showConsoleProgress": "false",  # keeps test output readable
             "spark.log.level": "ERROR",  # the same
             "spark.sql.warehouse.dir": str(warehouse),  # nothing in the checkout
-            # Java's second compiler took 40% of the tier's CPU time for code that runs a few times.
-            "spark.driver.extraJavaOptions": f"-Dderby.system.home={warehouse} -XX:TieredStopAtLevel=1",
+            "spark.driver.extraJavaOptions": f"-Dderby.system.home={warehouse}",
         },
     )
     yield session
