@@ -27,6 +27,8 @@ _SESSION = {
     "spark.cores.max": "2",  # an executor on each worker
     "spark.sql.shuffle.partitions": "2",  # a few rows: more partitions are empty tasks
     "spark.databricks.delta.snapshotPartitions": "2",  # the same, for Delta's log
+    "spark.sql.codegen.wholeStage": "false",  # to interpret a few rows takes less than to compile code for them
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",  # the same, for single expressions
     "spark.driver.extraJavaOptions": _QUICK_JVM,
     "spark.executor.extraJavaOptions": _QUICK_JVM,
     "spark.ui.enabled": "false",
