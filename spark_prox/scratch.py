@@ -1,4 +1,4 @@
-"""What a warehouse holds besides its tables: staged rows, probe files, the lease's folder.
+"""What a warehouse holds besides its tables: staged rows, probe files, half-made tables, the lease's folder.
 
 Nobody needs any of it once its job has ended, so the next job that may write deletes what a killed one left. Knows the
 names of these things and no table.
@@ -77,28 +77,51 @@ class Scratch:
         """
         if self._schema is not None:
             rows = self._spark.sql(f"SHOW TABLES IN {self._schema} LIKE '_staging_*'").collect()
-            found = [(row["tableName"], self._created(row["tableName"])) for row in rows]
+            listed = {row["tableName"]: self._created(row["tableName"]) for row in rows}
+            found = [*listed.items(), *(child for child in self._children("", "_staging_") if child[0] not in listed)]
         else:
             found = [*self._children("_staging", ""), *self._children("", "_probe-")]
         old = [name for name, since in found if not (_of_reader(name) and time.time() - since < _YOUNG_S)]
         for name in old:
             if self._schema is not None:
                 self._spark.sql(f"DROP TABLE IF EXISTS {self._schema}.{name}")
-            else:
-                files, path = hadoop_path(self._spark, f"{self._location}/{name}")
-                files.delete(path, True)
+            self._delete(name)
         return old
+
+    def delete_half_made(self, table: str) -> bool:
+        """Delete the folder of a table that is not there: what a job left that was killed while it created it.
+
+        Delta writes a table's log before its first commit, a catalog lists it after that, and neither creates a table
+        over what it finds. A folder with data is left alone.
+
+        Returns:
+            Whether there was one.
+        """
+        names = [name for name, _ in self._children(table, "")]
+        if names != [f"{table}/_delta_log"]:
+            return False
+        self._delete(table)
+        return True
 
     def lease_folder(self) -> str:
         """Where the lease lies if the configuration does not say: beside the tables, or in the schema's own folder."""
+        root = self._root()
         if self._schema is None:
-            return f"{self._location}/_lease"
-        place = self._spark.catalog.getDatabase(self._schema).locationUri
-        return f"{place.rstrip('/')}/_spark_prox_lease" if place else ""
+            return f"{root}/_lease"
+        return f"{root}/_spark_prox_lease" if root else ""
+
+    def _root(self) -> str:
+        """The folder of the tables; "" where the catalog does not say."""
+        if self._schema is None:
+            return str(self._location)
+        return (self._spark.catalog.getDatabase(self._schema).locationUri or "").rstrip("/")
 
     def _children(self, folder: str, prefix: str) -> list[tuple[str, float]]:
         """Names below the location, and when they were last written."""
-        files, path = hadoop_path(self._spark, f"{self._location}/{folder}".rstrip("/"))
+        root = self._root()
+        if not root:
+            return []
+        files, path = hadoop_path(self._spark, f"{root}/{folder}".rstrip("/"))
         if not files.exists(path):
             return []
         inside = f"{folder}/" if folder else ""
@@ -107,6 +130,11 @@ class Scratch:
             for status in files.listStatus(path)
             if status.getPath().getName().startswith(prefix)
         ]
+
+    def _delete(self, name: str) -> None:
+        if root := self._root():
+            files, path = hadoop_path(self._spark, f"{root}/{name}")
+            files.delete(path, True)
 
     def _created(self, table: str) -> float:
         row = self._spark.sql(f"DESCRIBE DETAIL {self._schema}.{table}").first()

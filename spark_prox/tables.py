@@ -163,6 +163,7 @@ class Warehouse:
             if spec.user_columns:
                 check_columns(self.where(table), self.user_columns(table), user_columns)
             return
+        self._scratch.delete_half_made(table)
         builder = DeltaTable.createIfNotExists(self._spark)
         builder = (
             builder.tableName(f"{self._schema}.{table}")

@@ -1,0 +1,83 @@
+"""A job killed while it created a table: the next one creates it, whatever that left, and deletes nobody's data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from delta.tables import DeltaTable
+
+from spark_prox.lease_holder import LeaseConfig
+from spark_prox.schemas import REJECTS
+from spark_prox.tables import Warehouse
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+@pytest.fixture
+def schema(spark: SparkSession) -> Iterator[tuple[Warehouse, Path]]:
+    """A schema of the catalog, and its folder."""
+    spark.sql("CREATE SCHEMA half_made")
+    try:
+        folder = spark.catalog.getDatabase("half_made").locationUri
+        yield Warehouse(spark, "catalog:half_made"), Path(folder.removeprefix("file:"))
+    finally:
+        spark.sql("DROP SCHEMA half_made CASCADE")
+
+
+@pytest.mark.parametrize("left", ["_staged_commits/", ".00000000000000000000.json.0123.tmp"])
+def test_a_log_without_a_commit_is_no_table_and_in_nobodys_way(spark: SparkSession, tmp_path: Path, left: str) -> None:
+    """What a SIGKILL left in a round of the soak: every later run ended with DELTA_TABLE_NOT_FOUND."""
+    _leave(tmp_path / "rejects" / "_delta_log", left)
+    warehouse = Warehouse(spark, str(tmp_path))
+    warehouse.check_schemas()
+    assert not warehouse.exists("rejects")
+    warehouse.ensure("rejects")
+    assert warehouse.exists("rejects")
+    assert warehouse.read("rejects").count() == 0
+
+
+def test_what_lies_beside_data_is_not_deleted(spark: SparkSession, tmp_path: Path) -> None:
+    _leave(tmp_path / "rejects" / "_delta_log", "_staged_commits/")
+    spark.range(3).coalesce(1).write.parquet(str(tmp_path / "rejects" / "of-somebody"))
+    with pytest.raises(Exception, match="DELTA_"):
+        Warehouse(spark, str(tmp_path)).ensure("rejects")
+    assert spark.read.parquet(str(tmp_path / "rejects" / "of-somebody")).count() == 3
+
+
+def test_a_log_that_the_catalog_does_not_list_yet_is_in_nobodys_way(
+    spark: SparkSession, schema: tuple[Warehouse, Path]
+) -> None:
+    warehouse, folder = schema
+    committed = DeltaTable.createIfNotExists(spark).location(str(folder / "rejects")).addColumns(REJECTS.schema)
+    committed.execute()
+    _leave(folder / "runs" / "_delta_log", "_staged_commits/")
+    assert not warehouse.exists("rejects")
+    for table in ("rejects", "runs"):
+        warehouse.ensure(table)
+        assert warehouse.exists(table)
+        assert warehouse.read(table).count() == 0
+
+
+def test_staged_rows_that_the_catalog_does_not_list_are_deleted(
+    spark: SparkSession, schema: tuple[Warehouse, Path]
+) -> None:
+    warehouse, folder = schema
+    _leave(folder / "_staging_ingest_0123456789ab" / "_delta_log", "_staged_commits/")
+    _leave(folder / "_staging_doctor_0123456789ab" / "_delta_log", "_staged_commits/")  # a reader's, of this hour
+    spark.range(2).write.format("delta").saveAsTable("half_made._staging_refined_0123456789ab")
+    warehouse.open_for_writing(LeaseConfig(), "test")
+    assert warehouse.lease is not None
+    warehouse.lease.release()
+    assert [path.name for path in folder.glob("_staging*")] == ["_staging_doctor_0123456789ab"]
+
+
+def _leave(folder: Path, name: str) -> None:
+    folder.mkdir(parents=True)
+    if name.endswith("/"):
+        (folder / name).mkdir()
+    else:
+        (folder / name).touch()
