@@ -13,7 +13,7 @@ WAREHOUSE ?= warehouse
 # Test files at a time, each process with a JVM of 2 GB of its own.
 TEST_PROCESSES ?= 2
 
-.PHONY: help setup demo test test-slow soak check format bench clean
+.PHONY: help setup demo test test-slow soak crash-states check format bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -42,6 +42,9 @@ test-slow: setup ## faults, killed moves and the other tests that take minutes e
 
 soak: setup ## kill drivers, executors and workers of real runs at random moments, for an hour; SOAK="--rounds 5"
 	$(BIN)/python dev/soak.py $(SOAK)
+
+crash-states: setup ## go on from what a kill could leave on disk, state by state; STATES="--scenario changes"
+	$(BIN)/python dev/crash_states.py $(STATES)
 
 check: setup ## format, lint and types; changes nothing
 	$(BIN)/ruff format --check .
