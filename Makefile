@@ -16,7 +16,7 @@ TEST_PROCESSES ?= 2
 .PHONY: help setup demo test test-slow soak crash-states check format bench clean
 
 help: ## list the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 setup: $(STAMP) ## create .venv with pinned packages and Delta's jars
 
