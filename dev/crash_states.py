@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import math
 import os
 import shutil
 import signal
@@ -75,6 +76,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scenario", choices=("first", "policy", "changes"), default="first")
     parser.add_argument("--states", type=int, default=40, help="at most, evenly over the run")
+    parser.add_argument(
+        "--between", type=float, nargs=2, default=(0.0, 1.0), metavar="SHARE", help="of the run: 0.7 0.8 looks closer"
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -86,7 +90,8 @@ def main() -> int:
             lines = scenario.lines or len(wanted.refined) + len(wanted.rejects)
             if broken := violations(wanted, wanted, lines=lines):
                 raise SystemExit(f"the run itself: {'; '.join(broken)}")
-            chosen = states[:: -(-len(states) // options.states)]
+            first, stop = (round(share * len(states)) for share in options.between)
+            chosen = states[first : stop : max(1, math.ceil((stop - first) / options.states))]
             print(f"{len(states)} states, {len(chosen)} of them are gone on from", flush=True)
             return _go_on(spark, scenario, chosen, wanted, lines)
         finally:
