@@ -106,7 +106,7 @@ def take_states(scenario: Scenario, folder: Path) -> list[Path]:
     """
     warehouse, log = folder / "w", folder / "run.log"
     if scenario.base is not None:
-        shutil.copytree(scenario.base, warehouse)
+        shutil.copytree(scenario.base, warehouse, ignore=shutil.ignore_patterns("_lease"))  # held by this process
     command = refine_command(
         master="local[1]",
         python=sys.executable,
