@@ -13,6 +13,7 @@ from contextlib import contextmanager, nullcontext
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
+from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 
 from spark_prox.errors import TableError
@@ -88,20 +89,18 @@ class Scratch:
             self._delete(name)
         return old
 
-    def delete_half_made(self, table: str) -> bool:
-        """Delete the folder of a table that is not there: what a job left that was killed while it created it.
+    def delete_half_made(self, table: str) -> None:
+        """Delete the folder of a table that is not there, if it is what a job left that was killed while creating it.
 
         Delta writes a table's log before its first commit, a catalog lists it after that, and neither creates a table
-        over what it finds. A folder with data is left alone.
-
-        Returns:
-            Whether there was one.
+        over what it finds. A folder with data is left alone, and so is a log that names rows stored elsewhere.
         """
-        names = [name for name, _ in self._children(table, "")]
-        if names != [f"{table}/_delta_log"]:
-            return False
+        if [name for name, _ in self._children(table, "")] != [f"{table}/_delta_log"]:
+            return
+        path = f"{self._root()}/{table}"
+        if DeltaTable.isDeltaTable(self._spark, path) and not self._spark.read.format("delta").load(path).isEmpty():
+            return  # a shallow clone
         self._delete(table)
-        return True
 
     def lease_folder(self) -> str:
         """Where the lease lies if the configuration does not say: beside the tables, or in the schema's own folder."""

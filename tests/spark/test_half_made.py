@@ -62,6 +62,18 @@ def test_a_log_that_the_catalog_does_not_list_yet_is_in_nobodys_way(
         assert warehouse.read(table).count() == 0
 
 
+def test_a_log_that_names_rows_stored_elsewhere_is_not_deleted(
+    spark: SparkSession, schema: tuple[Warehouse, Path], tmp_path: Path
+) -> None:
+    warehouse, folder = schema
+    spark.range(3).write.format("delta").save(str(tmp_path / "original"))
+    spark.sql(f"CREATE TABLE delta.`{folder / 'rejects'}` SHALLOW CLONE delta.`{tmp_path / 'original'}`")
+    assert [path.name for path in (folder / "rejects").iterdir()] == ["_delta_log"]
+    with pytest.raises(Exception, match="DELTA_CREATE_TABLE_WITH_NON_EMPTY_LOCATION"):
+        warehouse.ensure("rejects")
+    assert spark.read.format("delta").load(str(folder / "rejects")).count() == 3
+
+
 def test_staged_rows_that_the_catalog_does_not_list_are_deleted(
     spark: SparkSession, schema: tuple[Warehouse, Path]
 ) -> None:
