@@ -18,7 +18,6 @@ import math
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -34,9 +33,8 @@ from pyspark.sql import SparkSession  # noqa: E402
 from jobs.refine import PARSER, refine  # noqa: E402
 from spark_prox.session import build_session  # noqa: E402
 from tests.cluster.faults.documents import documents, write_documents  # noqa: E402
-from tests.cluster.faults.job import SCRIPTED, refine_command  # noqa: E402
+from tests.cluster.faults.job import SCRIPTED, launch, refine_command  # noqa: E402
 from tests.cluster.faults.outcome import Outcome, read_outcome, violations  # noqa: E402
-from tests.cluster.standalone import clean_environment  # noqa: E402
 
 DOCUMENTS = 40
 SLICE_S = 0.004
@@ -116,30 +114,17 @@ def take_states(scenario: Scenario, folder: Path) -> list[Path]:
     )
     states: list[Path] = []
     last = _names(warehouse)
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command,
-            cwd=ROOT,
-            env=clean_environment(PYTHONPATH=str(ROOT)),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        try:
-            while process.poll() is None:
-                os.killpg(process.pid, signal.SIGSTOP)
-                if (names := _names(warehouse)) != last:
-                    last = names
-                    states.append(folder / f"state-{len(states)}")
-                    shutil.copytree(warehouse, states[-1])
-                os.killpg(process.pid, signal.SIGCONT)
-                time.sleep(SLICE_S)
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-    if process.returncode != 0:
-        raise SystemExit(f"the run failed:\n{log.read_text(errors='replace')[-3000:]}")
+    with launch(command, log) as job:
+        while job.running:
+            os.killpg(job.process.pid, signal.SIGSTOP)
+            if (names := _names(warehouse)) != last:
+                last = names
+                states.append(folder / f"state-{len(states)}")
+                shutil.copytree(warehouse, states[-1])
+            os.killpg(job.process.pid, signal.SIGCONT)
+            time.sleep(SLICE_S)
+    if job.process.returncode != 0:
+        raise SystemExit(f"the run failed:\n{job.output[-3000:]}")
     return states
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.cluster.standalone import ROOT, SPARK_HOME, StandaloneCluster, clean_environment
 
-__all__ = ["EMBEDDED", "SCRIPTED", "Job", "refine_command", "start"]
+__all__ = ["EMBEDDED", "SCRIPTED", "Job", "launch", "refine_command", "start"]
 
 # Quick to start: code that runs for seconds is not worth a compiler that optimises, nor threads for garbage.
 _QUICK_JVM = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1"
@@ -100,6 +100,11 @@ def start(cluster: StandaloneCluster, log: Path, *, source: Path, warehouse: Pat
     command = refine_command(
         master=cluster.url, python=cluster.python, source=source, warehouse=warehouse, settings=settings
     )
+    return launch(command, log)
+
+
+def launch(command: Sequence[str], log: Path) -> Job:
+    """Start a command in a process group of its own, with this checkout for the driver."""
     with log.open("wb") as output:
         process = subprocess.Popen(
             command,
