@@ -25,13 +25,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from spark_prox.annotation.labels import LabelledPage, load_labelled_pages, pages_of_split
 from spark_prox.documents import join_lines, split_lines
-from spark_prox.refiners.contestants import Contestant, model_entry, rule_entries
-from spark_prox.refiners.executed import decide_documents, execute_pages
-from spark_prox.refiners.labels import LabelledPage, load_labelled_pages, pages_of_split
-from spark_prox.refiners.synthetic import synthetic_pages
-from spark_prox.refiners.training_data import load_unlabelled_texts
+from spark_prox.evaluation.entries import Contestant, model_entry, rule_entries
+from spark_prox.evaluation.executed import decide_documents, execute_pages
 from spark_prox.report.run_report import table
+from spark_prox.training.embedded.data import load_unlabelled_texts
+from spark_prox.training.synthetic import synthetic_pages
 
 RAW, GOLD, REFINED = "keep", "gold", "refined"
 SMOKE = {"tokens": 20_000, "width": 32, "layers": 1, "vocabulary": 512, "context": 64, "seeds": 2, "held_out": 20}

@@ -31,17 +31,17 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from spark_prox.config import load_config
+from spark_prox.config.model import ModelSpec
+from spark_prox.config.run import load_config
 from spark_prox.documents import Document
 from spark_prox.engines.base import Completion, Engine, Request, is_ready
 from spark_prox.engines.packed_linear import packed_linear
-from spark_prox.engines.spec import ModelSpec
 from spark_prox.engines.worker import engine_for
 from spark_prox.generation import generate_programs
+from spark_prox.keys import prompt_spec
 from spark_prox.models import matrix_parameters, model_directory
-from spark_prox.prompts import PromptSpec, builder_for
+from spark_prox.prompts.builder import PromptSpec, builder_for
 from spark_prox.report.run_report import table
-from spark_prox.stages.keys import prompt_spec
 
 ROOT = Path(__file__).parent.parent
 _COMPARED = (
@@ -269,7 +269,7 @@ def _requests(documents: list[Document], builder: Any, stage: Any) -> list[Reque
 def _spark(spec: ModelSpec, prompt: PromptSpec, stage: Any, documents: list[Document]) -> dict[str, float]:
     from pyspark.sql import functions as F
 
-    from spark_prox.session import build_session
+    from spark_prox.spark.session import build_session
     from udfs.generate import PROGRAM_COLUMNS, GeneratePrograms
 
     with tempfile.TemporaryDirectory() as folder:
@@ -340,7 +340,7 @@ def _random_model(folder: Path) -> str:
 
 def _documents(source: str | None, count: int) -> list[Document]:
     if source is None:
-        from spark_prox.sources.archive import read_archive
+        from spark_prox.sources.warc.archive import read_archive
 
         with gzip.open(ROOT / "examples" / "pages.warc.wet.gz", "rb") as stream:
             texts = [row.text for row in read_archive(stream) if row.text]

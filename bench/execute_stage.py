@@ -18,9 +18,9 @@ from pyspark.sql.types import StructType
 from spark_prox.execution import StoredChunk, execute_stored
 from spark_prox.programs import policy_for
 from spark_prox.report.run_report import table
-from spark_prox.schemas import REFINED
-from spark_prox.session import build_session
+from spark_prox.spark.session import build_session
 from spark_prox.stages.execute import RUN_COLUMNS
+from spark_prox.warehouse.schemas import REFINED
 from udfs.execute import ExecutePrograms
 
 LINES = 70

@@ -31,7 +31,7 @@ import pyarrow.parquet as pq
 import pyspark
 
 from spark_prox.report.run_report import table
-from spark_prox.session import build_session
+from spark_prox.spark.session import build_session
 
 ROOT = Path(__file__).parent.parent
 PAGE = os.sysconf("SC_PAGE_SIZE")

@@ -17,15 +17,15 @@ from collections.abc import Iterable, Iterator
 
 import engine as shared  # bench/engine.py
 
-from spark_prox.config import RunConfig, load_config
+from spark_prox.config.model import ModelSpec
+from spark_prox.config.run import RunConfig, load_config
 from spark_prox.documents import Document
 from spark_prox.engines.base import Engine, Request
-from spark_prox.engines.spec import ModelSpec
 from spark_prox.engines.worker import engine_for
 from spark_prox.generation import generate_programs
-from spark_prox.prompts import PromptBuilder, builder_for
+from spark_prox.keys import policy_of, prompt_spec
+from spark_prox.prompts.builder import PromptBuilder, builder_for
 from spark_prox.report.run_report import table
-from spark_prox.stages.keys import policy_of, prompt_spec
 
 
 def two_passes(documents: list[Document], engines: tuple[Engine, Engine], config: RunConfig) -> tuple[int, int]:

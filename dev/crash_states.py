@@ -31,7 +31,7 @@ sys.path.insert(0, str(ROOT))  # `tests` is not installed
 from pyspark.sql import SparkSession  # noqa: E402
 
 from jobs.refine import PARSER, refine  # noqa: E402
-from spark_prox.session import build_session  # noqa: E402
+from spark_prox.spark.session import build_session  # noqa: E402
 from tests.cluster.faults.documents import documents, write_documents  # noqa: E402
 from tests.cluster.faults.job import SCRIPTED, launch, refine_command  # noqa: E402
 from tests.cluster.faults.outcome import Outcome, read_outcome, violations  # noqa: E402

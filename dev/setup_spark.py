@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pyspark
 
-from spark_prox.session import DELTA_COORDINATE
+from spark_prox.spark.session import DELTA_COORDINATE
 
 _LOGGING = """\
 # Written by dev/setup_spark.py: errors only, so that a job's own progress can be read. Delete it for Spark's defaults.

@@ -28,7 +28,7 @@ sys.path.insert(0, str(ROOT))  # `tests` is not installed
 
 from pyspark.sql import SparkSession  # noqa: E402
 
-from spark_prox.session import build_session  # noqa: E402
+from spark_prox.spark.session import build_session  # noqa: E402
 from tests.cluster.faults.documents import documents, write_documents  # noqa: E402
 from tests.cluster.faults.job import EMBEDDED, SCRIPTED, Job  # noqa: E402
 from tests.cluster.faults.rounds import Arena, Round, Strike, Undisturbed  # noqa: E402

@@ -8,10 +8,10 @@ from dataclasses import replace
 from spark_prox.annotation.examples import labels_of_people, labels_revision, write_examples
 from spark_prox.annotation.questions import load_prompt
 from spark_prox.jobkit import config_from_arguments, job_parser, run_job
+from spark_prox.keys import STAGES
 from spark_prox.pipeline import Pipeline
 from spark_prox.report.annotation_report import annotation_report
 from spark_prox.stages.annotate import annotate, asking, examples_in, judge_again, store_labels
-from spark_prox.stages.keys import STAGES
 from udfs.functions import FUNCTIONS
 
 PARSER = job_parser(

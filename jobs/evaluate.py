@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from spark_prox.evaluation.comparison import compare_on_held_out_hosts, write_comparison
 from spark_prox.jobkit import run_job
-from spark_prox.refiners.comparison import compare_on_held_out_hosts, write_comparison
-from spark_prox.refiners.model_card import write_figures
+from spark_prox.training.model_card import write_figures
 
 PARSER = argparse.ArgumentParser(
     prog="evaluate.py",

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 
 from spark_prox.jobkit import add_retry, config_from_arguments, job_parser, run_job
+from spark_prox.keys import STAGES
 from spark_prox.pipeline import Pipeline
 from spark_prox.report.run_report import tables_report
-from spark_prox.stages.keys import STAGES
 from spark_prox.stages.retry import parse_codes
 from udfs.functions import FUNCTIONS
 

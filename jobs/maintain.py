@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 
 from spark_prox.jobkit import config_from_arguments, job_parser, run_job
-from spark_prox.maintenance import SAFE_RETENTION_HOURS, Maintenance
+from spark_prox.keys import STAGES, stage_key
 from spark_prox.report.run_report import table
-from spark_prox.schemas import TABLES
-from spark_prox.session import build_session
-from spark_prox.stages.keys import STAGES, stage_key
-from spark_prox.tables import Warehouse
+from spark_prox.spark.session import build_session
+from spark_prox.warehouse.maintenance import SAFE_RETENTION_HOURS, Maintenance
+from spark_prox.warehouse.schemas import TABLES
+from spark_prox.warehouse.tables import Warehouse
 
 PARSER = job_parser(
     "maintain",

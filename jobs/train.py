@@ -6,10 +6,10 @@ import argparse
 import time
 
 from spark_prox.jobkit import run_job
-from spark_prox.refiners.kinds import load_kind, train_kind
-from spark_prox.refiners.sft_config import SftConfig
-from spark_prox.refiners.sft_recipe import fine_tune
-from spark_prox.refiners.synthetic import smoke_settings
+from spark_prox.training.kinds import load_kind, train_kind
+from spark_prox.training.sft.recipe import fine_tune
+from spark_prox.training.sft.settings import SftConfig
+from spark_prox.training.synthetic import smoke_settings
 
 PARSER = argparse.ArgumentParser(
     prog="train.py",
@@ -45,7 +45,7 @@ def train_through_spark(config: SftConfig) -> None:
     """Start the processes with TorchDistributor: on this machine, or one in each of the executors' task slots."""
     from pyspark.ml.torch.distributor import TorchDistributor
 
-    from spark_prox.session import build_session
+    from spark_prox.spark.session import build_session
 
     build_session("spark_prox train")
     distributor = TorchDistributor(

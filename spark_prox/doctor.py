@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from spark_prox.config import RunConfig
+from spark_prox.config.run import RunConfig
 from spark_prox.errors import ProxError
-from spark_prox.stages.keys import STAGES
+from spark_prox.keys import STAGES
 
 __all__ = [
     "Finding",
@@ -120,8 +120,8 @@ def _check_gpu() -> Finding:
 
 def check_models(config: RunConfig) -> Iterator[Finding]:
     """Weights, config and tokenizer of both stages, and that the templates fit them."""
-    from spark_prox.prompts import builder_for
-    from spark_prox.stages.keys import prompt_spec, stage_key
+    from spark_prox.keys import prompt_spec, stage_key
+    from spark_prox.prompts.builder import builder_for
 
     for stage in STAGES:
         path = config.stage_model(stage).path
@@ -140,9 +140,9 @@ def check_models(config: RunConfig) -> Iterator[Finding]:
 
 def check_spark(config: RunConfig) -> Iterator[Finding]:
     """Start a session, write and read a Delta table in the warehouse, run code on the executors."""
-    from spark_prox.session import build_session
-    from spark_prox.shipping import check_executors, ship_code
-    from spark_prox.tables import Warehouse
+    from spark_prox.spark.session import build_session
+    from spark_prox.spark.shipping import check_executors, ship_code
+    from spark_prox.warehouse.tables import Warehouse
 
     def attempt(what: str, action: Callable[[], str]) -> Finding:
         try:

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Literal, Protocol, TypeVar
 
-from spark_prox.chunking import Chunk
 from spark_prox.documents import Document, Lines
 from spark_prox.engines.base import Completion, Engine, Request
 from spark_prox.engines.lookahead import LookAhead
 from spark_prox.programs import remove_lines_program
-from spark_prox.prompts import ChunkPrompts, Prompt, PromptBuilder
+from spark_prox.prompts.builder import ChunkPrompts, Prompt, PromptBuilder
+from spark_prox.prompts.chunking import Chunk
 
 __all__ = ["GeneratedProgram", "LineOpinion", "ProgramStatus", "generate_programs"]
 
@@ -74,7 +74,7 @@ class GeneratedProgram:
 
 
 class LineOpinion(Protocol):
-    """Something beside the model that judges lines, see `spark_prox.refiners.second_opinion`."""
+    """Something beside the model that judges lines, see `spark_prox.heuristics.ensemble`."""
 
     def margins(self, lines: Sequence[str]) -> Sequence[float]:
         """log p(keep) - log p(remove) of each line of a document."""

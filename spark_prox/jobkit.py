@@ -12,9 +12,9 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from spark_prox.config import RunConfig, load_config
+from spark_prox.config.run import RunConfig, load_config
 from spark_prox.errors import ConfigError, ProxError, code_in
-from spark_prox.spark_failures import mendable_failure
+from spark_prox.spark.failures import mendable_failure
 
 __all__ = ["add_retry", "config_from_arguments", "job_parser", "require_input", "run", "run_job"]
 

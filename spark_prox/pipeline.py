@@ -11,27 +11,13 @@ from functools import partial
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from spark_prox.config import RunConfig
-from spark_prox.engines.spec import ModelSpec
+from spark_prox.config.input import InputSpec
+from spark_prox.config.model import ModelSpec
+from spark_prox.config.run import RunConfig
 from spark_prox.engines.worker import engine_name
 from spark_prox.functions import Functions
 from spark_prox.jobkit import require_input
-from spark_prox.models import EMBEDDED
-from spark_prox.placement import generation_partitions, generation_profile
-from spark_prox.progress import announce
-from spark_prox.prompts import builder_for
-from spark_prox.session import build_session
-from spark_prox.shipping import check_executors, is_local, ship_code
-from spark_prox.sources.frames import read_input
-from spark_prox.sources.frames.delta_stream import open_stream
-from spark_prox.sources.spec import InputSpec
-from spark_prox.stages.dry_run import DryRun
-from spark_prox.stages.execute import execute, kept_documents
-from spark_prox.stages.generate import Generator, PandasFunction, generate
-from spark_prox.stages.guard import RunGuard
-from spark_prox.stages.incremental import backlog, checkpoint_folder, run_micro_batches
-from spark_prox.stages.ingest import ingest
-from spark_prox.stages.keys import (
+from spark_prox.keys import (
     STAGES,
     Stage,
     StageKey,
@@ -41,10 +27,24 @@ from spark_prox.stages.keys import (
     settings_hash,
     stage_key,
 )
+from spark_prox.models import EMBEDDED
+from spark_prox.prompts.builder import builder_for
+from spark_prox.sources.frames import read_input
+from spark_prox.sources.frames.delta_stream import open_stream
+from spark_prox.spark.placement import generation_partitions, generation_profile
+from spark_prox.spark.progress import announce
+from spark_prox.spark.session import build_session
+from spark_prox.spark.shipping import check_executors, is_local, ship_code
+from spark_prox.stages.dry_run import DryRun
+from spark_prox.stages.execute import execute, kept_documents
+from spark_prox.stages.generate import Generator, PandasFunction, generate
+from spark_prox.stages.guard import RunGuard
+from spark_prox.stages.incremental import backlog, checkpoint_folder, run_micro_batches
+from spark_prox.stages.ingest import ingest
 from spark_prox.stages.removal import forget_source, lost_documents
 from spark_prox.stages.retry import retry
 from spark_prox.stages.runlog import RunLog, new_run_id
-from spark_prox.tables import Warehouse
+from spark_prox.warehouse.tables import Warehouse
 
 __all__ = ["Pipeline"]
 

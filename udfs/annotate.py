@@ -15,9 +15,9 @@ import pandas as pd
 
 from spark_prox.annotation.annotate import Annotation, Answer, annotate_documents, judge
 from spark_prox.annotation.asking import AskSpec
+from spark_prox.config.model import ModelSpec
 from spark_prox.documents import Document
 from spark_prox.engines import worker
-from spark_prox.engines.spec import ModelSpec
 from udfs.generate import claim_assigned_gpus
 
 __all__ = ["ANNOTATION_COLUMNS", "JUDGEMENT_COLUMNS", "AnnotateDocuments", "JudgeAnswers"]

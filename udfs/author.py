@@ -1,7 +1,7 @@
 """The generate stage with an author that is no language model: documents in, rows of `programs` out.
 
 Rules and the line classifier run in the Python worker itself; no engine, no torch. Knows pandas; the work is in
-`spark_prox.refiners.authors`.
+`spark_prox.heuristics.writers`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Literal
 import pandas as pd
 
 from spark_prox.documents import Document
-from spark_prox.refiners.authors import author_for, write_programs
+from spark_prox.heuristics.writers import author_for, write_programs
 
 __all__ = ["WritePrograms"]
 

@@ -15,11 +15,11 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from spark_prox.encoding import count_tokens
 from spark_prox.engines.lookahead import LookAhead
 from spark_prox.execution import RefinedRow, StoredChunk, decide_stored, execute_stored
 from spark_prox.models import load_tokenizer
 from spark_prox.programs import Edit, Policy
+from spark_prox.prompts.encoding import count_tokens
 
 __all__ = ["DECISION_COLUMNS", "DecideDocuments", "ExecutePrograms"]
 

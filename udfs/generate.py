@@ -14,12 +14,12 @@ from typing import Literal
 import pandas as pd
 from pyspark import TaskContext
 
+from spark_prox.config.model import ModelSpec
 from spark_prox.documents import Document
 from spark_prox.engines import worker
-from spark_prox.engines.spec import ModelSpec
 from spark_prox.generation import GeneratedProgram, generate_programs
-from spark_prox.prompts import PromptSpec, builder_for
-from spark_prox.refiners.second_opinion import SecondOpinion, open_second_opinion
+from spark_prox.heuristics.ensemble import SecondOpinion, open_second_opinion
+from spark_prox.prompts.builder import PromptSpec, builder_for
 
 __all__ = ["PROGRAM_COLUMNS", "GeneratePrograms", "claim_assigned_gpus"]
 

@@ -18,11 +18,11 @@ from urllib.parse import urlsplit
 
 import pandas as pd
 
+from spark_prox.config.input import InputSpec
 from spark_prox.errors import RejectCode
-from spark_prox.sources.archive import read_archive
 from spark_prox.sources.contained import ContainedPageText
 from spark_prox.sources.json_lines import read_json_lines
-from spark_prox.sources.spec import InputSpec
+from spark_prox.sources.warc.archive import read_archive
 
 __all__ = ["ReadArchives"]
 

@@ -1,4 +1,4 @@
-"""The program language for SQL: what `spark_prox.sql.register_functions` registers.
+"""The program language for SQL: what `spark_prox.spark.sql.register_functions` registers.
 
 Plain functions of plain values, importable on executors. A bad program is a result, never an error; an unknown policy
 or dialect is the query's mistake and fails it with its code.

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from spark_prox.annotation.questions import AnnotationPrompt, AskedFor, Question
-from spark_prox.annotation.settings import AnnotateConfig
-from spark_prox.chunking import Chunk, split_chunks
+from spark_prox.config.annotate import AnnotateConfig
 from spark_prox.documents import join_lines, split_lines
 from spark_prox.errors import ConfigError, ModelError
 from spark_prox.models import load_tokenizer, model_directory, model_setting
+from spark_prox.prompts.chunking import Chunk, split_chunks
 
 __all__ = ["AskSpec", "AskedQuestion", "Asker", "Passage", "ask_spec"]
 

@@ -17,12 +17,12 @@ from typing import Literal
 from tokenizers import Tokenizer
 
 from spark_prox.annotation.judging import Judgement, Status
-from spark_prox.annotation.settings import AnnotateConfig
-from spark_prox.chunking import split_chunks
+from spark_prox.annotation.labels import LabelledPage, load_labelled_pages, registered_host
+from spark_prox.config.annotate import AnnotateConfig
 from spark_prox.documents import document_hash, join_lines
 from spark_prox.models import load_tokenizer
 from spark_prox.programs import remove_lines_program
-from spark_prox.refiners.labels import LabelledPage, load_labelled_pages, registered_host
+from spark_prox.prompts.chunking import split_chunks
 
 __all__ = ["PEOPLE", "Example", "PeoplesLabel", "example_of", "labels_of_people", "labels_revision", "write_examples"]
 
@@ -84,7 +84,7 @@ def labels_of_people(paths: Iterable[str | Path], config: AnnotateConfig, model_
     """Chunks of line-labelled pages, each with the program that removes what people would not keep.
 
     Args:
-        paths: files or folders in the layout of `spark_prox.refiners.labels`.
+        paths: files or folders in the layout of `spark_prox.annotation.labels`.
         config: the token budget of a chunk.
         model_path: whose tokenizer counts.
 

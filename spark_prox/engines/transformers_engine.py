@@ -14,12 +14,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from spark_prox.config.model import ModelSpec
 from spark_prox.engines.base import Completion, Request, failure, is_ready
 from spark_prox.engines.grammar import Guide, ProgramGrammar
 from spark_prox.engines.lora import merge_adapter
 from spark_prox.engines.packed import PackedModel, Segment
 from spark_prox.engines.packed_linear import pack_linear_layers
-from spark_prox.engines.spec import ModelSpec
 from spark_prox.errors import ModelError
 from spark_prox.models import load_tokenizer, model_directory, model_setting
 

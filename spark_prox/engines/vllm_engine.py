@@ -12,8 +12,8 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from spark_prox.config.model import ModelSpec
 from spark_prox.engines.base import Completion, Request, failure, is_ready
-from spark_prox.engines.spec import ModelSpec
 from spark_prox.errors import ModelError
 from spark_prox.models import load_tokenizer, model_directory
 

@@ -14,8 +14,8 @@ import threading
 import time
 from collections.abc import Sequence
 
+from spark_prox.config.model import ModelSpec
 from spark_prox.engines.base import Engine
-from spark_prox.engines.spec import ModelSpec
 from spark_prox.engines.supervised import SupervisedEngine
 from spark_prox.errors import ModelError, SetupError
 

@@ -1,1 +1,1 @@
-"""Refiners: making them, measuring them, and the small one that ships with the project (`embedded/`)."""
+"""Data only: `embedded/` holds the weights, tokenizer and card of the refiner that ships with the project."""

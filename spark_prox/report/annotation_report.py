@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyspark.sql import functions as F
 
 from spark_prox.report.run_report import table
-from spark_prox.tables import Warehouse
+from spark_prox.warehouse.tables import Warehouse
 
 __all__ = ["annotation_report"]
 

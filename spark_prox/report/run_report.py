@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from pyspark.sql import Row, SparkSession
 from pyspark.sql import functions as F
 
-from spark_prox.schemas import TABLES
 from spark_prox.stages.dry_run import PlannedStage
-from spark_prox.tables import Warehouse
+from spark_prox.warehouse.schemas import TABLES
+from spark_prox.warehouse.tables import Warehouse
 
 __all__ = ["example_report", "outcome_report", "plan_report", "query_report", "table", "tables_report"]
 

@@ -16,8 +16,8 @@ from types import TracebackType
 from typing import IO
 
 from spark_prox.errors import RejectCode
-from spark_prox.sources.http_message import PayloadError
 from spark_prox.sources.page_text import page_text
+from spark_prox.sources.warc.http_message import PayloadError
 
 __all__ = ["ContainedPageText", "serve"]
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from spark_prox.errors import RejectCode
-from spark_prox.sources.archive_bytes import ArchiveBytes
+from spark_prox.sources.warc.archive_bytes import ArchiveBytes
 
 __all__ = ["LineRow", "read_json_lines"]
 

@@ -23,8 +23,8 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from spark_prox.config.input import InputSpec
 from spark_prox.errors import InputError
-from spark_prox.sources.spec import InputSpec
 
 __all__ = ["Layout", "find_layout"]
 

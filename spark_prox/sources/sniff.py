@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import zlib
 
-from spark_prox.sources.record_heads import ARC_LINE, RECORD_START
-from spark_prox.sources.spec import ARCHIVE_FORMATS
+from spark_prox.config.input import ARCHIVE_FORMATS
+from spark_prox.sources.warc.record_heads import ARC_LINE, RECORD_START
 
 __all__ = ["SNIFF_BYTES", "may_be"]
 

@@ -16,16 +16,16 @@ from pyspark.sql import functions as F
 from spark_prox.annotation.asking import AskSpec, ask_spec
 from spark_prox.annotation.examples import PEOPLE, Example, PeoplesLabel, example_of
 from spark_prox.annotation.questions import AnnotationPrompt
-from spark_prox.annotation.settings import AnnotateConfig
-from spark_prox.config import PlacementConfig
-from spark_prox.engines.spec import ModelSpec
-from spark_prox.placement import generation_partitions, generation_profile, generation_workers
-from spark_prox.progress import Progress
-from spark_prox.schemas import ANNOTATIONS, BUCKETS
+from spark_prox.config.annotate import AnnotateConfig
+from spark_prox.config.model import ModelSpec
+from spark_prox.config.placement import PlacementConfig
+from spark_prox.keys import digest, model_revision
+from spark_prox.spark.placement import generation_partitions, generation_profile, generation_workers
+from spark_prox.spark.progress import Progress
 from spark_prox.stages.generate import PandasFunction
-from spark_prox.stages.keys import digest, model_revision
 from spark_prox.stages.runlog import RunLog
-from spark_prox.tables import Warehouse
+from spark_prox.warehouse.schemas import ANNOTATIONS, BUCKETS
+from spark_prox.warehouse.tables import Warehouse
 
 __all__ = ["Asking", "annotate", "asking", "examples_in", "judge_again", "store_labels"]
 

@@ -13,13 +13,13 @@ from functools import cached_property
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from spark_prox.keys import StageKey
 from spark_prox.models import matrix_parameters
-from spark_prox.prompts import PromptSpec, builder_for
+from spark_prox.prompts.builder import PromptSpec, builder_for
 from spark_prox.stages.execute import settled_documents
 from spark_prox.stages.generate import PandasFunction, with_stage_programs
-from spark_prox.stages.keys import StageKey
 from spark_prox.stages.retry import failed_programs
-from spark_prox.tables import Warehouse
+from spark_prox.warehouse.tables import Warehouse
 
 __all__ = ["DryRun", "PlannedStage"]
 

@@ -17,15 +17,15 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
-from spark_prox.progress import Progress
-from spark_prox.schemas import BUCKETS, REFINED
+from spark_prox.keys import StageKey
+from spark_prox.spark.progress import Progress
 from spark_prox.stages.generate import PandasFunction, with_stage_programs
-from spark_prox.stages.keys import StageKey
 from spark_prox.stages.portions import portions
 from spark_prox.stages.quarantine import FAILED, QUARANTINED, quarantine, release, settled_rejects
 from spark_prox.stages.runlog import RunLog, StageFigures
 from spark_prox.stages.work_list import decided_once
-from spark_prox.tables import Warehouse
+from spark_prox.warehouse.schemas import BUCKETS, REFINED
+from spark_prox.warehouse.tables import Warehouse
 
 __all__ = ["RUN_COLUMNS", "ArrowFunction", "execute", "kept_documents", "settled_documents"]
 

@@ -16,16 +16,16 @@ import pandas as pd
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from spark_prox.config import PlacementConfig
+from spark_prox.config.placement import PlacementConfig
+from spark_prox.keys import StageKey
 from spark_prox.models import matrix_parameters
-from spark_prox.placement import generation_workers
-from spark_prox.progress import Progress
-from spark_prox.schemas import BUCKETS, PROGRAMS
-from spark_prox.stages.keys import StageKey
+from spark_prox.spark.placement import generation_workers
+from spark_prox.spark.progress import Progress
 from spark_prox.stages.portions import portions
 from spark_prox.stages.runlog import RunLog, StageFigures
 from spark_prox.stages.work_list import decided_once
-from spark_prox.tables import Warehouse
+from spark_prox.warehouse.schemas import BUCKETS, PROGRAMS
+from spark_prox.warehouse.tables import Warehouse
 
 if TYPE_CHECKING:
     from pyspark.resource import ResourceProfile

@@ -1,6 +1,6 @@
 """The guard rails of a run: what each portion did is counted from the tables, and a run that drifts is stopped.
 
-`spark_prox.guard` decides; this counts, remembers what earlier runs did, and leaves the counts for later ones in
+`spark_prox.config.guard` decides; this counts, remembers what earlier runs did, and leaves the counts for later ones in
 `runs.guard`.
 """
 
@@ -11,11 +11,11 @@ from datetime import datetime
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from spark_prox.guard import Counts, GuardConfig, verdict
+from spark_prox.config.guard import Counts, GuardConfig, verdict
+from spark_prox.keys import StageKey
 from spark_prox.stages.generate import PandasFunction, with_stage_programs
-from spark_prox.stages.keys import StageKey
 from spark_prox.stages.runlog import StageFigures
-from spark_prox.tables import Warehouse
+from spark_prox.warehouse.tables import Warehouse
 
 __all__ = ["RunGuard"]
 

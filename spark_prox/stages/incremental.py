@@ -14,9 +14,9 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
 from spark_prox.errors import ConfigError
-from spark_prox.scratch import hadoop_path
 from spark_prox.sources.frames.delta_stream import DeltaStream, stream_error
-from spark_prox.tables import CATALOG_PREFIX, Warehouse
+from spark_prox.warehouse.scratch import hadoop_path
+from spark_prox.warehouse.tables import CATALOG_PREFIX, Warehouse
 
 __all__ = ["backlog", "checkpoint_folder", "run_micro_batches"]
 

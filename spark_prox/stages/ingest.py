@@ -11,12 +11,12 @@ from pyspark.sql import DataFrame, Row, SparkSession, Window
 from pyspark.sql import functions as F
 
 from spark_prox.errors import RejectCode
-from spark_prox.progress import Progress, announce
-from spark_prox.schemas import BUCKETS, REJECTS
 from spark_prox.sources.frames.delta_stream import DELETED
+from spark_prox.spark.progress import Progress, announce
 from spark_prox.stages.removal import remove_documents
 from spark_prox.stages.runlog import RunLog
-from spark_prox.tables import Warehouse
+from spark_prox.warehouse.schemas import BUCKETS, REJECTS
+from spark_prox.warehouse.tables import Warehouse
 
 __all__ = ["ingest"]
 

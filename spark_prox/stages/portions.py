@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 
-from spark_prox.schemas import BUCKETS
+from spark_prox.warehouse.schemas import BUCKETS
 
 __all__ = ["portions"]
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from spark_prox.schemas import REJECTS
-from spark_prox.tables import Warehouse
+from spark_prox.warehouse.schemas import REJECTS
+from spark_prox.warehouse.tables import Warehouse
 
 __all__ = ["FAILED", "QUARANTINED", "quarantine", "release", "settled_rejects"]
 

@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 
 from spark_prox.sources.frames.delta_stream import DeltaStream
 from spark_prox.stages.quarantine import release
-from spark_prox.tables import Warehouse
+from spark_prox.warehouse.tables import Warehouse
 
 __all__ = ["forget_source", "lost_documents", "remove_documents"]
 

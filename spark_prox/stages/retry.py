@@ -14,12 +14,12 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from spark_prox.errors import ConfigError
-from spark_prox.progress import Progress
-from spark_prox.schemas import BUCKETS
+from spark_prox.keys import StageKey
+from spark_prox.spark.progress import Progress
 from spark_prox.stages.generate import Generator, count_programs, with_stage_programs
-from spark_prox.stages.keys import StageKey
 from spark_prox.stages.runlog import RunLog
-from spark_prox.tables import Warehouse
+from spark_prox.warehouse.schemas import BUCKETS
+from spark_prox.warehouse.tables import Warehouse
 
 __all__ = ["failed_programs", "parse_codes", "retry"]
 

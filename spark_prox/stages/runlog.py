@@ -14,11 +14,11 @@ from importlib import metadata
 from pyspark.sql import SparkSession
 
 import spark_prox
-from spark_prox.config import RunConfig, config_as_json
+from spark_prox.config.run import RunConfig, config_as_json
 from spark_prox.errors import ProxError, code_in
-from spark_prox.schemas import RUNS
-from spark_prox.shipping import code_fingerprint
-from spark_prox.tables import Warehouse
+from spark_prox.spark.shipping import code_fingerprint
+from spark_prox.warehouse.schemas import RUNS
+from spark_prox.warehouse.tables import Warehouse
 
 __all__ = ["RunLog", "StageFigures", "new_run_id", "versions"]
 

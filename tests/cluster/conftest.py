@@ -62,8 +62,8 @@ def cluster_session(cluster: StandaloneCluster, tmp_path_factory: pytest.TempPat
     """
     from pyspark import SparkContext
 
-    from spark_prox.session import build_session
-    from spark_prox.shipping import ship_code
+    from spark_prox.spark.session import build_session
+    from spark_prox.spark.shipping import ship_code
 
     warehouse = tmp_path_factory.mktemp("spark-warehouse")
 

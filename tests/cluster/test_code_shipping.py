@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from spark_prox.errors import SetupError
-from spark_prox.shipping import build_zip, check_executors
+from spark_prox.spark.shipping import build_zip, check_executors
 from tests.cluster.conftest import ClusterSession
 
 TWO_CORES = {"spark.cores.max": "2", "spark.executor.cores": "1"}

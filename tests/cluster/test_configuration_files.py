@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from spark_prox.config import load_config
-from spark_prox.templates import TEMPLATES
+from spark_prox.config.run import load_config
+from spark_prox.prompts.templates import TEMPLATES
 
 ROOT = Path(__file__).parent.parent.parent
 GPU_FILES = sorted((ROOT / "conf").glob("spark-*-gpu.conf"))

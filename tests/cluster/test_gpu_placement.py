@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from spark_prox.config import PlacementConfig
-from spark_prox.engines.spec import ModelSpec
+from spark_prox.config.model import ModelSpec
+from spark_prox.config.placement import PlacementConfig
 from spark_prox.errors import SetupError
-from spark_prox.placement import generation_partitions, generation_profile, generation_workers
-from spark_prox.prompts import PromptSpec
-from spark_prox.templates import TEMPLATES
+from spark_prox.prompts.builder import PromptSpec
+from spark_prox.prompts.templates import TEMPLATES
+from spark_prox.spark.placement import generation_partitions, generation_profile, generation_workers
 from tests.cluster.conftest import GPU_EXECUTORS, ClusterSession
 from tests.cluster.observed import Count, Observed
 from tests.cluster.standalone import StandaloneCluster

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from spark_prox.config import PlacementConfig
+from spark_prox.config.placement import PlacementConfig
 from spark_prox.errors import SetupError
-from spark_prox.placement import generation_profile
+from spark_prox.spark.placement import generation_profile
 from tests.cluster.conftest import ClusterSession
 
 if TYPE_CHECKING:

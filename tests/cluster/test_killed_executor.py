@@ -11,7 +11,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from spark_prox.config import load_config
+from spark_prox.config.run import load_config
 from spark_prox.pipeline import Pipeline
 from tests.cluster.conftest import GPU_EXECUTORS, ClusterSession
 from tests.cluster.observed import Observed

@@ -26,7 +26,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     """A session on two cores."""
-    from spark_prox.session import build_session
+    from spark_prox.spark.session import build_session
 
     warehouse = tmp_path_factory.mktemp("spark-warehouse")
     session = build_session(

@@ -15,13 +15,13 @@ import pytest
 
 from spark_prox.annotation.examples import labels_of_people, labels_revision
 from spark_prox.annotation.questions import AnnotationPrompt, load_prompt
-from spark_prox.config import RunConfig, load_config
+from spark_prox.config.run import RunConfig, load_config
 from spark_prox.models import load_tokenizer
 from spark_prox.pipeline import Pipeline
 from spark_prox.programs import refine_text
-from spark_prox.refiners.synthetic import synthetic_pages, write_pages
 from spark_prox.report.annotation_report import annotation_report
 from spark_prox.stages.annotate import annotate, asking, examples_in, judge_again, store_labels
+from spark_prox.training.synthetic import synthetic_pages, write_pages
 from tests.unit.annotation.test_asking import annotator
 from udfs.functions import FUNCTIONS
 

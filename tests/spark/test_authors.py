@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from spark_prox.config import load_config
+from spark_prox.config.run import load_config
 from spark_prox.errors import ModelError
+from spark_prox.heuristics.line_classifier import train_line_classifier
+from spark_prox.heuristics.line_rules import c4_rule, ten_words
 from spark_prox.pipeline import Pipeline
-from spark_prox.refiners.baselines import c4_rule, ten_words
-from spark_prox.refiners.line_classifier import train_line_classifier
-from spark_prox.refiners.synthetic import synthetic_pages
-from spark_prox.sql import register_functions
+from spark_prox.spark.sql import register_functions
+from spark_prox.training.synthetic import synthetic_pages
 from udfs.functions import FUNCTIONS
 from udfs.sql import EXPLAIN_COLUMNS, ExplainProgram, refine_column
 
@@ -79,7 +79,7 @@ def test_rules_write_programs_side_by_side_and_their_text_is_the_rule_applied(
 
 def test_a_document_rule_drops_what_breaks_it(spark: SparkSession, folder: Path) -> None:
     _, refined = refine(folder, "gopher")
-    from spark_prox.refiners.document_rules import gopher_quality
+    from spark_prox.heuristics.document_rules import gopher_quality
 
     for name, lines in PAGES.items():
         assert (refined[name]["outcome"] == "DROPPED") == (gopher_quality(lines) is not None)

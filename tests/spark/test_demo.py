@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from spark_prox.config import load_config
+from spark_prox.config.run import load_config
+from spark_prox.evaluation.metrics import mean, score_page
 from spark_prox.pipeline import Pipeline
-from spark_prox.refiners.metrics import mean, score_page
 from udfs.functions import FUNCTIONS
 
 if TYPE_CHECKING:

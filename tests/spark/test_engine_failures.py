@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from spark_prox.engines.spec import ModelSpec
-from spark_prox.prompts import PromptSpec
-from spark_prox.templates import TEMPLATES
+from spark_prox.config.model import ModelSpec
+from spark_prox.prompts.builder import PromptSpec
+from spark_prox.prompts.templates import TEMPLATES
 from tests.tiny_models import write_tiny_llama
 from udfs.generate import PROGRAM_COLUMNS, GeneratePrograms
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import pytest
 
-from spark_prox.config import load_config
+from spark_prox.config.run import load_config
 from spark_prox.errors import GuardError
 from spark_prox.functions import Functions
 from spark_prox.pipeline import Pipeline

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 from delta.tables import DeltaTable
 
-from spark_prox.lease_holder import LeaseConfig
-from spark_prox.schemas import REJECTS
-from spark_prox.tables import Warehouse
+from spark_prox.config.lease import LeaseConfig
+from spark_prox.warehouse.schemas import REJECTS
+from spark_prox.warehouse.tables import Warehouse
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

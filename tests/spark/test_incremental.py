@@ -11,12 +11,12 @@ import pytest
 from delta.tables import DeltaTable
 from pyspark.sql import functions as F
 
-from spark_prox.config import load_config
+from spark_prox.config.input import InputSpec
+from spark_prox.config.run import load_config
 from spark_prox.errors import ConfigError, InputError, TableError
 from spark_prox.pipeline import Pipeline
 from spark_prox.sources.frames.delta_stream import DeltaStream, stream_error
-from spark_prox.sources.spec import InputSpec
-from spark_prox.tables import Warehouse
+from spark_prox.warehouse.tables import Warehouse
 from tests.tiny_models import write_tiny_llama
 from udfs.functions import FUNCTIONS
 

@@ -17,15 +17,16 @@ import pandas as pd
 import pytest
 from pyspark.sql import functions as F
 
-from spark_prox.config import load_config
+from spark_prox.config.lease import LeaseConfig
+from spark_prox.config.run import load_config
 from spark_prox.errors import TableError
 from spark_prox.jobkit import run
-from spark_prox.lease import acquire
-from spark_prox.lease_files import HadoopLeaseFiles, LocalLeaseFiles
-from spark_prox.lease_holder import LeaseConfig, this_process
 from spark_prox.pipeline import Pipeline
-from spark_prox.scratch import hadoop_path, lease_files
-from spark_prox.tables import Warehouse
+from spark_prox.warehouse.lease import acquire
+from spark_prox.warehouse.lease_files import HadoopLeaseFiles, LocalLeaseFiles
+from spark_prox.warehouse.lease_holder import this_process
+from spark_prox.warehouse.scratch import hadoop_path, lease_files
+from spark_prox.warehouse.tables import Warehouse
 from tests.tiny_models import write_tiny_llama
 from udfs.functions import FUNCTIONS
 
@@ -36,9 +37,9 @@ FAST = LeaseConfig(heartbeat_s=0.05, expire_s=1.5)
 
 HOLDER = """
 import sys, time
-from spark_prox.lease import acquire
-from spark_prox.lease_files import LocalLeaseFiles
-from spark_prox.lease_holder import LeaseConfig, this_process
+from spark_prox.warehouse.lease import acquire
+from spark_prox.warehouse.lease_files import LocalLeaseFiles
+from spark_prox.warehouse.lease_holder import LeaseConfig, this_process
 acquire(LocalLeaseFiles(sys.argv[1]), this_process("spark_prox refine of somebody else", LeaseConfig()))
 print("held", flush=True)
 time.sleep(60)

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from spark_prox.config import load_config
+from spark_prox.config.run import load_config
 from spark_prox.jobkit import run
-from spark_prox.maintenance import Maintenance
 from spark_prox.pipeline import Pipeline
-from spark_prox.schemas import BUCKETS, TABLES
-from spark_prox.tables import Warehouse
+from spark_prox.warehouse.maintenance import Maintenance
+from spark_prox.warehouse.schemas import BUCKETS, TABLES
+from spark_prox.warehouse.tables import Warehouse
 from tests.tiny_models import write_tiny_llama
 from udfs.functions import FUNCTIONS
 

@@ -10,14 +10,14 @@ import pytest
 from delta.tables import DeltaTable
 from pyspark.sql.types import StructType
 
-from spark_prox import schemas
-from spark_prox.config import load_config
+from spark_prox.config.lease import LeaseConfig
+from spark_prox.config.run import load_config
 from spark_prox.errors import TableError
-from spark_prox.lease_holder import LeaseConfig
-from spark_prox.migrations import MIGRATIONS, VERSION
 from spark_prox.pipeline import Pipeline
-from spark_prox.schemas import EDIT_TYPE, TABLES
-from spark_prox.tables import Warehouse
+from spark_prox.warehouse import schemas
+from spark_prox.warehouse.migrations import MIGRATIONS, VERSION
+from spark_prox.warehouse.schemas import EDIT_TYPE, TABLES
+from spark_prox.warehouse.tables import Warehouse
 from tests.tiny_models import write_tiny_llama
 from udfs.functions import FUNCTIONS
 

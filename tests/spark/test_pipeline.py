@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from spark_prox.config import load_config
+from spark_prox.config.run import load_config
 from spark_prox.errors import TableError
 from spark_prox.pipeline import Pipeline
 from spark_prox.programs import Edit, apply_edits, restore_text
 from spark_prox.report.run_report import example_report, outcome_report, query_report, tables_report
-from spark_prox.tables import Warehouse
+from spark_prox.warehouse.tables import Warehouse
 from tests.tiny_models import write_tiny_llama
 from udfs.functions import FUNCTIONS
 

@@ -11,10 +11,10 @@ import pytest
 from delta.tables import DeltaTable
 from pyspark.sql import functions as F
 
-from spark_prox.config import load_config
+from spark_prox.config.run import load_config
 from spark_prox.pipeline import Pipeline
 from spark_prox.report.run_report import outcome_report
-from spark_prox.tables import Warehouse
+from spark_prox.warehouse.tables import Warehouse
 from tests.tiny_models import write_tiny_llama
 from udfs.functions import FUNCTIONS
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from spark_prox.config import load_config
+from spark_prox.config.run import load_config
 from spark_prox.pipeline import Pipeline
 from udfs.functions import FUNCTIONS
 

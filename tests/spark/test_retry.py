@@ -13,12 +13,12 @@ import pytest
 from delta.tables import DeltaTable
 from pyspark.sql import functions as F
 
-from spark_prox.config import load_config
+from spark_prox.config.run import load_config
 from spark_prox.errors import ConfigError
 from spark_prox.jobkit import run
 from spark_prox.pipeline import Pipeline
 from spark_prox.stages.retry import parse_codes
-from spark_prox.tables import Warehouse
+from spark_prox.warehouse.tables import Warehouse
 from tests.tiny_models import write_tiny_llama
 from udfs.functions import FUNCTIONS
 

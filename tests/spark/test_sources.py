@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
+from spark_prox.config.input import InputSpec
 from spark_prox.errors import InputError
 from spark_prox.sources.frames import read_input
-from spark_prox.sources.spec import InputSpec
 from tests.unit.sources.archive_builder import html, packed, response, wet
 from udfs.ingest import ReadArchives
 

@@ -12,7 +12,7 @@ TEXT = "Home | News\nThe river rose two metres overnight.\nShare this page"
 
 @pytest.fixture(scope="module")
 def sql(spark: SparkSession) -> SparkSession:
-    from spark_prox.sql import register_functions
+    from spark_prox.spark.sql import register_functions
     from udfs.sql import EXPLAIN_COLUMNS, ExplainProgram, refine_column
 
     register_functions(spark, refine=refine_column, explain=ExplainProgram, explain_columns=EXPLAIN_COLUMNS)

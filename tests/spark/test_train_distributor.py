@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from spark_prox.refiners.sft_recipe import fine_tune
-from tests.unit.refiners.sft_models import obvious_examples, small_config, write_examples, write_small_model
+from spark_prox.training.sft.recipe import fine_tune
+from tests.unit.training.sft_models import obvious_examples, small_config, write_examples, write_small_model
 
 
 def test_two_processes_started_by_spark_train_the_model_of_one(repository: Path, tmp_path: Path) -> None:

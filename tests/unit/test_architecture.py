@@ -4,30 +4,35 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parent.parent.parent
 LIBRARY = sorted([*(ROOT / "spark_prox").rglob("*.py"), *(ROOT / "udfs").rglob("*.py")])
 EVERYTHING = [*LIBRARY, *sorted((ROOT / "jobs").glob("*.py"))]
 HEAVY = {"torch", "transformers", "vllm", "sklearn", "matplotlib", "joblib", "scipy", "openai"}
+# The only places that import pyspark, besides `udfs`: a rule by folder.
 SPARK_HALF = (
-    "spark_prox.session",
-    "spark_prox.schemas",
-    "spark_prox.scratch",
-    "spark_prox.columns",
-    "spark_prox.migrations",
-    "spark_prox.maintenance",
-    "spark_prox.tables",
+    "spark_prox.warehouse",
+    "spark_prox.spark",
     "spark_prox.stages",
-    "spark_prox.shipping",
-    "spark_prox.placement",
-    "spark_prox.progress",
-    "spark_prox.pipeline",
-    "spark_prox.report",
-    "spark_prox.doctor",
-    "spark_prox.sql",
     "spark_prox.sources.frames",
+    "spark_prox.report",
+    "spark_prox.pipeline",
+    "spark_prox.doctor",
 )
+# It reads an exception's text, for the jobs' last line. It knows no pyspark.
+PURE_INSIDE = ("spark_prox.spark.failures",)
+# The end of a job stops the session, and only where pyspark was loaded already.
+PYSPARK_INSIDE_FUNCTIONS = ("spark_prox.jobkit",)
+PRODUCTION = (
+    "spark_prox.pipeline",
+    "spark_prox.stages",
+    "spark_prox.generation",
+    "spark_prox.execution",
+    "spark_prox.prompts",
+    "spark_prox.engines",
+    "spark_prox.heuristics",
+    "udfs",
+)
+WORKSHOP = ("spark_prox.training", "spark_prox.evaluation")
 
 
 def module_name(file: Path) -> str:
@@ -55,37 +60,80 @@ def imports(file: Path, *, inside_functions: bool) -> Iterator[str]:
         pending.extend(ast.iter_child_nodes(node))
 
 
+def lies_in(module: str, places: tuple[str, ...]) -> bool:
+    return any(module == place or module.startswith(place + ".") for place in places)
+
+
 def in_spark_half(module: str) -> bool:
-    if module == "spark_prox.stages.keys":
-        return False
-    return any(module == name or module.startswith(name + ".") for name in SPARK_HALF)
+    return lies_in(module, SPARK_HALF) and not lies_in(module, PURE_INSIDE)
 
 
-@pytest.mark.parametrize("file", LIBRARY, ids=module_name)
-def test_heavy_packages_are_imported_inside_functions_only(file: Path) -> None:
-    found = {name.split(".")[0] for name in imports(file, inside_functions=False)} & HEAVY
+def test_the_rules_name_places_that_exist() -> None:
+    modules = {module_name(file) for file in LIBRARY}
+    named = {*SPARK_HALF, *PURE_INSIDE, *PYSPARK_INSIDE_FUNCTIONS, *PRODUCTION, *WORKSHOP}
+    assert named <= modules
+
+
+def test_heavy_packages_are_imported_inside_functions_only() -> None:
+    found = [
+        f"{module_name(file)}: {name}"
+        for file in LIBRARY
+        for name in imports(file, inside_functions=False)
+        if name.split(".")[0] in HEAVY
+    ]
     assert not found
 
 
-@pytest.mark.parametrize("file", LIBRARY, ids=module_name)
-def test_the_library_imports_neither_jobs_nor_tests_nor_upwards(file: Path) -> None:
-    found = {name.split(".")[0] for name in imports(file, inside_functions=True)}
-    assert not found & {"jobs", "tests", "conf", "bench", "examples"}
-    if module_name(file).startswith("spark_prox"):
-        assert "udfs" not in found
+def test_the_library_imports_neither_jobs_nor_tests_nor_upwards() -> None:
+    found = []
+    for file in LIBRARY:
+        above = {"jobs", "tests", "conf", "bench", "examples"}
+        if module_name(file).startswith("spark_prox"):
+            above.add("udfs")
+        found += [
+            f"{module_name(file)}: {name}"
+            for name in imports(file, inside_functions=True)
+            if name.split(".")[0] in above
+        ]
+    assert not found
 
 
-@pytest.mark.parametrize("file", LIBRARY, ids=module_name)
-def test_the_pure_half_knows_no_spark(file: Path) -> None:
-    module = module_name(file)
-    names = set(imports(file, inside_functions=False))
-    if module.startswith("udfs"):
-        assert not any(in_spark_half(name) for name in names)
-        assert all(name in ("pyspark", "pyspark.TaskContext") for name in names if name.startswith("pyspark"))
-        assert not any(name.startswith("delta") for name in names)
-    elif not in_spark_half(module):
-        assert not any(name.split(".")[0] in ("pyspark", "delta") for name in names)
-        assert not any(in_spark_half(name) for name in names)
+def test_pyspark_is_imported_in_the_folders_of_the_spark_half_and_in_udfs_only() -> None:
+    found = []
+    for file in LIBRARY:
+        module = module_name(file)
+        if lies_in(module, SPARK_HALF):
+            continue
+        allowed = ("pyspark", "pyspark.TaskContext") if module.startswith("udfs") else ()
+        functions_too = module not in PYSPARK_INSIDE_FUNCTIONS and not module.startswith("udfs")
+        found += [
+            f"{module}: {name}"
+            for name in imports(file, inside_functions=functions_too)
+            if name.split(".")[0] in ("pyspark", "delta") and name not in allowed
+        ]
+    assert not found
+
+
+def test_the_pure_half_imports_nothing_of_the_spark_half() -> None:
+    found = [
+        f"{module_name(file)}: {name}"
+        for file in LIBRARY
+        if not lies_in(module_name(file), SPARK_HALF)
+        for name in imports(file, inside_functions=False)
+        if in_spark_half(name)
+    ]
+    assert not found
+
+
+def test_production_imports_nothing_of_training_or_evaluation() -> None:
+    found = [
+        f"{module_name(file)}: {name}"
+        for file in LIBRARY
+        if lies_in(module_name(file), PRODUCTION)
+        for name in imports(file, inside_functions=True)
+        if lies_in(name, WORKSHOP)
+    ]
+    assert not found
 
 
 def test_jobs_are_scripts_and_never_a_package() -> None:
@@ -96,23 +144,41 @@ def test_jobs_are_scripts_and_never_a_package() -> None:
         assert "Example" in text or "job_parser" in text, f"{file.name} has no example in its help"
 
 
-@pytest.mark.parametrize("file", EVERYTHING, ids=module_name)
-def test_nothing_evaluates_text(file: Path) -> None:
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-            assert node.func.id not in ("eval", "exec", "compile"), f"{file}:{node.lineno}"
+def test_nothing_evaluates_text() -> None:
+    found = [
+        f"{file}:{node.lineno}"
+        for file in EVERYTHING
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id in ("eval", "exec", "compile")
+    ]
+    assert not found
 
 
-@pytest.mark.parametrize("file", LIBRARY, ids=module_name)
-def test_every_module_says_what_it_does_and_stays_small(file: Path) -> None:
-    text = file.read_text(encoding="utf-8")
-    assert ast.get_docstring(ast.parse(text)), f"{file} has no docstring"
-    assert text.count("\n") <= 300, f"{file} is more than one idea"
-    assert file.stem not in ("utils", "common", "helpers", "misc")
+def test_every_module_says_what_it_does_and_stays_small() -> None:
+    found = []
+    for file in LIBRARY:
+        text = file.read_text(encoding="utf-8")
+        if not ast.get_docstring(ast.parse(text)):
+            found.append(f"{file} has no docstring")
+        if text.count("\n") > 300:
+            found.append(f"{file} is more than one idea")
+        if file.stem in ("utils", "common", "helpers", "misc"):
+            found.append(f"{file} has a name that says nothing")
+    assert not found
 
 
-@pytest.mark.parametrize("file", LIBRARY, ids=module_name)
-def test_what_a_module_offers_exists(file: Path) -> None:
+def test_what_a_module_offers_exists() -> None:
+    found = []
+    for file in LIBRARY:
+        defined, offered = names_of(file)
+        found += [f"{module_name(file)}: {name}" for name in offered if name not in defined]
+    assert not found
+
+
+def names_of(file: Path) -> tuple[set[str], list[str]]:
+    """Names that a module defines at its top, and those in its `__all__`."""
     tree = ast.parse(file.read_text(encoding="utf-8"))
     defined: set[str] = set()
     offered: list[str] = []
@@ -128,4 +194,4 @@ def test_what_a_module_offers_exists(file: Path) -> None:
                     defined.add(target.id)
                     if target.id == "__all__" and isinstance(node.value, (ast.List, ast.Tuple)):
                         offered = [item.value for item in node.value.elts if isinstance(item, ast.Constant)]
-    assert set(offered) <= defined
+    return defined, offered

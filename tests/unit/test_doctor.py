@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from spark_prox.config import load_config
+from spark_prox.config.run import load_config
 from spark_prox.doctor import check_environment, check_java, check_models, check_python
 
 

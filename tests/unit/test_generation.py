@@ -5,11 +5,11 @@ from collections.abc import Iterable, Iterator
 
 import pytest
 
-from spark_prox.chunking import Chunk, split_chunks
 from spark_prox.documents import Document, Lines
 from spark_prox.engines.base import Completion, Request, failure
 from spark_prox.generation import ProgramStatus, generate_programs
-from spark_prox.prompts import ChunkPrompts, Prompt
+from spark_prox.prompts.builder import ChunkPrompts, Prompt
+from spark_prox.prompts.chunking import Chunk, split_chunks
 
 
 class LineBuilder:

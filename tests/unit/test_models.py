@@ -52,7 +52,7 @@ def test_parameters_are_counted_without_the_input_embedding(tiny_llama: Path) ->
 def test_the_embedded_refiner_is_found_inside_a_zip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import subprocess
 
-    from spark_prox.shipping import build_zip
+    from spark_prox.spark.shipping import build_zip
 
     archive = build_zip(tmp_path / "code.zip")
     code = (

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from spark_prox.shipping import build_zip, code_fingerprint
+from spark_prox.spark.shipping import build_zip, code_fingerprint
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,10 @@ def test_the_zip_for_executors_is_the_same_every_time_and_holds_both_packages(tm
 
 def test_a_zip_has_the_same_fingerprint_as_the_checkout(tmp_path: Path) -> None:
     archive = build_zip(tmp_path / "code.zip")
-    code = "import sys; sys.path.insert(0, sys.argv[1]); from spark_prox.shipping import *; print(code_fingerprint())"
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); "
+        "from spark_prox.spark.shipping import *; print(code_fingerprint())"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code, str(archive)], capture_output=True, text=True, check=True, cwd=tmp_path
     )

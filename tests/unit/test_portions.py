@@ -4,8 +4,8 @@ import itertools
 
 import pytest
 
-from spark_prox.schemas import BUCKETS
 from spark_prox.stages.portions import portions
+from spark_prox.warehouse.schemas import BUCKETS
 
 
 @pytest.mark.parametrize(

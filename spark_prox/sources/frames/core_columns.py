@@ -13,10 +13,10 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import DataType, StructType
 
-from spark_prox.schemas import DOCUMENTS, REFINED, REJECTS
+from spark_prox.config.input import InputSpec
 from spark_prox.sources.frames.raw import CODE, DETAIL, PATH, POSITION
 from spark_prox.sources.layouts import Layout
-from spark_prox.sources.spec import InputSpec
+from spark_prox.warehouse.schemas import DOCUMENTS, REFINED, REJECTS
 
 __all__ = ["CORE_COLUMNS", "flat_columns", "with_core_columns"]
 

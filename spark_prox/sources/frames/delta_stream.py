@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from spark_prox.config.input import InputSpec
 from spark_prox.errors import InputError, ProxError
 from spark_prox.sources.frames.core_columns import flat_columns, with_core_columns
 from spark_prox.sources.frames.files import plain_path
 from spark_prox.sources.frames.identity import ROW, resolve_duplicates
 from spark_prox.sources.frames.raw import CODE, DETAIL, PATH, POSITION, delta_table
 from spark_prox.sources.layouts import find_layout
-from spark_prox.sources.spec import InputSpec
 
 __all__ = ["DELETED", "DeltaStream", "open_stream", "stream_error"]
 

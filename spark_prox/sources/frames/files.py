@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 
 from pyspark.sql import SparkSession
 
+from spark_prox.config.input import InputSpec
 from spark_prox.errors import InputError
 from spark_prox.sources.sniff import SNIFF_BYTES, may_be
-from spark_prox.sources.spec import InputSpec
 
 __all__ = ["InputFile", "check_format", "list_files", "plain_path"]
 

@@ -17,11 +17,11 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructField, StructType
 
+from spark_prox.config.input import InputSpec
 from spark_prox.errors import InputError
 from spark_prox.sources.frames.files import InputFile, check_format, list_files
 from spark_prox.sources.frames.json_schema import infer_json_schema
 from spark_prox.sources.readers import RAW_COLUMNS, SLICE_FIELDS
-from spark_prox.sources.spec import InputSpec
 
 __all__ = [
     "CODE",

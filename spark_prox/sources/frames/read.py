@@ -12,12 +12,12 @@ from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 
+from spark_prox.config.input import InputSpec
 from spark_prox.errors import InputError
 from spark_prox.sources.frames.core_columns import flat_columns, with_core_columns
 from spark_prox.sources.frames.identity import resolve_duplicates
 from spark_prox.sources.frames.raw import RawFrame, read_archives, read_delta, read_json, read_parquet
 from spark_prox.sources.layouts import Layout, find_layout
-from spark_prox.sources.spec import InputSpec
 
 __all__ = ["read_input"]
 

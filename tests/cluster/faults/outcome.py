@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spark_prox.schemas import TABLES
+from spark_prox.warehouse.schemas import TABLES
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -20,12 +20,12 @@ from spark_prox.annotation.examples import (
 )
 from spark_prox.annotation.judging import Status
 from spark_prox.annotation.questions import AnnotationPrompt, Question
-from spark_prox.annotation.settings import AnnotateConfig
+from spark_prox.config.annotate import AnnotateConfig
 from spark_prox.documents import Document, document_hash
 from spark_prox.engines.base import Completion, Request, failure
 from spark_prox.models import load_tokenizer
 from spark_prox.programs import refine_text
-from spark_prox.refiners.synthetic import synthetic_pages, write_pages
+from spark_prox.training.synthetic import synthetic_pages, write_pages
 from tests.unit.annotation.test_asking import annotator
 
 NAMES = {"scores": ("education", "format"), "programs": ("navigation", "footers"), "clean": ("clean",)}

@@ -9,7 +9,7 @@ import pytest
 
 from spark_prox.annotation.asking import Asker, ask_spec
 from spark_prox.annotation.questions import AnnotationPrompt, Question, load_prompt
-from spark_prox.annotation.settings import AnnotateConfig
+from spark_prox.config.annotate import AnnotateConfig
 from spark_prox.errors import ConfigError, ModelError
 from tests.tiny_models import llama2_style_tokenizer
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from spark_prox.config.model import ModelSpec
 from spark_prox.engines.base import Request
-from spark_prox.engines.spec import ModelSpec
 from spark_prox.engines.transformers_engine import TransformersEngine
 from spark_prox.errors import ModelError
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from spark_prox.config.model import ModelSpec
 from spark_prox.engines.base import Request
-from spark_prox.engines.spec import ModelSpec
 from spark_prox.engines.vllm_engine import VllmEngine
 
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from spark_prox.annotation.labels import LabelledPage, load_labelled_pages, pages_of_split
 from spark_prox.documents import split_lines
+from spark_prox.evaluation.metrics import mean
+from spark_prox.evaluation.reading import Reader, open_reader
+from spark_prox.evaluation.thresholds import kept_by_margin, score_at
 from spark_prox.models import model_directory, recommended_margins
-from spark_prox.refiners.labels import LabelledPage, load_labelled_pages, pages_of_split
-from spark_prox.refiners.metrics import mean
-from spark_prox.refiners.reading import Reader, open_reader
-from spark_prox.refiners.thresholds import kept_by_margin, score_at
 
 pytestmark = pytest.mark.model
 

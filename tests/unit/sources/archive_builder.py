@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 
-from spark_prox.sources.archive import ArchiveRow, read_archive
+from spark_prox.sources.warc.archive import ArchiveRow, read_archive
 
 __all__ = ["arc", "arc_record", "html", "http", "joined", "packed", "read", "record", "response", "texts", "wet"]
 

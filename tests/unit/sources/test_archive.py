@@ -8,7 +8,7 @@ import zlib
 
 import pytest
 
-from spark_prox.sources.archive import read_archive
+from spark_prox.sources.warc.archive import read_archive
 from tests.unit.sources.archive_builder import arc, arc_record, html, http, packed, read, record, response, texts, wet
 
 

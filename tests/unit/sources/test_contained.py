@@ -9,8 +9,8 @@ import pytest
 
 from spark_prox.errors import RejectCode
 from spark_prox.sources.contained import ContainedPageText
-from spark_prox.sources.http_message import PayloadError
 from spark_prox.sources.page_text import page_text
+from spark_prox.sources.warc.http_message import PayloadError
 from tests.unit.sources.archive_builder import html
 
 OPTIONS = b"<select>" + b"<option>x" * 300_000  # quadratic in the parser

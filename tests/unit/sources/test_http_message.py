@@ -10,7 +10,7 @@ import brotli
 import pytest
 
 from spark_prox.errors import RejectCode
-from spark_prox.sources.http_message import PayloadError, parse_response, read_payload
+from spark_prox.sources.warc.http_message import PayloadError, parse_response, read_payload
 from tests.unit.sources.archive_builder import http
 
 BODY = b"<html>" + b"a long page. " * 500 + b"</html>"

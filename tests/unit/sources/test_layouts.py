@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from spark_prox.config.input import InputSpec
 from spark_prox.errors import InputError
 from spark_prox.sources.layouts import Layout, find_layout
-from spark_prox.sources.spec import InputSpec
 
 
 def layout(columns: dict[str, str], *, mixed: bool = False, **spec: str) -> Layout:

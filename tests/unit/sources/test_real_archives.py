@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from spark_prox.sources.archive import read_archive
+from spark_prox.sources.warc.archive import read_archive
 
 TABLE = """
 chatnoir-eu__chatnoir-resiliparse/clipped.warc.gz

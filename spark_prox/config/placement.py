@@ -1,0 +1,28 @@
+"""Configuration of placement: on which GPUs and cores generation runs, and how many documents go together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["PlacementConfig"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlacementConfig:
+    """Where generation runs and in what portions.
+
+    Attributes:
+        gpus_per_task: 0 for no GPU, 1 for one engine per GPU, 0.5 for two engines on each. Not under `local[*]`.
+        cpus_per_task: CPU cores of one generating task.
+        partitions: tasks of one generating batch; 0 means one for each core or GPU slot that Spark reports.
+        batch_documents: documents generated and stored per commit: what a killed run can lose at most.
+        arrow_batch_rows: most documents in one Arrow batch.
+        arrow_batch_bytes: most bytes in one Arrow batch.
+    """
+
+    gpus_per_task: float = 0.0
+    cpus_per_task: int = 1
+    partitions: int = 0
+    batch_documents: int = 50_000
+    arrow_batch_rows: int = 256
+    arrow_batch_bytes: int = 32 << 20

@@ -1,0 +1,1 @@
+"""Compare writers of programs with labels: metrics, intervals, thresholds."""

@@ -1,0 +1,151 @@
+"""Who takes part in a comparison: rule sets, the line classifier, language models, each as a writer of programs.
+
+Every one writes rows as the generate stage does, with the prompts, engines and code of production. Knows no labels but
+for those by which the classifier's threshold is chosen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from spark_prox.annotation.labels import LabelledPage
+from spark_prox.config.model import ModelSpec
+from spark_prox.documents import Document, join_lines
+from spark_prox.engines.worker import engine_for
+from spark_prox.evaluation.thresholds import best_margin, margin_curve
+from spark_prox.generation import GeneratedProgram, generate_programs
+from spark_prox.heuristics.ensemble import open_second_opinion
+from spark_prox.heuristics.line_classifier import LineClassifier, train_line_classifier
+from spark_prox.heuristics.line_rules import keep_everything
+from spark_prox.heuristics.writers import RULE_SETS, Author, ClassifierAuthor, RuleSet, write_programs
+from spark_prox.models import load_tokenizer, recommended_margins
+from spark_prox.programs import Policy, policy_for
+from spark_prox.prompts.builder import PromptSpec, builder_for
+from spark_prox.prompts.templates import template_for
+
+__all__ = ["CLASSIFIER", "KEEP", "Contestant", "classifier_entry", "model_entry", "rule_entries", "stored_classifier"]
+
+CLASSIFIER, KEEP = "line classifier", "keep"
+Stage = Literal["doc", "chunk"]
+Say = Callable[[str], None]
+_CHUNK_ANSWER_TOKENS, _WINDOW_TOKENS, _CHUNK_TOKENS = 256, 2048, 1500  # ProX's
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contestant:
+    """One author under its own policy.
+
+    Attributes:
+        write: rows for documents and a stage.
+        policy: the default one, with the margins that this author asks for.
+        stages: those it has a say in.
+    """
+
+    name: str
+    write: Callable[[Sequence[Document], Stage], Iterator[GeneratedProgram]]
+    policy: Policy
+    stages: tuple[Stage, ...] = ("doc", "chunk")
+
+    def rows(self, texts: Sequence[Sequence[str]], stage: Stage) -> list[GeneratedProgram]:
+        """Programs for documents given as lines; a row's `doc_id` is the document's index."""
+        documents = [Document(doc_id=str(n), text=join_lines(list(lines))) for n, lines in enumerate(texts)]
+        return list(self.write(documents, stage))
+
+
+def rule_entries() -> list[Contestant]:
+    """All rule sets. One without a rule for a stage keeps everything there, and only `keep` stands for that."""
+    return [
+        Contestant(
+            name=name,
+            write=partial(_write_rules, rules),
+            policy=policy_for("default"),
+            stages=_stages_of(rules),
+        )
+        for name, rules in RULE_SETS.items()
+    ]
+
+
+def stored_classifier(path: str | Path, pages: Sequence[LabelledPage], say: Say) -> LineClassifier:
+    """The line classifier in a file that this project's jobs wrote, or a new one, trained on pages and stored there."""
+    path = Path(path)
+    if not path.exists():
+        say(f"training the line classifier on {len(pages)} pages of training hosts")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        train_line_classifier(pages, say=say).save(path)
+    return LineClassifier.load(path)
+
+
+def classifier_entry(classifier: LineClassifier, validation: Sequence[LabelledPage], say: Say) -> Contestant:
+    """The line classifier; how sure it has to be is chosen on validation pages."""
+    author = ClassifierAuthor(classifier)
+    margins = [author.edit_lines(page.lines).line_margins or () for page in validation]
+    margin = best_margin(margin_curve(validation, margins)).margin
+    say(f"{CLASSIFIER}: min_remove_margin {margin:g}, chosen on {len(validation)} validation pages")
+    return Contestant(
+        name=CLASSIFIER,
+        write=partial(_write_rules, author),
+        policy=policy_for("default", min_remove_margin=margin),
+        stages=("chunk",),
+    )
+
+
+def model_entry(model: str, *, threads: int, template: str = "auto") -> Contestant:
+    """A language model from a folder, or "embedded".
+
+    Args:
+        template: "embedded", "prox" or "prox-bare"; "auto" takes embedded where the tokenizer is that of the embedded
+            refiner, prox otherwise.
+
+    Raises:
+        ModelError: the folder is missing or is no such model.
+        ConfigError: TEMPLATE_UNKNOWN.
+    """
+    if template == "auto":
+        template = "embedded" if load_tokenizer(model).token_to_id("<judge>") is not None else "prox"
+    # Verdicts on many lines at once are read by the transformers engine alone.
+    engine: Literal["transformers", "auto"] = "transformers" if template == "embedded" else "auto"
+    spec = ModelSpec(path=model, engine=engine, threads=threads)
+    return Contestant(
+        name="embedded refiner" if model == "embedded" else Path(model).name,
+        write=partial(_write_model, spec, template),
+        policy=policy_for("default", **recommended_margins(model)),
+    )
+
+
+def _stages_of(rules: RuleSet) -> tuple[Stage, ...]:
+    stages: list[Stage] = []
+    if rules.document_rule is not None or rules.name == KEEP:
+        stages.append("doc")
+    if rules.line_rule is not keep_everything or rules.name == KEEP:
+        stages.append("chunk")
+    return tuple(stages)
+
+
+def _write_rules(author: Author, documents: Sequence[Document], stage: Stage) -> Iterator[GeneratedProgram]:
+    return write_programs(documents, author, stage=stage)
+
+
+def _write_model(
+    spec: ModelSpec, template: str, documents: Sequence[Document], stage: Stage
+) -> Iterator[GeneratedProgram]:
+    bare = template.removesuffix("-bare")
+    name = f"{bare}-{stage}" + template[len(bare) :]
+    prompt = PromptSpec(
+        template=template_for(name, stage, spec.path),
+        model_path=spec.path,
+        max_prompt_tokens=_WINDOW_TOKENS,
+        max_chunk_tokens=_CHUNK_TOKENS,
+        max_new_tokens=_CHUNK_ANSWER_TOKENS if stage == "chunk" else 8,
+    )
+    return generate_programs(
+        documents,
+        engine_for(spec),
+        builder_for(prompt),
+        stage=stage,
+        answers=prompt.template.answers,
+        opinion=open_second_opinion(spec.path) if stage == "chunk" else None,
+    )

@@ -1,0 +1,82 @@
+"""Read a model's verdicts on whole documents, through the prompt, engine and generate code of production.
+
+Gives margins, log p(keep) - log p(remove), and leaves thresholds to the caller. Knows no labels and no Spark.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from spark_prox.config.model import ModelSpec
+from spark_prox.documents import Document, join_lines
+from spark_prox.engines.base import Engine
+from spark_prox.generation import generate_programs
+from spark_prox.heuristics.ensemble import SecondOpinion, open_second_opinion
+from spark_prox.prompts.builder import PromptBuilder, PromptSpec, builder_for
+from spark_prox.prompts.templates import TEMPLATES
+
+__all__ = ["Reader", "open_reader"]
+
+
+def _documents(documents: Sequence[Sequence[str]]) -> Iterable[Document]:
+    return (Document(doc_id=str(number), text=join_lines(list(lines))) for number, lines in enumerate(documents))
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A loaded refiner that reads both stages.
+
+    Attributes:
+        engine: runs the prompts.
+        builder: makes the prompts of both stages.
+        opinion: the line classifier that belongs to the model, if it has one.
+    """
+
+    engine: Engine
+    builder: PromptBuilder
+    opinion: SecondOpinion | None = None
+
+    def line_margins(self, documents: Sequence[Sequence[str]]) -> list[list[float]]:
+        """A margin for each line of each document; +inf (keep) where no answer could be had."""
+        margins = [[math.inf] * len(lines) for lines in documents]
+        for row in generate_programs(
+            _documents(documents), self.engine, self.builder, stage="chunk", opinion=self.opinion
+        ):
+            if row.line_margins is not None:
+                margins[int(row.doc_id)][row.first_line : row.first_line + row.line_count] = row.line_margins
+        return margins
+
+    def document_margins(self, documents: Sequence[Sequence[str]]) -> list[float]:
+        """The document stage's margin of each document; +inf (keep) where no answer could be had."""
+        margins = [math.inf] * len(documents)
+        for row in generate_programs(_documents(documents), self.engine, self.builder, stage="doc"):
+            if row.margin is not None:
+                margins[int(row.doc_id)] = row.margin
+        return margins
+
+
+def open_reader(
+    model: str | Path, *, dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto", threads: int = 1
+) -> Reader:
+    """Load an embedded refiner from a folder, or "embedded" for the one that ships with the package.
+
+    Raises:
+        ModelError: the folder is missing or is no such model.
+    """
+    from spark_prox.engines.transformers_engine import TransformersEngine
+
+    spec = ModelSpec(path=str(model), engine="transformers", dtype=dtype, threads=threads)
+    builder = builder_for(
+        PromptSpec(
+            template=TEMPLATES["embedded-chunk"],
+            model_path=spec.path,
+            max_prompt_tokens=2048,
+            max_chunk_tokens=1500,
+            max_new_tokens=0,
+        )
+    )
+    return Reader(TransformersEngine(spec), builder, open_second_opinion(spec.path))

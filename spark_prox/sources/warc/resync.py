@@ -1,0 +1,55 @@
+"""Finds the next record in the bytes of an archive, whatever lies before it.
+
+A record starts at a gzip member or at a line that looks like the head of one. Knows nothing of blocks.
+"""
+
+from __future__ import annotations
+
+from spark_prox.sources.warc.archive_bytes import ArchiveBytes
+from spark_prox.sources.warc.record_heads import ARC_LINE, RECORD_START
+
+__all__ = ["WARC_START", "next_start", "seek_start", "skip_blank", "starts_of"]
+
+WARC_START = b"WARC/"
+ARC_STARTS = (b"filedesc:", b"http://", b"https://", b"ftp://", b"dns:")
+SEARCH_BYTES = 1 << 16
+HEAD_BYTES = 1 << 12  # a record start is recognised if this much of it is in the window
+
+
+def starts_of(is_arc: bool | None) -> tuple[bytes, ...]:
+    """What the first bytes of a record may be in a WARC file, an ARC file, or one not known yet (None)."""
+    if is_arc is None:
+        return (WARC_START, *ARC_STARTS)
+    return ARC_STARTS if is_arc else (WARC_START,)
+
+
+def skip_blank(data: ArchiveBytes) -> None:
+    """Advance over line ends, blanks and NULs between records."""
+    while data.fill(1):
+        blank = len(data.window) - len(data.window.lstrip(b"\r\n \t\0"))
+        if not blank:
+            return
+        data.advance(blank)
+
+
+def next_start(data: ArchiveBytes, begin: int, end: int, is_arc: bool) -> int | None:
+    """Window position of the first record start in `begin..end`, None if there is none."""
+    starts = starts_of(is_arc)
+    places = [at for at in data.member_starts(end) if at >= begin and data.window.startswith(starts, at)]
+    found = (ARC_LINE if is_arc else RECORD_START).search(data.window, begin, min(end + HEAD_BYTES, len(data.window)))
+    if found and found.start() < end:
+        places.append(found.start())
+    return min(places, default=None)
+
+
+def seek_start(data: ArchiveBytes, is_arc: bool) -> tuple[bool, int]:
+    """Advance to the next record start, or to the end; returns whether there is one, and the bytes passed over."""
+    passed = 0
+    while True:
+        have = data.fill(SEARCH_BYTES)
+        at = next_start(data, 0, have, is_arc)
+        step = at if at is not None else have if have < SEARCH_BYTES else have - HEAD_BYTES
+        data.advance(step)
+        passed += step
+        if at is not None or have < SEARCH_BYTES:
+            return at is not None, passed

@@ -1,0 +1,1 @@
+"""Spark itself: the session, shipped code, placement of tasks, progress, failures, SQL functions."""

@@ -1,0 +1,1 @@
+"""Train refiners and line classifiers."""

@@ -1,0 +1,1 @@
+"""Train the small model that ships with the project."""

@@ -1,0 +1,1 @@
+"""Fine-tune a causal language model into a refiner, all parameters or LoRA."""

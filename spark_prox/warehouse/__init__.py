@@ -1,0 +1,1 @@
+"""The Delta tables of a run: schemas, migrations, scratch files, the lease, maintenance."""

@@ -1,0 +1,92 @@
+"""Who holds a lease: what a process writes about itself, and whether such a process still runs on this machine.
+
+Knows no files of leases.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+import time
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+from spark_prox.config.lease import LeaseConfig
+
+__all__ = ["Holder", "machine", "started_at", "this_process"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Holder:
+    """What a lease file says.
+
+    Attributes:
+        token: tells this lease from every other.
+        host: for people.
+        machine: boot and process namespace in which `pid` means something; "" where the system does not tell.
+        started: when the process started, in the system's own count: a process number is used again.
+        since, beat: seconds since 1970, by the holder's clock: taken, and last renewed.
+        heartbeat_s, expire_s: how often the holder renews, and after how long without that it may be replaced.
+        released: the holder is done.
+    """
+
+    token: str
+    job: str
+    host: str
+    machine: str
+    pid: int
+    started: str
+    since: float
+    beat: float
+    heartbeat_s: float
+    expire_s: float
+    released: bool = False
+
+    def as_bytes(self) -> bytes:
+        """JSON, for the lease file."""
+        return json.dumps(asdict(self)).encode()
+
+    def who(self) -> str:
+        """For people."""
+        since = datetime.fromtimestamp(self.since, timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
+        return f"{self.job} on {self.host}, process {self.pid}, since {since}"
+
+
+def this_process(job: str, settings: LeaseConfig) -> Holder:
+    """What this process writes into a lease file."""
+    now = time.time()
+    return Holder(
+        token=secrets.token_hex(8),
+        job=job,
+        host=socket.gethostname(),
+        machine=machine(),
+        pid=os.getpid(),
+        started=started_at(os.getpid()) or "",
+        since=now,
+        beat=now,
+        heartbeat_s=settings.heartbeat_s,
+        expire_s=settings.expire_s,
+    )
+
+
+def machine() -> str:
+    """Tells in which machine, and which container on it, a process number means something."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{boot}/{Path('/proc/self/ns/pid').readlink()}"
+    except OSError:
+        return ""
+
+
+def started_at(pid: int) -> str | None:
+    """When a process started, in clock ticks since the boot; None when there is none, or one that only waits for its
+    parent to take note of its end."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    state, *fields = stat[stat.rindex(")") + 1 :].split()
+    return None if state in "ZX" else fields[18]

@@ -1,0 +1,141 @@
+"""Authors that are no language model: published rules, the line classifier, and the rows that they write."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from spark_prox.config.run import load_config
+from spark_prox.documents import Document
+from spark_prox.errors import ModelError
+from spark_prox.generation import ProgramStatus
+from spark_prox.heuristics.document_rules import c4_page_rules, fineweb_quality, gopher_quality
+from spark_prox.heuristics.line_classifier import LineClassifier, train_line_classifier
+from spark_prox.heuristics.writers import (
+    RULE_SETS,
+    Written,
+    author_for,
+    author_margins,
+    author_revision,
+    write_programs,
+)
+from spark_prox.keys import policy_of, stage_key
+from spark_prox.training.synthetic import synthetic_pages
+
+SENTENCE = "The river rises in the hills and it reaches the sea after forty miles of meadows, mills and small towns."
+GOOD = [f"In part {number} {SENTENCE}" for number in range(6)]
+
+
+@pytest.mark.parametrize("rule", [c4_page_rules, gopher_quality, fineweb_quality])
+def test_prose_breaks_no_rule(rule: object) -> None:
+    assert rule(GOOD) is None  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    ("lines", "broken"),
+    [
+        ([*GOOD, "Lorem ipsum dolor"], "lorem ipsum"),
+        ([*GOOD, "if (x) { return; }"], "curly bracket"),
+        (GOOD[:4], "fewer than 5 sentences"),
+        (["Home", "About", "v. 1.2. of. the. menu"], "fewer than 5 sentences"),
+    ],
+)
+def test_c4s_page_rules(lines: list[str], broken: str) -> None:
+    assert c4_page_rules(lines) == broken
+
+
+@pytest.mark.parametrize(
+    ("lines", "broken"),
+    [
+        (["a short page of the site"], "50 to 100,000 words"),
+        ([*GOOD, "incomprehensibilities " * 150], "mean word length of 3 to 10"),
+        ([*GOOD, "# " * 30], "symbols to words"),
+        (["- " + line for line in GOOD], "bullet points"),
+        ([line + "..." for line in GOOD], "lines that end in an ellipsis"),
+        ([*GOOD, "1234 " * 60], "words without a letter"),
+        (["river hills meadows mills towns forty miles"] * 12, "two stop words"),
+        ([], "50 to 100,000 words"),
+        (["- - -"], "50 to 100,000 words"),
+    ],
+)
+def test_gophers_quality_filter(lines: list[str], broken: str) -> None:
+    assert gopher_quality(lines) == broken
+
+
+@pytest.mark.parametrize(
+    ("lines", "broken"),
+    [
+        (["", " "], "empty"),
+        ([line.rstrip(".") for line in GOOD], "lines with final punctuation"),
+        ([*GOOD, *(f"item {n}." for n in range(30))], "short lines"),
+        ([*GOOD, GOOD[0]], "repeated lines"),
+        ([*GOOD, *[""] * 60], "newlines to words"),
+    ],
+)
+def test_finewebs_filters(lines: list[str], broken: str) -> None:
+    assert fineweb_quality(lines) == broken
+
+
+def test_a_rule_set_writes_one_program_for_a_whole_document() -> None:
+    documents = [Document(doc_id="a", doc_hash="h", text="\n".join(["Home", *GOOD, "Login"]))]
+    (row,) = write_programs(documents, author_for("c4"), stage="chunk")
+    assert row.program == "remove_lines(line_start=0, line_end=0)\nremove_lines(line_start=7, line_end=7)"
+    assert (row.doc_hash, row.chunk_index, row.chunk_count, row.first_line, row.line_count) == ("h", 0, 1, 0, 8)
+    (verdict,) = write_programs(documents, author_for("gopher"), stage="doc")
+    assert (verdict.program, verdict.chunk_index) == ("keep_doc()", -1)
+    (nothing,) = write_programs(documents, author_for("gopher"), stage="chunk")
+    assert nothing.program == "keep_chunk()"
+
+
+def test_the_classifier_writes_margins_and_removes_what_it_rather_removes(tmp_path: Path) -> None:
+    file = tmp_path / "c.npz"
+    train_line_classifier(synthetic_pages(40)).save(file)
+    page = synthetic_pages(1, seed=9)[0]
+    author = author_for(f"line_classifier:{file}")
+    written = author.edit_lines(page.lines)
+    scores = LineClassifier.load(file).score(page.lines)
+    assert written.line_margins is not None
+    assert [margin < 0 for margin in written.line_margins] == [score < 0.5 for score in scores]
+    assert written.program.startswith("remove_lines(line_start=0,")
+    assert author.judge_document(page.lines).program == "keep_doc()"
+
+
+def test_an_author_that_fails_costs_a_row_and_not_the_task() -> None:
+    class Broken:
+        def judge_document(self, lines: Sequence[str]) -> Written:
+            raise ZeroDivisionError
+
+        edit_lines = judge_document
+
+    rows = list(write_programs([Document(doc_id=str(n), text="x") for n in range(3)], Broken(), stage="doc"))
+    assert {(row.status, row.detail, row.program) for row in rows} == {
+        (ProgramStatus.ENGINE_FAILED, "AUTHOR_ERROR: ZeroDivisionError", None)
+    }
+
+
+def test_revisions_tell_authors_and_their_versions_apart(tmp_path: Path) -> None:
+    assert len({author_revision(name) for name in RULE_SETS}) == len(RULE_SETS)
+    file = tmp_path / "c.npz"
+    file.write_bytes(b"one")
+    before = author_revision(f"line_classifier:{file}")
+    file.write_bytes(b"two")
+    assert author_revision(f"line_classifier:{file}") != before
+    with pytest.raises(ModelError, match="AUTHOR_UNKNOWN"):
+        author_revision("c5")
+
+
+def test_the_key_of_an_author_needs_no_model_files_and_its_margin_is_the_default_policys(tmp_path: Path) -> None:
+    file = tmp_path / "line_classifier.npz"
+    file.write_bytes(b"never unpickled on the driver")
+    (tmp_path / "line_classifier.thresholds.json").write_text(json.dumps({"min_remove_margin": 0.4}))
+    path = f"line_classifier:{file}"
+    config = load_config(None, ["model.engine=author", f"model.path={path}"])
+    key = stage_key(config, "chunk")
+    assert (key.model, key.template) == (path, "author@1")
+    assert key.model_revision == author_revision(path)
+    assert author_margins(path) == {"min_remove_margin": 0.4}
+    assert policy_of(config).min_remove_margin == 0.4
+    assert policy_of(load_config(None, ["model.engine=author", "model.path=c4"])).min_remove_margin is None
