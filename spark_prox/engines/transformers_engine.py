@@ -17,11 +17,10 @@ from typing import Any
 from spark_prox.config.model import ModelSpec
 from spark_prox.engines.base import Completion, Request, failure, is_ready
 from spark_prox.engines.grammar import Guide, ProgramGrammar
-from spark_prox.engines.lora import merge_adapter
+from spark_prox.engines.loading import device_name, load_causal_model, stop_ids
 from spark_prox.engines.packed import PackedModel, Segment
 from spark_prox.engines.packed_linear import pack_linear_layers
-from spark_prox.errors import ModelError
-from spark_prox.models import load_tokenizer, model_directory, model_setting
+from spark_prox.models import load_tokenizer
 
 __all__ = ["TransformersEngine"]
 
@@ -48,41 +47,25 @@ class TransformersEngine:
             MODEL_ATTENTION when batches without padding cannot be had of it; ADAPTER_UNLOADABLE.
     """
 
-    def __init__(self, spec: ModelSpec) -> None:
+    def __init__(self, spec: ModelSpec, model: Any = None) -> None:
+        """
+        Args:
+            model: what `load_causal_model` gives for the spec; loaded where it is not given.
+        """
         import torch
-        from transformers import AutoModelForCausalLM
-        from transformers.utils import logging as transformers_logging
 
-        transformers_logging.disable_progress_bar()
-        directory = str(model_directory(spec.path))
-        if spec.threads:
-            torch.set_num_threads(spec.threads)
         self._torch = torch
         self._spec = spec
-        self._device = _device(spec.device)
-        try:
-            model = AutoModelForCausalLM.from_pretrained(
-                directory,
-                dtype=_dtype(spec.dtype, self._device),
-                local_files_only=True,
-                trust_remote_code=False,
-            )
-            model = model.to(self._device).eval()
-        except Exception as error:
-            raise ModelError(
-                "MODEL_UNLOADABLE",
-                f"{spec.path!r} cannot be loaded as a causal language model: {type(error).__name__}.",
-                "Check config.json and that the weights are complete.",
-            ) from error
-        if spec.adapter:
-            merge_adapter(model, spec.adapter)
+        self._device = device_name(spec.device)
+        if model is None:
+            model = load_causal_model(spec)
         pack_linear_layers(model)
         self._model = PackedModel(model)
         self._tokenizer = load_tokenizer(spec.path)
         self._budget = spec.max_batch_tokens or _BATCH_TOKENS.get(self._device, 16_384)
         self._context_tokens = int(model.config.max_position_embeddings)
         self._vocabulary = int(model.config.vocab_size)
-        self._stop_ids = _as_ids(model_setting(spec.path, "eos_token_id"))
+        self._stop_ids = stop_ids(spec.path)
         self._grammar = ProgramGrammar(self._tokenizer, self._stop_ids) if spec.constrain and self._stop_ids else None
 
     def complete(self, requests: Iterable[Request]) -> Iterator[Completion]:
@@ -230,25 +213,3 @@ class TransformersEngine:
 def _fatal(error: Exception) -> bool:
     """Whether a CUDA error has taken the process's whole device state with it; running out of memory has not."""
     return "CUDA error" in str(error) and "out of memory" not in str(error).lower()
-
-
-def _as_ids(setting: Any) -> list[int]:
-    if setting is None:
-        return []
-    return [int(value) for value in setting] if isinstance(setting, list) else [int(setting)]
-
-
-def _device(name: str) -> str:
-    import torch
-
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    return name
-
-
-def _dtype(name: str, device: str) -> Any:
-    import torch
-
-    if name == "auto":
-        name = "bfloat16" if device == "cuda" else "float32"
-    return getattr(torch, name)

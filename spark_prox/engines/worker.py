@@ -121,9 +121,9 @@ def _load(spec: ModelSpec) -> Engine:
 
         return ScriptedEngine(spec.script, spec.script_margin)
     if name == "transformers":
-        from spark_prox.engines.transformers_engine import TransformersEngine
+        from spark_prox.engines.loading import load_transformers_engine
 
-        return TransformersEngine(spec)
+        return load_transformers_engine(spec)
     if name == "vllm":
         from spark_prox.engines.vllm_engine import VllmEngine
 

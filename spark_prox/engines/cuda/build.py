@@ -1,0 +1,91 @@
+"""Build the GPU engine of a loaded model, if it computes what transformers computes.
+
+The engine has a forward pass of its own. Two short prompts, packed, are compared with transformers' own pass over each
+of them; a model that it does not reproduce stays with the engine that uses transformers' layers.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from spark_prox.engines.cuda.attention import Step, best_attention
+from spark_prox.engines.cuda.engine import CudaEngine
+from spark_prox.engines.cuda.forward import PackedLlama
+from spark_prox.engines.cuda.lanes import BURST
+from spark_prox.engines.cuda.ops import best_ops
+from spark_prox.engines.cuda.weights import llama_weights
+from spark_prox.engines.loading import stop_ids
+from spark_prox.config.model import ModelSpec
+from spark_prox.models import load_tokenizer
+
+__all__ = ["cuda_engine", "packed_llama"]
+
+_log = logging.getLogger(__name__)
+_BATCH_TOKENS = 32_768
+_LANES = 256
+_PROBES = ((5, 3, 7, 2, 6, 1, 4, 3, 5), (4, 6, 2))  # their ids are below every vocabulary's size
+_TOLERANCE = 0.05  # of the largest hidden value: bfloat16 rounds, a wrong mask or position differs by far more
+
+
+def cuda_engine(spec: ModelSpec, model: Any) -> CudaEngine | None:
+    """The engine; None for a model or a setting that it does not know."""
+    if spec.constrain:
+        return None
+    packed = packed_llama(model)
+    if packed is None:
+        return None
+    lanes = spec.max_decoding or _LANES
+    return CudaEngine(
+        packed,
+        tokenizer=load_tokenizer(spec.path),
+        stop_ids=stop_ids(spec.path),
+        device=model.device.type,
+        batch_tokens=spec.max_batch_tokens or _BATCH_TOKENS,
+        max_in_flight=spec.max_in_flight,
+        lanes=lanes,
+        request_timeout_s=spec.request_timeout_s,
+    )
+
+
+def packed_llama(model: Any) -> PackedLlama | None:
+    """The forward pass of a model; None where it is not what transformers computes."""
+    weights = llama_weights(model, margin=4 * BURST)
+    if weights is None:
+        return None
+    device = model.device.type
+    packed = PackedLlama(
+        weights,
+        best_attention(
+            device, model.dtype, heads=weights.heads, kv_heads=weights.kv_heads, width=weights.head_width
+        ),
+        best_ops(device),
+    )
+    error = _error(packed, model)
+    if not error < _TOLERANCE:
+        _log.warning("the fast forward pass is off by %g of the largest value; going without it", error)
+        return None
+    return packed
+
+
+def _error(packed: PackedLlama, model: Any) -> float:
+    import torch
+
+    device = model.device
+    with torch.inference_mode():
+        expected = torch.cat(
+            [
+                model.base_model(torch.tensor([ids], device=device), use_cache=False).last_hidden_state[0]
+                for ids in _PROBES
+            ]
+        ).float()
+        bounds = [0, len(_PROBES[0]), len(_PROBES[0]) + len(_PROBES[1])]
+        got = packed.hidden(
+            Step(
+                ids=torch.tensor([id_ for ids in _PROBES for id_ in ids], device=device),
+                positions=torch.tensor([p for ids in _PROBES for p in range(len(ids))], device=device),
+                cu_queries=torch.tensor(bounds, device=device, dtype=torch.int32),
+                max_queries=max(map(len, _PROBES)),
+            )
+        ).float()
+    return float((got - expected).abs().max() / expected.abs().max().clamp_min(1e-6))
