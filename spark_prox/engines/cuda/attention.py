@@ -79,8 +79,7 @@ def _loop_prompts(query: Any, key: Any, value: Any, step: Step, scale: float) ->
 
     bounds = step.cu_queries.tolist()
     answers = [
-        _attend(query[a:b], key[a:b], value[a:b], scale, causal=True)
-        for a, b in zip(bounds, bounds[1:], strict=False)
+        _attend(query[a:b], key[a:b], value[a:b], scale, causal=True) for a, b in zip(bounds, bounds[1:], strict=False)
     ]
     return torch.cat(answers)
 

@@ -56,9 +56,7 @@ def packed_llama(model: Any) -> PackedLlama | None:
     device = model.device.type
     packed = PackedLlama(
         weights,
-        best_attention(
-            device, model.dtype, heads=weights.heads, kv_heads=weights.kv_heads, width=weights.head_width
-        ),
+        best_attention(device, model.dtype, heads=weights.heads, kv_heads=weights.kv_heads, width=weights.head_width),
         best_ops(device),
     )
     error = _error(packed, model)

@@ -30,10 +30,10 @@ class PackedLlama:
             cache: keys and values of all layers, shape (2, layers, rows, KV heads, width); where `step.store` and
                 `step.starts` point to.
         """
-        from torch.nn.functional import linear
+        from torch.nn.functional import embedding, linear
 
         w, ops = self.weights, self.ops
-        x = w.embedding[step.ids]
+        x = embedding(step.ids, w.embedding)
         split = (w.heads, w.heads + w.kv_heads)
         last = len(w.layers) - 1
         for index, layer in enumerate(w.layers):

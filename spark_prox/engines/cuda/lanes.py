@@ -104,7 +104,6 @@ class Lanes:
         return graph
 
     def _step(self, width: int) -> None:
-        torch = self._torch
         starts, positions = self._where[0], self._where[1, :width]
         step = Step(
             ids=self._ids[:width],
@@ -119,5 +118,5 @@ class Lanes:
         tokens = self._model.logits(self._model.hidden(step, self._cache.tensor)).argmax(-1)
         self._ids[:width].copy_(tokens)
         self._history[:, :width].index_copy_(0, self._at, tokens[None])
-        positions.add_(torch.ones_like(positions))
+        positions.add_(1)
         self._at.add_(1)
