@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -219,7 +219,6 @@ def before(bench: Bench) -> dict[str, Any]:
 
 def profile_read(bench: Bench) -> dict[str, Any]:
     """GPU time of one pass by kernel, and how long the CPU needs to launch it."""
-    import torch
     from torch.profiler import ProfilerActivity, profile
 
     from spark_prox.engines.cuda.passes import launch_pass

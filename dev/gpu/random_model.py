@@ -28,7 +28,7 @@ def write_random_model(folder: Path, shape: dict[str, int], *, device: str, dtyp
 
     torch.manual_seed(0)
     config = LlamaConfig(
-        **shape, rms_norm_eps=1e-5, rope_theta=10_000.0, tie_word_embeddings=False,
+        **shape, rms_norm_eps=1e-5, tie_word_embeddings=False,
         bos_token_id=1, eos_token_id=2, pad_token_id=0,
     )  # fmt: skip
     with torch.device(device):

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from spark_prox.config.model import ModelSpec
 from spark_prox.engines.base import Engine
 from spark_prox.engines.lora import merge_adapter
-from spark_prox.config.model import ModelSpec
 from spark_prox.errors import ModelError
 from spark_prox.models import model_directory, model_setting
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 __all__ = ["Attention", "Step", "best_attention", "loop_attention"]
@@ -78,19 +79,18 @@ def _loop_prompts(query: Any, key: Any, value: Any, step: Step, scale: float) ->
     import torch
 
     bounds = step.cu_queries.tolist()
-    answers = [
-        _attend(query[a:b], key[a:b], value[a:b], scale, causal=True) for a, b in zip(bounds, bounds[1:], strict=False)
-    ]
+    answers = [_attend(query[a:b], key[a:b], value[a:b], scale, causal=True) for a, b in pairwise(bounds)]
     return torch.cat(answers)
 
 
 def _loop_stored(query: Any, keys: Any, values: Any, step: Step, scale: float) -> Any:
     import torch
 
-    assert step.starts is not None and step.lengths is not None
+    assert step.starts is not None
+    assert step.lengths is not None
     bounds = step.cu_queries.tolist()
     answers = []
-    for a, b, start, length in zip(bounds, bounds[1:], step.starts.tolist(), step.lengths.tolist(), strict=False):
+    for (a, b), start, length in zip(pairwise(bounds), step.starts.tolist(), step.lengths.tolist(), strict=False):
         if b - a > 1 and length != b - a:
             raise NotImplementedError("several new tokens of a sequence that has a past")
         answers.append(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from spark_prox.config.model import ModelSpec
 from spark_prox.engines.cuda.attention import Step, best_attention
 from spark_prox.engines.cuda.engine import CudaEngine
 from spark_prox.engines.cuda.forward import PackedLlama
@@ -16,7 +17,6 @@ from spark_prox.engines.cuda.lanes import BURST
 from spark_prox.engines.cuda.ops import best_ops
 from spark_prox.engines.cuda.weights import llama_weights
 from spark_prox.engines.loading import stop_ids
-from spark_prox.config.model import ModelSpec
 from spark_prox.models import load_tokenizer
 
 __all__ = ["cuda_engine", "packed_llama"]

@@ -315,6 +315,6 @@ class CudaEngine:
     def _event(self) -> Any:
         if self._device != "cuda":
             return None
-        event = self._torch.cuda.Event()
+        event = self._torch.cuda.Event()  # type: ignore[no-untyped-call]
         event.record()
         return event

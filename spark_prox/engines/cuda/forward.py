@@ -40,7 +40,7 @@ class PackedLlama:
             kept = None if step.store is None or cache is None else (cache[0, index], cache[1, index], step.store)
             qkv = linear(ops.rms_norm(x, layer.norm_attention, w.eps), layer.qkv, layer.qkv_bias)
             ops.rotate_and_store(qkv, step.positions, w.cos, w.sin, kept, w.heads, w.kv_heads)
-            heads = qkv.unflatten(1, (w.heads + 2 * w.kv_heads, w.head_width))
+            heads = qkv.view(-1, w.heads + 2 * w.kv_heads, w.head_width)
             query = heads[:, : split[0]]
             if step.starts is not None and cache is not None:
                 answer = self.attention.stored(query, cache[0, index], cache[1, index], step, w.scale)

@@ -14,7 +14,7 @@ import triton.language as tl
 __all__ = ["rms_norm", "rotate_and_store", "swiglu"]
 
 
-def _rms_norm(x, weight, out, width, eps, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def] # noqa: ANN001, N803
+def _rms_norm(x, weight, out, width, eps, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def] # noqa: N803
     row = tl.program_id(0).to(tl.int64)
     at = tl.arange(0, BLOCK)
     inside = at < width

@@ -66,7 +66,7 @@ def launch_pass(
     packed = torch.from_numpy(np.concatenate(parts).astype(np.int64, copy=False))
     if device == "cuda":
         packed = packed.pin_memory()
-    at = packed.to(device, non_blocking=True).split([len(part) for part in parts])
+    at = torch.split(packed.to(device, non_blocking=True), [len(part) for part in parts])
     step = Step(
         ids=at[0],
         positions=at[1],

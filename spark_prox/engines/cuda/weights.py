@@ -1,4 +1,6 @@
-"""The weights of a Llama-like model, laid out for few large products: one for queries, keys and values, one for the MLP.
+"""The weights of a Llama-like model, laid out for few large products.
+
+Queries, keys and values come from one, gate and up of the MLP from another.
 
 The transformers model keeps working: its layers become views of the merged weights, so nothing is held twice. Knows
 models whose layers are Llama's (Llama, Mistral without a window, Qwen2 with its biases) and refuses the rest.
@@ -36,7 +38,6 @@ class LlamaWeights:
 
     Attributes:
         cos, sin: rotation of each position, float32, of shape (positions, half a head's width).
-        margin: positions beyond the model's context that the tables cover, for lanes that run past their end.
     """
 
     layers: tuple[LayerWeights, ...]
@@ -54,7 +55,11 @@ class LlamaWeights:
 
 
 def llama_weights(model: Any, *, margin: int) -> LlamaWeights | None:
-    """Merge the weights of a loaded transformers model; None where its layers are not Llama's."""
+    """Merge the weights of a loaded transformers model; None where its layers are not Llama's.
+
+    Args:
+        margin: positions beyond the model's context that can be rotated too.
+    """
     import torch
 
     body, config = model.base_model, model.config
