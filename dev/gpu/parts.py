@@ -53,7 +53,11 @@ def model(bench: Bench) -> dict[str, Any]:
              "build_s": round(time.perf_counter() - at, 1), "matrix_parameters": parameters}  # fmt: skip
     if bench.packed is None:
         return {**found, "fast_forward": "refused"}
-    return {**found, "attention": bench.packed.attention.name, "ops": bench.packed.ops.name}
+    attention = bench.packed.attention
+    return {
+        **found, "attention": attention.name, "attention_candidates_ms": dict(attention.measured_ms),
+        "ops": bench.packed.ops.name,
+    }  # fmt: skip
 
 
 def engine(bench: Bench, *, packed: Any = None, **changed: Any) -> Any:
@@ -374,6 +378,7 @@ def attention_kinds(bench: Bench) -> dict[str, Any]:
     from torch.nn.functional import scaled_dot_product_attention as attend
 
     from spark_prox.engines.cuda.attention import Step
+    from spark_prox.engines.cuda.choice import prompt_candidates
 
     w = bench.packed.weights
     count, length = (2, bench.prompt) if bench.toy else (21, bench.prompt)
@@ -394,8 +399,13 @@ def attention_kinds(bench: Bench) -> dict[str, Any]:
 
         return run
 
+    def candidate(attend: Any) -> Callable[[], Any]:
+        return lambda: attend(q, k, v, step, w.scale)
+
+    ours = bench.packed.attention
     runs = {
-        bench.packed.attention.name: lambda: bench.packed.attention.prompts(q, k, v, step, w.scale),
+        ours.name: candidate(ours.prompts),
+        **({} if bench.toy else {name: candidate(attend) for name, attend in prompt_candidates(w.head_width)}),
         "sdpa_flash_equal_lengths": backend(SDPBackend.FLASH_ATTENTION),
         "sdpa_cudnn_equal_lengths": backend(SDPBackend.CUDNN_ATTENTION),
         "cudnn_varlen": lambda: torch.ops.aten._cudnn_attention_forward(

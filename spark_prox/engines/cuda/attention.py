@@ -1,21 +1,17 @@
 """Attention of sequences that lie behind each other: of whole prompts, and of new tokens on stored keys and values.
 
 `flash` calls the variable-length kernel that comes with PyTorch, one call for all sequences of a step. `loop` asks
-PyTorch's attention sequence by sequence and works everywhere.
+PyTorch's attention sequence by sequence and works everywhere. `choice` decides between them.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-__all__ = ["Attention", "Step", "best_attention", "loop_attention"]
-
-_log = logging.getLogger(__name__)
-_TOLERANCE = 0.05
+__all__ = ["Attend", "Attention", "Step", "flash_attention", "loop_attention", "triton_prompts"]
 
 
 @dataclass(eq=False, kw_only=True)
@@ -50,11 +46,16 @@ Attend = Callable[[Any, Any, Any, Step, float], Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Attention:
-    """One way to attend: queries (tokens, heads, width); keys and values of the step, or of the whole cache."""
+    """A way to attend: queries (tokens, heads, width); keys and values of the step, or of the whole cache.
+
+    Attributes:
+        measured_ms: what each candidate for `prompts` took where one was chosen.
+    """
 
     name: str
     prompts: Attend
     stored: Attend
+    measured_ms: Mapping[str, float] = field(default_factory=dict)
 
 
 def _flash_prompts(query: Any, key: Any, value: Any, step: Step, scale: float) -> Any:
@@ -108,44 +109,16 @@ def _attend(query: Any, key: Any, value: Any, scale: float, *, causal: bool) -> 
     return out[0].transpose(0, 1)
 
 
+def triton_prompts(configuration: tuple[int, ...]) -> Attend:
+    """This package's own kernel, which has no part for stored keys."""
+
+    def attend(query: Any, key: Any, value: Any, step: Step, scale: float) -> Any:
+        from spark_prox.engines.cuda.prompt_attention import attend_prompts
+
+        return attend_prompts(query, key, value, step.cu_queries, step.max_queries, scale, configuration)
+
+    return attend
+
+
 loop_attention = Attention(name="loop", prompts=_loop_prompts, stored=_loop_stored)
-_flash = Attention(name="flash", prompts=_flash_prompts, stored=_flash_stored)
-
-
-def best_attention(device: str, dtype: Any, *, heads: int, kv_heads: int, width: int) -> Attention:
-    """`flash` where it gives what `loop` gives on random numbers of the model's shape, `loop` elsewhere."""
-    if device != "cuda":
-        return loop_attention
-    try:
-        worst = max(_difference(device, dtype, heads, kv_heads, width, stored=stored) for stored in (False, True))
-    except Exception as error:  # noqa: BLE001 - a private operator: another PyTorch may lack it
-        _log.warning("no variable-length attention (%s: %s); the engine is slower", type(error).__name__, error)
-        return loop_attention
-    if not worst < _TOLERANCE:
-        _log.warning("variable-length attention is off by %g; the engine goes without it", worst)
-        return loop_attention
-    return _flash
-
-
-def _difference(device: str, dtype: Any, heads: int, kv_heads: int, width: int, *, stored: bool) -> float:
-    import torch
-
-    def random(*shape: int) -> Any:
-        return torch.randn(*shape, device=device, dtype=dtype)
-
-    def int32(*numbers: int) -> Any:
-        return torch.tensor(numbers, device=device, dtype=torch.int32)
-
-    with torch.inference_mode():
-        if stored:
-            step = Step(
-                ids=None, positions=None, cu_queries=int32(0, 1, 2, 3), max_queries=1,
-                starts=int32(200, 8, 90, 0), lengths=int32(70, 33, 1), max_length=512,
-            )  # fmt: skip
-            query, key, value = random(3, heads, width), random(300, kv_heads, width), random(300, kv_heads, width)
-            got, expected = (way.stored(query, key, value, step, 0.1) for way in (_flash, loop_attention))
-        else:
-            step = Step(ids=None, positions=None, cu_queries=int32(0, 150, 151, 300), max_queries=150)
-            query, key, value = random(300, heads, width), random(300, kv_heads, width), random(300, kv_heads, width)
-            got, expected = (way.prompts(query, key, value, step, 0.1) for way in (_flash, loop_attention))
-        return float((got.float() - expected.float()).abs().max())
+flash_attention = Attention(name="flash", prompts=_flash_prompts, stored=_flash_stored)

@@ -10,7 +10,8 @@ import logging
 from typing import Any
 
 from spark_prox.config.model import ModelSpec
-from spark_prox.engines.cuda.attention import Step, best_attention
+from spark_prox.engines.cuda.attention import Step
+from spark_prox.engines.cuda.choice import best_attention
 from spark_prox.engines.cuda.engine import CudaEngine
 from spark_prox.engines.cuda.forward import PackedLlama
 from spark_prox.engines.cuda.lanes import BURST

@@ -223,6 +223,8 @@ class CudaEngine:
         written = [sequence for _, sequence in begun if sequence is not None]
         if written:
             lanes = self._torch.tensor([sequence.lane for sequence in written], dtype=self._torch.int64)
+            if self._device == "cuda":
+                lanes = lanes.pin_memory()
             self._lanes.set_tokens(lanes.to(self._device, non_blocking=True), work.tokens)
         launched = _Launched(
             event=None,
