@@ -17,15 +17,24 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Record", "machine"]
+__all__ = ["DeviceLostError", "Record", "machine"]
 
 _PACKAGES = ("torch", "triton", "transformers", "tokenizers", "numpy")
+
+
+class DeviceLostError(Exception):
+    """A part broke the device's state."""
 
 
 class Record:
     """`results.json` in a folder."""
 
-    def __init__(self, folder: Path, seconds: float, *, skip: Sequence[str] = ()) -> None:
+    def __init__(self, folder: Path, seconds: float, *, skip: Sequence[str] = (), resume: bool = False) -> None:
+        """
+        Args:
+            skip: names of parts to leave out.
+            resume: keep what the folder has, and run only the parts that it lacks.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         self._file = folder / "results.json"
         self._began = time.monotonic()
@@ -33,6 +42,8 @@ class Record:
         self._skip = frozenset(skip)
         self._lock = threading.Lock()
         self.values: dict[str, Any] = {"machine": machine(), "budget_s": seconds, "parts": {}}
+        if resume and self._file.is_file():
+            self.values["parts"] = json.loads(self._file.read_text(encoding="utf-8"))["parts"]
         threading.Thread(target=self._end, daemon=True).start()
 
     def left(self) -> float:
@@ -43,8 +54,15 @@ class Record:
         """Print a line with the time."""
         print(f"[{time.monotonic() - self._began:6.1f} s] {text}", flush=True)
 
-    def part(self, name: str, needs_s: float, run: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """Run one part if `needs_s` seconds are left; its figures, or an empty mapping."""
+    def part(self, name: str, needs_s: float, run: Callable[[], dict[str, Any]], *, always: bool = False) -> None:
+        """Run one part if `needs_s` seconds are left, and it is not there, or `always`.
+
+        Raises:
+            DeviceLostError: the part took the device's state with it; nothing more can run in this process.
+        """
+        if not always and name in self.values["parts"] and "left_out" not in self.values["parts"][name]:
+            return
+        lost = False
         found: dict[str, Any]
         if name in self._skip:
             found = {"left_out": "as asked"}
@@ -56,11 +74,14 @@ class Record:
                 found = run()
             except Exception as error:  # noqa: BLE001 - the next part may still work
                 found = {"error": f"{type(error).__name__}: {str(error)[:300]}"}
+                lost = "CUDA error" in str(error) and "out of memory" not in str(error).lower()
             found["part_s"] = round(time.monotonic() - began, 2)
-        self.values["parts"][name] = found
+        with self._lock:
+            self.values["parts"][name] = found
         self.save()
         self.say(f"{name}: {json.dumps(found)[:1500]}")
-        return {} if "error" in found or "left_out" in found else found
+        if lost:
+            raise DeviceLostError(name)
 
     def save(self) -> None:
         """Write what is known by now."""
@@ -72,7 +93,8 @@ class Record:
 
     def _end(self) -> None:
         time.sleep(self._seconds)
-        self.values["ended"] = "the budget was over"
+        with self._lock:
+            self.values["ended"] = "the budget was over"
         self.save()
         self.say("the budget is over")
         os._exit(0)

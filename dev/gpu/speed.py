@@ -26,7 +26,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 from random_model import TOY, XS
-from record import Record
+from record import DeviceLostError, Record
 
 from spark_prox.config.model import ModelSpec
 from spark_prox.engines.base import Engine, Request
@@ -102,9 +102,20 @@ def main() -> None:
     parser.add_argument("--device", default="cuda", choices=("cuda", "cpu"))
     parser.add_argument("--toy", action="store_true", help="tiny sizes: whether it runs, not how fast")
     parser.add_argument("--skip", nargs="*", default=[], help="names of parts to leave out")
+    parser.add_argument("--resume", action="store_true", help="run only the parts that OUTPUT lacks")
+    parser.add_argument("--careful", action="store_true", help="without the attention kernels of this package")
     arguments = parser.parse_args()
-    record = Record(Path(arguments.output), arguments.seconds, skip=arguments.skip)
+    record = Record(Path(arguments.output), arguments.seconds, skip=arguments.skip, resume=arguments.resume)
     record.say("started")
+    if arguments.careful:
+        from spark_prox.engines.cuda import choice
+        from spark_prox.engines.cuda.attention import flash_attention
+
+        choice.prompt_candidates = lambda _: iter([("flash", flash_attention.prompts)])
+    if arguments.toy:
+        import torch
+
+        torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         toy, device = arguments.toy, arguments.device
         spec = ModelSpec(
@@ -113,7 +124,13 @@ def main() -> None:
             dtype="float32" if device == "cpu" else "bfloat16",
         )  # fmt: skip
         bench = Bench(record, device, toy, Path(folder), spec, prompt=40 if toy else 1500, new=6 if toy else 48)
-        run(bench)
+        try:
+            run(bench)
+        except DeviceLostError as error:
+            record.say(f"{error} broke the device; going on in a new process")
+            again = ["--output", arguments.output, "--device", device, "--seconds", str(record.left() - 1)]
+            again += ["--resume", "--careful", *(["--toy"] if toy else []), "--skip", *arguments.skip]
+            os.execv(sys.executable, [sys.executable, __file__, *again])
     record.values["ended"] = "complete"
     record.save()
     record.say("complete")
@@ -125,8 +142,8 @@ def run(bench: Bench) -> None:
     import parts
 
     part = bench.record.part
-    part("peak", 5, lambda: parts.peak(bench))
-    part("model", 10, lambda: parts.model(bench))
+    part("peak", 5, lambda: parts.peak(bench), always=True)
+    part("model", 10, lambda: parts.model(bench), always=True)
     if bench.packed is not None:
         part("read_ours", 8, lambda: parts.read_ours(bench))
         part("correct", 6, lambda: parts.correct(bench))

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-__all__ = ["Completion", "Engine", "Request", "failure", "is_ready"]
+__all__ = ["Completion", "Engine", "Request", "failure", "is_ready", "unfit"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +85,24 @@ def failure(request: Request, code: str, detail: str) -> Completion:
         error_code=code,
         error_detail=detail,
     )
+
+
+def unfit(request: Request, *, context: int, vocabulary: int) -> Completion | None:
+    """The completion of a request that a model cannot take; None for one that it can.
+
+    Args:
+        context: most tokens of prompt and answer together.
+        vocabulary: token ids are below it; on a GPU a larger one would take the engine down.
+    """
+    tokens = len(request.prompt_token_ids)
+    if tokens == 0:
+        return failure(request, "PROMPT_EMPTY", "the prompt has no token")
+    if tokens + request.max_new_tokens > context:
+        detail = f"{tokens} prompt and {request.max_new_tokens} new tokens, context {context}"
+        return failure(request, "PROMPT_TOO_LONG", detail)
+    if max(request.prompt_token_ids) >= vocabulary:
+        return failure(request, "TOKEN_UNKNOWN", f"a token id over the model's {vocabulary}")
+    return None
 
 
 def is_ready(stream: Iterator[Request]) -> bool:

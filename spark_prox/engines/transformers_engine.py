@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from spark_prox.config.model import ModelSpec
-from spark_prox.engines.base import Completion, Request, failure, is_ready
+from spark_prox.engines.base import Completion, Request, failure, is_ready, unfit
 from spark_prox.engines.grammar import Guide, ProgramGrammar
 from spark_prox.engines.loading import device_name, load_causal_model, stop_ids
 from spark_prox.engines.packed import PackedModel, Segment
@@ -81,7 +81,7 @@ class TransformersEngine:
                 request = next(stream, None)
                 if request is None:
                     more = False
-                elif problem := self._problem(request):
+                elif problem := unfit(request, context=self._context_tokens, vocabulary=self._vocabulary):
                     yield problem
                 else:
                     waiting.append(request)
@@ -91,20 +91,6 @@ class TransformersEngine:
                 done = {completion.request_id for completion in finished}
                 decoding = [sequence for sequence in step if sequence.request.request_id not in done]
                 yield from finished
-
-    def _problem(self, request: Request) -> Completion | None:
-        tokens = len(request.prompt_token_ids)
-        if tokens == 0:
-            return failure(request, "PROMPT_EMPTY", "the prompt has no token")
-        if tokens + request.max_new_tokens > self._context_tokens:
-            return failure(
-                request,
-                "PROMPT_TOO_LONG",
-                f"{tokens} prompt and {request.max_new_tokens} new tokens, context {self._context_tokens}",
-            )
-        if max(request.prompt_token_ids) >= self._vocabulary:  # on a GPU it would take the engine down
-            return failure(request, "TOKEN_UNKNOWN", f"a token id over the model's {self._vocabulary}")
-        return None
 
     def _new(self, waiting: deque[Request], decoding: Sequence[_Sequence]) -> Iterator[_Sequence]:
         """The prompts that the next step has room for; one at least where nothing is being decoded."""

@@ -38,7 +38,7 @@ def best_attention(device: str, dtype: Any, *, heads: int, kv_heads: int, width:
     seconds: dict[str, float] = {}
     ways = dict(prompt_candidates(width))
     for name, attend in ways.items():
-        if _right(name, lambda attend=attend: shape.prompts_difference(attend)):  # type: ignore[misc]
+        if _right(name, lambda attend=attend: shape.prompts_difference(attend)):
             seconds[name] = shape.seconds(attend)
     if not seconds:
         return loop_attention

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from spark_prox.engines.base import Completion, Request, failure, is_ready
+from spark_prox.engines.base import Completion, Request, failure, is_ready, unfit
 from spark_prox.engines.cuda.cache import KeyValueCache
 from spark_prox.engines.cuda.forward import PackedLlama
 from spark_prox.engines.cuda.lanes import BURST, Lanes
@@ -103,7 +103,7 @@ class CudaEngine:
 
     def complete(self, requests: Iterable[Request]) -> Iterator[Completion]:
         """See `Engine`. Holds at most `max_in_flight` requests."""
-        stream = iter(requests)
+        stream, weights = iter(requests), self._model.weights
         waiting: deque[Request] = deque()
         under_way: deque[_Launched] = deque()
         held, more = 0, True
@@ -115,7 +115,7 @@ class CudaEngine:
                     request = next(stream, None)
                     if request is None:
                         more = False
-                    elif problem := self._problem(request):
+                    elif problem := unfit(request, context=weights.context, vocabulary=weights.embedding.shape[0]):
                         yield problem
                     else:
                         waiting.append(request)
@@ -134,18 +134,6 @@ class CudaEngine:
         finally:
             for sequence in list(self._active.values()):
                 self._release(sequence)
-
-    def _problem(self, request: Request) -> Completion | None:
-        tokens, context = len(request.prompt_token_ids), self._model.weights.context
-        if tokens == 0:
-            return failure(request, "PROMPT_EMPTY", "the prompt has no token")
-        if tokens + request.max_new_tokens > context:
-            detail = f"{tokens} prompt and {request.max_new_tokens} new tokens, context {context}"
-            return failure(request, "PROMPT_TOO_LONG", detail)
-        vocabulary = self._model.weights.embedding.shape[0]
-        if max(request.prompt_token_ids) >= vocabulary:  # on a GPU it would take the engine down
-            return failure(request, "TOKEN_UNKNOWN", f"a token id over the model's {vocabulary}")
-        return None
 
     def _advance(self, waiting: deque[Request], failed: list[Completion], *, pressing: bool) -> list[_Launched]:
         """Launch a pass, or a burst; nothing where nothing can go on before something has been collected."""

@@ -17,7 +17,7 @@ CONFIGURATIONS = ((128, 64, 4, 3), (128, 64, 8, 3), (128, 128, 8, 2), (64, 64, 4
 """Queries and keys of a block, warps, stages: the ones worth trying on a card."""
 
 
-def _attend(  # type: ignore[no-untyped-def]
+def _attend(  # type: ignore[no-untyped-def] # noqa: PLR0915
     query, key, value, out, cu_queries, query_stride, key_stride, value_stride, scale,
     HEADS: tl.constexpr, GROUP: tl.constexpr, WIDTH: tl.constexpr, D1: tl.constexpr, D2: tl.constexpr,  # noqa: N803
     BM: tl.constexpr, BN: tl.constexpr,  # noqa: N803
