@@ -21,10 +21,11 @@ class ModelSpec:
             (`spark_prox.heuristics.writers`).
         dtype: "auto" means bfloat16 on a GPU and float32 on a CPU; otherwise float32, bfloat16, float16.
         device: "auto", "cpu" or "cuda".
-        max_batch_tokens: most tokens in one forward pass. 0 means 16,384 on a GPU, which more tokens fill better until
+        max_batch_tokens: most tokens in one forward pass. 0 means 32,768 on a GPU, which more tokens fill better until
             its memory is full, and 2,048 on a CPU, whose caches hold no more.
         max_in_flight: most requests that an engine holds at once.
-        max_decoding: most requests that the transformers engine decodes at once; each holds its keys and values.
+        max_decoding: most requests that the transformers engine decodes at once; each holds its keys and values. 0
+            means 64, and on a GPU three quarters of `max_in_flight`, at most 256, as far as its memory goes.
         threads: CPU threads of one engine; 0 leaves it to torch.
         max_context_tokens: window that vLLM reserves cache for; 0 takes the model's own.
         quantization: vLLM's; "fp8" halves weights and nearly doubles prefill speed on Hopper, "" is exact.
@@ -52,7 +53,7 @@ class ModelSpec:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     max_batch_tokens: int = 0
     max_in_flight: int = 256
-    max_decoding: int = 64
+    max_decoding: int = 0
     threads: int = 1
     max_context_tokens: int = 0
     quantization: str = ""

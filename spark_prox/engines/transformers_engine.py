@@ -26,6 +26,7 @@ __all__ = ["TransformersEngine"]
 
 _log = logging.getLogger(__name__)
 _BATCH_TOKENS = {"cpu": 2048, "cuda": 16_384}
+_DECODING = 64
 
 
 @dataclass(eq=False)
@@ -100,7 +101,7 @@ class TransformersEngine:
             used += len(request.prompt_token_ids)
             held += bool(request.max_new_tokens)
             first = not decoding and used == len(request.prompt_token_ids)
-            if not first and (used > self._budget or held > self._spec.max_decoding):
+            if not first and (used > self._budget or held > (self._spec.max_decoding or _DECODING)):
                 return
             waiting.popleft()
             guided = self._grammar is not None and request.program_lines is not None

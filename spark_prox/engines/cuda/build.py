@@ -36,7 +36,7 @@ def cuda_engine(spec: ModelSpec, model: Any) -> CudaEngine | None:
     packed = packed_llama(model)
     if packed is None:
         return None
-    lanes = spec.max_decoding or _LANES
+    lanes = spec.max_decoding or max(1, min(_LANES, spec.max_in_flight * 3 // 4))
     return CudaEngine(
         packed,
         tokenizer=load_tokenizer(spec.path),

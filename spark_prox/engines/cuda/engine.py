@@ -11,7 +11,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from spark_prox.engines.base import Completion, Request, failure, is_ready, unfit
@@ -19,27 +19,12 @@ from spark_prox.engines.cuda.cache import KeyValueCache
 from spark_prox.engines.cuda.forward import PackedLlama
 from spark_prox.engines.cuda.lanes import BURST, Lanes
 from spark_prox.engines.cuda.passes import Pass, launch_pass
+from spark_prox.engines.cuda.seats import OVERRUN, Seats, Sequence
 
 __all__ = ["CudaEngine"]
 
 _log = logging.getLogger(__name__)
-_OVERRUN = 2 * BURST  # tokens that a lane may be computed past its end before the CPU has seen it
 _SCRATCH_ROWS = 4 * BURST
-
-
-@dataclass(eq=False)
-class _Sequence:
-    """A request that is being decoded; `launched` counts the tokens whose computation is under way or done."""
-
-    request: Request
-    lane: int
-    start: int
-    rows: int
-    launched: int = 1
-    written: list[int] = field(default_factory=list)
-    begun: float = field(default_factory=time.monotonic)
-    done: bool = False
-    released: bool = False
 
 
 @dataclass(eq=False)
@@ -49,7 +34,7 @@ class _Launched:
     event: Any
     read: list[Request]
     margins: Any | None
-    written: list[_Sequence]
+    written: list[Sequence]
     tokens: Any | None  # (steps, columns) on the host, a column for each of `written`
     columns: list[int]
 
@@ -90,7 +75,7 @@ class CudaEngine:
         self._ahead = ahead
         weights = model.weights
         row = 4 * len(weights.layers) * weights.kv_heads * weights.head_width  # two tensors of two bytes
-        wanted = lanes * (weights.context + _OVERRUN)
+        wanted = lanes * (weights.context + OVERRUN)
         if device == "cuda":
             wanted = min(wanted, int(torch.cuda.mem_get_info()[0] * 0.3) // row)
         self._cache = KeyValueCache(
@@ -98,8 +83,7 @@ class CudaEngine:
             kv_heads=weights.kv_heads, width=weights.head_width, dtype=weights.embedding.dtype, device=device,
         )  # fmt: skip
         self._lanes = Lanes(model, self._cache, lanes, device=device, graphs=graphs)
-        self._free_lanes = list(range(lanes))
-        self._active: dict[int, _Sequence] = {}
+        self._seats = Seats(self._cache, lanes)
 
     def complete(self, requests: Iterable[Request]) -> Iterator[Completion]:
         """See `Engine`. Holds at most `max_in_flight` requests."""
@@ -132,59 +116,36 @@ class CudaEngine:
                     if not launched:
                         break
         finally:
-            for sequence in list(self._active.values()):
-                self._release(sequence)
+            for sequence in list(self._seats.active.values()):
+                self._seats.release(sequence)
 
     def _advance(self, waiting: deque[Request], failed: list[Completion], *, pressing: bool) -> list[_Launched]:
         """Launch a pass, or a burst; nothing where nothing can go on before something has been collected."""
-        begun: list[tuple[Request, _Sequence | None]] = []
+        begun: list[tuple[Request, Sequence | None]] = []
         used = 0
         while waiting:
             request = waiting[0]
             used += len(request.prompt_token_ids)
             if begun and used > self._budget:
                 break
-            sequence = self._seat(request) if not request.read_at else None
+            sequence = self._seats.take(request) if not request.read_at else None
             if sequence is None and not request.read_at:
                 break
             begun.append((waiting.popleft(), sequence))
         small = used < self._budget // 2 and (bool(waiting) or pressing)
-        if begun and (not self._active_before(begun) or not small):
+        if begun and (not len(self._seats.active) > sum(sequence is not None for _, sequence in begun) or not small):
             return self._launch(begun, failed)
         for request, sequence in reversed(begun):  # a small pass can wait for lanes that a burst frees
             waiting.appendleft(request)
             if sequence is not None:
-                self._release(sequence)
-        if self._active:
+                self._seats.release(sequence)
+        if self._seats.active:
             return [self._burst()]
         if waiting:  # every lane is free and it still found no place
             failed.append(failure(waiting.popleft(), "OUT_OF_MEMORY", "its keys and values do not fit"))
         return []
 
-    def _active_before(self, begun: list[tuple[Request, _Sequence | None]]) -> bool:
-        return len(self._active) > sum(sequence is not None for _, sequence in begun)
-
-    def _seat(self, request: Request) -> _Sequence | None:
-        """A lane and cache rows for a request; None where there are none now."""
-        if not self._free_lanes:
-            return None
-        rows = len(request.prompt_token_ids) + request.max_new_tokens + _OVERRUN
-        start = self._cache.take(rows)
-        if start is None:
-            return None
-        self._free_lanes.sort()
-        sequence = _Sequence(request, self._free_lanes.pop(0), start, rows)
-        self._active[sequence.lane] = sequence
-        return sequence
-
-    def _release(self, sequence: _Sequence) -> None:
-        if not sequence.released:
-            sequence.released = True
-            del self._active[sequence.lane]
-            self._free_lanes.append(sequence.lane)
-            self._cache.give(sequence.start, sequence.rows)
-
-    def _launch(self, begun: list[tuple[Request, _Sequence | None]], failed: list[Completion]) -> list[_Launched]:
+    def _launch(self, begun: list[tuple[Request, Sequence | None]], failed: list[Completion]) -> list[_Launched]:
         """Launch a pass; on an error halve it, until the request that causes it stands alone and gets a code."""
         try:
             work = launch_pass(
@@ -199,7 +160,7 @@ class CudaEngine:
             if len(begun) == 1:
                 request, sequence = begun[0]
                 if sequence is not None:
-                    self._release(sequence)
+                    self._seats.release(sequence)
                 code = "OUT_OF_MEMORY" if "out of memory" in str(error).lower() else "ENGINE_ERROR"
                 failed.append(failure(request, code, type(error).__name__))
                 return []
@@ -207,7 +168,7 @@ class CudaEngine:
         middle = len(begun) // 2
         return self._launch(begun[:middle], failed) + self._launch(begun[middle:], failed)
 
-    def _begun(self, begun: list[tuple[Request, _Sequence | None]], work: Pass) -> _Launched:
+    def _begun(self, begun: list[tuple[Request, Sequence | None]], work: Pass) -> _Launched:
         written = [sequence for _, sequence in begun if sequence is not None]
         if written:
             lanes = self._torch.tensor([sequence.lane for sequence in written], dtype=self._torch.int64)
@@ -225,16 +186,16 @@ class CudaEngine:
         launched.event = self._event()
         for sequence in written:
             if sequence.launched >= sequence.request.max_new_tokens:
-                self._release(sequence)
+                self._seats.release(sequence)
         return launched
 
     def _burst(self) -> _Launched:
-        lanes = max(self._active) + 1
+        lanes = max(self._seats.active) + 1
         starts, positions = [0] * lanes, [0] * lanes
-        for lane, sequence in self._active.items():
+        for lane, sequence in self._seats.active.items():
             starts[lane] = sequence.start
             positions[lane] = len(sequence.request.prompt_token_ids) + sequence.launched - 1
-        members = list(self._active.values())
+        members = list(self._seats.active.values())
         steps = min(BURST, max(s.request.max_new_tokens - s.launched for s in members))
         tokens = self._lanes.burst(starts, positions, steps)
         launched = _Launched(
@@ -245,7 +206,7 @@ class CudaEngine:
         for sequence in members:
             sequence.launched += steps
             if sequence.launched >= sequence.request.max_new_tokens:
-                self._release(sequence)
+                self._seats.release(sequence)
         return launched
 
     def _collect(self, launched: _Launched) -> list[Completion]:
@@ -271,7 +232,7 @@ class CudaEngine:
                     finished.append(completion)
         return finished
 
-    def _write(self, sequence: _Sequence, tokens: list[int]) -> Completion | None:
+    def _write(self, sequence: Sequence, tokens: list[int]) -> Completion | None:
         request = sequence.request
         written = sequence.written
         for token in tokens:
@@ -282,7 +243,7 @@ class CudaEngine:
         late = time.monotonic() - sequence.begun > self._timeout_s
         if not sequence.done and not late:
             return None
-        self._release(sequence)
+        self._seats.release(sequence)
         del written[request.max_new_tokens :]
         if not sequence.done:
             sequence.done = True

@@ -51,7 +51,7 @@ def requests(count: int, seed: int = 0) -> list[Request]:
 
 
 def free(engine: CudaEngine) -> tuple[Any, ...]:
-    return sorted(engine._free_lanes), list(engine._cache._free), dict(engine._active)
+    return sorted(engine._seats._free), list(engine._cache._free), dict(engine._seats.active)
 
 
 def test_it_answers_what_the_engine_on_transformers_layers_answers(engine: CudaEngine, tiny_llama: Path) -> None:
