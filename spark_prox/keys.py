@@ -169,6 +169,10 @@ def _generation_parameters(spec: PromptSpec, template: PromptTemplate, stage: St
         from spark_prox.prompts.compact import CompactPrompt
 
         return {"layout": CompactPrompt.NAME, "version": CompactPrompt.VERSION}
+    if template.kind == "page":
+        from spark_prox.prompts.page_prompt import PagePrompt
+
+        return {"layout": PagePrompt.NAME, "version": PagePrompt.VERSION}
     parameters: dict[str, object] = {
         "max_prompt_tokens": spec.max_prompt_tokens,
         "max_new_tokens": spec.max_new_tokens,

@@ -23,8 +23,10 @@ from spark_prox.errors import ModelError
 
 __all__ = [
     "EMBEDDED",
+    "LINE_ENCODER",
     "MARGIN_FIELDS",
     "adapter_fingerprint",
+    "is_line_encoder",
     "load_tokenizer",
     "matrix_parameters",
     "model_directory",
@@ -33,6 +35,8 @@ __all__ = [
 ]
 
 EMBEDDED = "embedded"
+LINE_ENCODER = "spark_prox_line_encoder"
+"""The `model_type` in config.json of a line encoder, see `spark_prox.engines.line_encoder`."""
 _WEIGHTS = (
     "model.safetensors",
     "model.safetensors.index.json",
@@ -146,6 +150,14 @@ def model_setting(path: str, name: str) -> Any:
     return None
 
 
+def is_line_encoder(path: str) -> bool:
+    """Whether a model folder holds a line encoder; False where there is no such folder."""
+    try:
+        return bool(model_setting(path, "model_type") == LINE_ENCODER)
+    except ModelError:
+        return False
+
+
 def recommended_margins(path: str) -> dict[str, float]:
     """How sure this model must be before the default policy believes it: the policy's fields in `MARGIN_FIELDS`.
 
@@ -165,6 +177,8 @@ def matrix_parameters(path: str) -> int | None:
     Twice this number is a token's FLOP, as ProX counts it (arXiv 2409.17115, appendix B: 0.627 G for the 0.3B refiner).
     None for a checkpoint that is not in safetensors.
     """
+    if is_line_encoder(path):
+        return _encoder_parameters(path)
     total, embedding, output = 0, 0, False
     for file in sorted(model_directory(path, weights=False).glob("*.safetensors")):
         with file.open("rb") as stream:
@@ -181,6 +195,17 @@ def matrix_parameters(path: str) -> int | None:
     if not total:
         return None
     return total - embedding if output else total
+
+
+def _encoder_parameters(path: str) -> int:
+    """Of a line encoder: the matrices of its layers, which every token passes."""
+    total = 0
+    for file in sorted(model_directory(path, weights=False).glob("*.safetensors")):
+        with file.open("rb") as stream:
+            header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
+        names = (name for name in header if name.startswith("layer") and name.endswith(".int8"))
+        total += sum(math.prod(header[name]["shape"]) for name in names)
+    return total
 
 
 def _embedded_directory() -> Path:

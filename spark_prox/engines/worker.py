@@ -18,6 +18,7 @@ from spark_prox.config.model import ModelSpec
 from spark_prox.engines.base import Engine
 from spark_prox.engines.supervised import SupervisedEngine
 from spark_prox.errors import ModelError, SetupError
+from spark_prox.models import is_line_encoder
 
 __all__ = ["claim_gpus", "engine_for", "engine_name", "loaded_engine_id", "release_engines"]
 
@@ -89,7 +90,12 @@ def claim_gpus(addresses: Sequence[str]) -> None:
 
 
 def engine_name(spec: ModelSpec) -> str:
-    """What "auto" means on this machine: vllm where a GPU and vLLM are there, transformers otherwise."""
+    """What "auto" means on this machine: vllm where a GPU and vLLM are there, transformers otherwise.
+
+    A line encoder has an engine of its own, whichever of these is asked for.
+    """
+    if spec.engine in ("auto", "transformers", "vllm") and is_line_encoder(spec.path):
+        return "encoder"
     if spec.engine != "auto":
         return spec.engine
     from importlib.util import find_spec
@@ -120,6 +126,10 @@ def _load(spec: ModelSpec) -> Engine:
         from spark_prox.engines.scripted import ScriptedEngine
 
         return ScriptedEngine(spec.script, spec.script_margin)
+    if name == "encoder":
+        from spark_prox.engines.encoder_engine import EncoderEngine
+
+        return EncoderEngine(spec)
     if name == "transformers":
         from spark_prox.engines.loading import load_transformers_engine
 

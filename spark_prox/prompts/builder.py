@@ -15,8 +15,9 @@ from tokenizers import Tokenizer
 from spark_prox.documents import Lines
 from spark_prox.errors import ModelError
 from spark_prox.models import load_tokenizer, model_setting
-from spark_prox.prompts.chunking import Chunk, split_chunks
+from spark_prox.prompts.chunking import Chunk, Chunks, split_chunks
 from spark_prox.prompts.encoding import encode_all
+from spark_prox.prompts.page_prompt import PagePrompt
 from spark_prox.prompts.templates import PromptTemplate
 
 __all__ = ["ChunkPrompts", "Prompt", "PromptBuilder", "PromptSpec", "TextPromptBuilder", "builder_for"]
@@ -102,6 +103,8 @@ def builder_for(spec: PromptSpec) -> PromptBuilder:
     tokenizer = load_tokenizer(spec.model_path)
     if spec.template.kind == "compact":
         return _CompactPromptBuilder(tokenizer)
+    if spec.template.kind == "page":
+        return _PagePromptBuilder(spec.model_path, tokenizer)
     return TextPromptBuilder(spec, tokenizer, bos_token_id=model_setting(spec.model_path, "bos_token_id"))
 
 
@@ -234,3 +237,33 @@ class _CompactPromptBuilder:
             max_lines=compact.max_chunk_lines,
         )
         return ChunkPrompts(chunks, prompt)
+
+
+class _PagePromptBuilder:
+    """The line encoder's layout, see `spark_prox.prompts.page_prompt`: one prompt has thousands of lines."""
+
+    def __init__(self, model_path: str, tokenizer: Tokenizer) -> None:
+        pieces = {name: model_setting(model_path, name) for name in ("head_pieces", "tail_pieces")}
+        self._page = PagePrompt(tokenizer, **pieces)
+
+    def document_prompt(self, text: str) -> Prompt:
+        """See `PromptBuilder`. The verdict is read from the first chunk, which is nearly always the whole document."""
+        lines = Lines(text)
+        ids, read_at = self._page.document_prompt(lines, self._chunks(lines)[0])
+        return Prompt(token_ids=ids, read_at=read_at)
+
+    def chunk_prompts(self, text: str) -> ChunkPrompts:
+        """See `PromptBuilder`."""
+        lines = Lines(text)
+
+        def prompt(chunk: Chunk) -> Prompt:
+            ids, read_at = self._page.chunk_prompt(lines, chunk)
+            return Prompt(token_ids=ids, read_at=read_at)
+
+        return ChunkPrompts(self._chunks(lines), prompt)
+
+    def _chunks(self, lines: Lines) -> Chunks:
+        page = self._page
+        return split_chunks(
+            lines, page.line_tokens(lines), max_tokens=page.max_chunk_tokens, max_lines=page.max_chunk_lines
+        )

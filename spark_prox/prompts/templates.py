@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 from spark_prox.errors import ConfigError
+from spark_prox.models import is_line_encoder
 
 __all__ = ["TEMPLATES", "PromptTemplate", "template_for"]
 
@@ -27,7 +28,8 @@ class PromptTemplate:
     Attributes:
         name: what `doc.template` and `chunk.template` are set to.
         version: raised whenever the prompt changes.
-        kind: "text" puts strings around the document; "compact" is the embedded refiner's own token layout.
+        kind: "text" puts strings around the document; "page" is the layout of line encoders, "compact" that of small
+            causal models trained by this project.
         prefix: text before the document.
         suffix: text after it.
         line_format: how a line is numbered, for `str.format(number)`; "" shows the lines as they are.
@@ -37,7 +39,7 @@ class PromptTemplate:
     name: str
     version: int
     stage: Literal["doc", "chunk"]
-    kind: Literal["text", "compact"] = "text"
+    kind: Literal["text", "compact", "page"] = "text"
     prefix: str = ""
     suffix: str = ""
     line_format: str = ""
@@ -75,6 +77,8 @@ TEMPLATES: dict[str, PromptTemplate] = {
             suffix="\n[/doc]",
             line_format="[{:03d}]",
         ),
+        PromptTemplate(name="page-doc", version=1, stage="doc", kind="page"),
+        PromptTemplate(name="page-chunk", version=1, stage="chunk", kind="page"),
         PromptTemplate(name="embedded-doc", version=1, stage="doc", kind="compact"),
         PromptTemplate(name="embedded-chunk", version=1, stage="chunk", kind="compact"),
     )
@@ -82,13 +86,14 @@ TEMPLATES: dict[str, PromptTemplate] = {
 
 
 def template_for(name: str, stage: str, model_path: str) -> PromptTemplate:
-    """The template of a stage; "auto" takes the embedded refiner's own for it and ProX's for any other model.
+    """The template of a stage; "auto" takes that of line encoders for a line encoder and ProX's for any other model.
 
     Raises:
         ConfigError: TEMPLATE_UNKNOWN, TEMPLATE_WRONG_STAGE.
     """
     if name == "auto":
-        name = f"{'embedded' if model_path == 'embedded' else 'prox'}-{stage}"
+        layout = "page" if is_line_encoder(model_path) else "embedded" if model_path == "embedded" else "prox"
+        name = f"{layout}-{stage}"
     template = TEMPLATES.get(name)
     if template is None:
         raise ConfigError("TEMPLATE_UNKNOWN", f"There is no template {name!r}.", f"There are: {', '.join(TEMPLATES)}.")

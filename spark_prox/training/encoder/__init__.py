@@ -1,0 +1,1 @@
+"""The line encoder: a pretrained encoder, fine-tuned on labelled lines."""
