@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -34,6 +33,7 @@ RAW = ("wcxb_dev", "cleaneval_en_pages", "fundus_pages", "magic_html_article")
 EXTRACTED = "wcxb_dev_extracted"
 KINDS = ("raw", "raw, cut", "extracted", "document")
 MOST_REMOVALS = 16
+MAX_NEW_TOKENS = 384
 WEIGHT_STEPS = 12.0  # a weight of 1, as stored
 DOCUMENT_WEIGHT = 2.0
 
@@ -48,7 +48,7 @@ def settings(model: str, *, stage: str) -> SftConfig:
         doc_template="smollm2-doc",
         max_prompt_tokens=2048 if stage == "chunk" else 1024,
         max_chunk_tokens=1000,
-        max_new_tokens=384,
+        max_new_tokens=MAX_NEW_TOKENS,
     )
 
 
@@ -103,14 +103,13 @@ def training(pages: Sequence[LabelledPage], extracted: Sequence[LabelledPage], m
 def arrays(prefix: str, samples: Iterable[tuple[int, SftSample]]) -> dict[str, np.ndarray]:
     """Samples as flat arrays."""
     samples = list(samples)
-    flat = lambda values, kind: np.fromiter(values, kind)  # noqa: E731
     weights = (round(weight * WEIGHT_STEPS) for _, sample in samples for weight in sample.weights)
     return {
-        f"{prefix}/ids": flat((id_ for _, sample in samples for id_ in sample.ids), np.uint16),
-        f"{prefix}/lengths": flat((len(sample.ids) for _, sample in samples), np.uint16),
-        f"{prefix}/prompts": flat((sample.prompt_tokens for _, sample in samples), np.uint16),
-        f"{prefix}/weights": flat((min(255, max(1, weight)) for weight in weights), np.uint8),
-        f"{prefix}/kinds": flat((kind for kind, _ in samples), np.uint8),
+        f"{prefix}/ids": np.fromiter((id_ for _, sample in samples for id_ in sample.ids), np.uint16),
+        f"{prefix}/lengths": np.fromiter((len(sample.ids) for _, sample in samples), np.uint16),
+        f"{prefix}/prompts": np.fromiter((sample.prompt_tokens for _, sample in samples), np.uint16),
+        f"{prefix}/weights": np.fromiter((min(255, max(1, weight)) for weight in weights), np.uint8),
+        f"{prefix}/kinds": np.fromiter((kind for kind, _ in samples), np.uint8),
     }
 
 
@@ -136,11 +135,13 @@ def scored_pages(groups: dict[str, Sequence[LabelledPage]], model: str) -> tuple
     return json.dumps(pages, ensure_ascii=False).encode(), np.concatenate(ids)
 
 
-def documents_to_judge(pages: Sequence[LabelledPage], human: Path, model: str) -> tuple[dict[str, np.ndarray], list[int]]:
+def documents_to_judge(
+    pages: Sequence[LabelledPage], human: tuple[list[list[str]], list[bool]], model: str
+) -> tuple[dict[str, np.ndarray], list[int]]:
     """Prompts of the document stage with their labels: made documents of validation hosts, and people's."""
     builder = prompt_builder(settings(model, stage="doc"), "doc", model, decide="read")
     rows = [(0, row.text, row.program == "keep_doc()") for row in document_examples(pages, per_page=2, seed=2)]
-    texts, labels = load_labelled_documents(human)
+    texts, labels = human
     rows += [(1, join_lines(lines), label) for lines, label in zip(texts, labels, strict=True)]
     rows += [(2, join_lines([line for line, keep in zip(page.lines, page.keep, strict=True) if keep >= 0.5]), True) for page in pages]
     prompts = [builder.document_prompt(text) for _, text, _ in rows]
@@ -158,6 +159,47 @@ def spread(pages: Sequence[LabelledPage], most: int) -> list[LabelledPage]:
     return list(pages[:: max(1, -(-len(pages) // most))])
 
 
+Split = dict[tuple[str, str], list[LabelledPage]]
+
+
+def write_programs(by_split: Split, human: tuple[list[list[str]], list[bool]], model: str, folder: Path) -> None:
+    """Make all samples and write FOLDER/programs.pack.
+
+    Args:
+        by_split: pages by ("raw" or "extracted", split).
+        human: documents with a human label.
+        model: model directory with the tokenizer.
+    """
+    own, extracted = by_split["raw", "validation"], by_split["extracted", "validation"]
+    trafilatura = [page for page in extracted if page.page_id.endswith("-trafilatura")]
+    groups = {"raw": own, "extracted": spread(trafilatura, 80), "normalize": spread(own, 40)}
+    samples = training(by_split["raw", "train"], by_split["extracted", "train"], model)
+    held_out = training(spread(own, 60), spread(extracted, 60), model)
+    documents, read_tokens = documents_to_judge(own, human, model)
+    pages, prompts = scored_pages(groups, model)
+    config = json.loads((Path(model) / "config.json").read_text())
+    about = {
+        "kinds": KINDS,
+        "weight_steps": WEIGHT_STEPS,
+        "read_tokens": read_tokens,
+        "eos": config["eos_token_id"],
+        "max_new_tokens": MAX_NEW_TOKENS,
+    }
+    every = {**arrays("train", samples), **arrays("valid", held_out), **documents, "pages/ids": prompts}
+    streams = {name: stream(value, "lzma") for name, value in every.items()}
+    texts = {"pages/text": pages, "tokenizer": (Path(model) / "tokenizer.json").read_bytes()}
+    for name, data in {**texts, "about": json.dumps(about).encode()}.items():
+        streams[name] = stream(data, "lzma")
+    folder.mkdir(parents=True, exist_ok=True)
+    size = write_pack(folder / "programs.pack", streams)
+    for kind, name in enumerate(KINDS):
+        lengths = [len(sample.ids) for found, sample in samples if found == kind]
+        print(f"{name}: {len(lengths):,} samples, {sum(lengths):,} tokens")
+    for name, (entry, _) in streams.items():
+        print(f"  {name}: {entry['size']:,} bytes")
+    print(f"programs.pack: {size:,} bytes")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--model", required=True, help="SmolLM2 as a model directory (tokenizer.json, config.json)")
@@ -166,36 +208,14 @@ def main() -> None:
     parser.add_argument("--output", required=True, type=Path)
     parser.add_argument("--pages", type=int, default=0, help="at most so many pages of each split; 0 for all")
     options = parser.parse_args()
-    started = time.monotonic()
-    by_split: dict[tuple[str, str], list[LabelledPage]] = {}
+    by_split: Split = {}
     for kind, names in (("raw", RAW), ("extracted", (EXTRACTED,))):
         for page in load_labelled_pages(options.gold / f"{name}.jsonl.gz" for name in names):
             by_split.setdefault((kind, split_of(page)), []).append(page)
     if options.pages:
         by_split = {key: spread(pages, options.pages) for key, pages in by_split.items()}
-    own, extracted = by_split["raw", "validation"], by_split["extracted", "validation"]
-    trafilatura = [page for page in extracted if page.page_id.endswith("-trafilatura")]
-    groups = {"raw": own, "extracted": spread(trafilatura, 80), "normalize": spread(own, 40)}
-    samples = training(by_split["raw", "train"], by_split["extracted", "train"], options.model)
-    held_out = training(spread(own, 60), spread(extracted, 60), options.model)
-    human = options.human or options.gold.parent / "gold_docs_dclm_human.jsonl.gz"
-    documents, read_tokens = documents_to_judge(own, human, options.model)
-    pages, prompts = scored_pages(groups, options.model)
-    tokenizer = (Path(options.model) / "tokenizer.json").read_bytes()
-    config = json.loads((Path(options.model) / "config.json").read_text())
-    about = {"kinds": KINDS, "weight_steps": WEIGHT_STEPS, "read_tokens": read_tokens, "eos": config["eos_token_id"], "max_new_tokens": 384}
-    every = {**arrays("train", samples), **arrays("valid", held_out), **documents, "pages/ids": prompts}
-    options.output.mkdir(parents=True, exist_ok=True)
-    streams = {name: stream(value, "lzma") for name, value in every.items()}
-    for name, data in (("pages/text", pages), ("tokenizer", tokenizer), ("about", json.dumps(about).encode())):
-        streams[name] = stream(data, "lzma")
-    size = write_pack(options.output / "programs.pack", streams)
-    for kind, name in enumerate(KINDS):
-        lengths = [len(sample.ids) for found, sample in samples if found == kind]
-        print(f"{name}: {len(lengths):,} samples, {sum(lengths):,} tokens")
-    for name, (entry, _) in streams.items():
-        print(f"  {name}: {entry['size']:,} bytes")
-    print(f"programs.pack: {size:,} bytes, {time.monotonic() - started:.0f} s")
+    human = load_labelled_documents(options.human or options.gold.parent / "gold_docs_dclm_human.jsonl.gz")
+    write_programs(by_split, human, options.model, options.output)
 
 
 if __name__ == "__main__":
