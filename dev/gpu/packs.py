@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Stream", "read_packs", "stream", "write_pack"]
+__all__ = ["Stream", "program_streams", "read_packs", "read_programs", "stream", "write_pack"]
 
 _MAGIC = b"SPPACK1\n"
 Stream = tuple[dict[str, Any], bytes]
@@ -30,7 +30,7 @@ def stream(value: np.ndarray | bytes, codec: str) -> Stream:
         data = worker.compress(raw) + worker.flush()
     else:
         width = array.dtype.itemsize.bit_length() - 1
-        filters = [{"id": lzma.FILTER_LZMA2, "preset": 6, "dict_size": 1 << 26, "lc": 3 - width, "lp": width, "pb": width}]
+        filters = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "dict_size": 1 << 26, "lc": 3 - width, "lp": width, "pb": width}]
         data = lzma.compress(raw, lzma.FORMAT_XZ, filters=filters)
     kind = "bytes" if isinstance(value, bytes) else array.dtype.str
     return {"dtype": kind, "shape": list(array.shape), "codec": codec, "size": len(data)}, data
@@ -66,3 +66,25 @@ def read_packs(folder: str | Path, pattern: str) -> dict[str, Any]:
             raw = unpack(data[start:stop])
             found[name] = raw if entry["dtype"] == "bytes" else np.frombuffer(raw, entry["dtype"]).reshape(entry["shape"])
     return found
+
+
+def program_streams(every: Mapping[str, np.ndarray], texts: Mapping[str, bytes], about: Mapping[str, Any]) -> dict[str, Stream]:
+    """The entries of a programs pack. All token ids are one stream: parts repeat each other's text."""
+    ids = {name: value for name, value in every.items() if name.endswith("/ids")}
+    about = {**about, "ids": [[name, len(value)] for name, value in ids.items()]}
+    streams = {name: stream(value, "lzma") for name, value in every.items() if name not in ids}
+    streams["ids"] = stream(np.concatenate(list(ids.values())), "lzma")
+    for name, data in {**texts, "about": json.dumps(about).encode()}.items():
+        streams[name] = stream(data, "lzma")
+    return streams
+
+
+def read_programs(folder: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What `program_streams` packed: the arrays and texts by name, and what is said about them."""
+    found = read_packs(folder, "programs*.pack")
+    about = json.loads(found.pop("about"))
+    ids, at = found.pop("ids"), 0
+    for name, size in about["ids"]:
+        found[name] = ids[at : at + size]
+        at += size
+    return found, about

@@ -1,7 +1,7 @@
 """What the trained refiner's own programs do to validation pages: generated greedily, executed as in production.
 
-Figures go to a file after every batch, so that a run that is stopped leaves those of the pages it reached. The programs
-go there too, so that they can be counted again elsewhere.
+Figures are handed out after every batch, so that a run that is stopped leaves those of the pages it reached. The
+programs go to a file, so that they can be counted again elsewhere.
 """
 
 from __future__ import annotations
@@ -93,8 +93,15 @@ def score_pages(
     seconds: float,
     batch: int,
     say: Callable[[str], None],
+    note: Callable[[dict[str, Any]], None],
 ) -> dict[str, Any]:
-    """Generate programs until the time is up; figures over the pages whose chunks are all done."""
+    """Generate programs until the time is up; figures over the pages whose chunks are all done.
+
+    Args:
+        output: folder of `programs.jsonl`.
+        batch: programs generated at once.
+        note: gets the figures so far.
+    """
     ended = time.monotonic() + seconds
     plain, tokenizer = plain_model(model), Tokenizer.from_str(found["tokenizer"].decode())
     waiting = _waiting(found)
@@ -113,7 +120,8 @@ def score_pages(
                 programs = [page.rows[n].program if n in page.rows else None for n in range(len(page.page["chunks"]))]
                 log.write(json.dumps({"set": page.page["set"], "source": page.page["source"], "programs": programs}) + "\n")
             figures = _figures(done)
-            (output / "pages.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+            log.flush()
+            note(figures)
             say(f"{len(done)} pages scored, {len(waiting)} wait")
     return figures
 

@@ -90,7 +90,7 @@ def write_toy(folder: Path) -> None:
     kv = width * config["num_key_value_heads"] // config["num_attention_heads"]
     scales = np.full((vocabulary * width // 32, 1), 0.001, np.float16).view(np.uint8)
     blocks = np.concatenate([scales, noise.integers(0, 256, (len(scales), 32), dtype=np.uint8)], axis=1)
-    first = embedding_streams(q8_0(blocks).reshape(vocabulary, width), blocks, token_counts(folder, vocabulary), exact=64, fine=128)
+    first = embedding_streams(q8_0(blocks).reshape(vocabulary, width), blocks, token_counts(folder, vocabulary), exact=64, fine=128, least=1)
     first["config"] = stream(json.dumps(config).encode(), "lzma")
     first["output_norm.weight"] = stream(np.ones(width, np.float32), "lzma")
     second = {}

@@ -70,6 +70,7 @@ class PromptTemplate:
         return shown + line if self.number_place == "before" else line + shown
 
 
+_OWN_TEMPLATES = ("embedded", "smollm2")
 _LATER_SETTINGS = ("number_place", "numbering", "max_chunk_lines")
 _SYSTEM = "You are a helpful, respectful and honest assistant."
 _LLAMA2_HEAD = f"[INST] <<SYS>>\n{_SYSTEM}\n<</SYS>>\n\n"
@@ -115,13 +116,13 @@ TEMPLATES: dict[str, PromptTemplate] = {
 
 
 def template_for(name: str, stage: str, model_path: str) -> PromptTemplate:
-    """The template of a stage; "auto" takes the embedded refiner's own for it and ProX's for any other model.
+    """The template of a stage; "auto" takes the one that a model in `models` has a name for, and ProX's for others.
 
     Raises:
         ConfigError: TEMPLATE_UNKNOWN, TEMPLATE_WRONG_STAGE.
     """
     if name == "auto":
-        name = f"{'embedded' if model_path == 'embedded' else 'prox'}-{stage}"
+        name = f"{model_path if model_path in _OWN_TEMPLATES else 'prox'}-{stage}"
     template = TEMPLATES.get(name)
     if template is None:
         raise ConfigError("TEMPLATE_UNKNOWN", f"There is no template {name!r}.", f"There are: {', '.join(TEMPLATES)}.")
