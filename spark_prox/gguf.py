@@ -51,17 +51,17 @@ class GgufFile:
 
     def __init__(self, path: str | Path) -> None:
         self._path = Path(path)
-        with self._path.open("rb") as stream:
-            self._data = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
         self._at = 4
         try:
+            with self._path.open("rb") as stream:
+                self._data = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
             if self._data[:4] != b"GGUF":
                 raise ValueError
             self._take("I")  # version
             tensors, settings = self._take("Q"), self._take("Q")
             self.metadata: dict[str, Any] = {self._string(): self._value(self._take("I")) for _ in range(settings)}
             found = [self._tensor() for _ in range(tensors)]
-        except (ValueError, KeyError, struct.error, UnicodeDecodeError) as error:
+        except (ValueError, KeyError, OverflowError, MemoryError, RecursionError, struct.error) as error:
             raise ModelError("MODEL_NO_GGUF", f"{self._path.name} is no GGUF file that can be read.") from error
         step = int(self.metadata.get("general.alignment", 32))
         base = -(-self._at // step) * step

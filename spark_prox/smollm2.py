@@ -171,8 +171,7 @@ def smollm2_directory() -> Path:
         ModelError: MODEL_NOT_INSTALLED, MODEL_CACHE.
     """
     source = installed_file()
-    with source.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()[:16]
+    digest = hashlib.sha256(source.read_bytes()).hexdigest()[:16]
     root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "spark_prox"
     target = root / f"smollm2-{digest}"
     try:

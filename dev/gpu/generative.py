@@ -3,8 +3,8 @@
     python dev/gpu/generative.py --packs FOLDER --output FOLDER --seconds 270
 
 FOLDER has what `pack_programs.py` and `pack_model.py` made. Everything is on a clock: training takes its share of the
-seconds, scoring the rest. A killed run leaves the last adapter (`OUTPUT/adapter_*`), `log.jsonl` and `results.json`, and
-goes on from `--state` when it is started again. `--toy` makes a tiny model and programs first and runs on those.
+seconds, scoring the rest. A killed run leaves the last adapter (`OUTPUT/adapter_*`), `log.jsonl` and `results.json`,
+and goes on from `--state` when it is started again. `--toy` makes a tiny model and programs and runs on those.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve
 
 import torch  # noqa: E402
 from batches import Samples, batch_loss, endless_batches  # noqa: E402
-from lora_llama import LoraLlama, POINTWISE, fuse  # noqa: E402
+from lora_llama import POINTWISE, LoraLlama, fuse  # noqa: E402
 from packed_model import load_packed_model  # noqa: E402
 from packs import read_programs  # noqa: E402
 from scoring import judge_documents, score_pages  # noqa: E402
@@ -51,7 +51,10 @@ class Run:
         self.model, self.options = model, options
         self.optimiser = torch.optim.AdamW(model.parameters, lr=options.rate, betas=(0.9, 0.98), weight_decay=0.0)
         self.step, self.tokens, self.seconds = 0, 0, 0.0
-        self.results: dict[str, Any] = {"device": device_facts(model.device), "options": {k: str(v) for k, v in vars(options).items()}}
+        self.results: dict[str, Any] = {
+            "device": device_facts(model.device),
+            "options": {k: str(v) for k, v in vars(options).items()},
+        }
         self._state = options.state / "generative.pt"
 
     def resume(self) -> None:
@@ -204,7 +207,12 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=6e-4)
     parser.add_argument("--rank", type=int, default=16)
     parser.add_argument("--alpha", type=int, default=32)
-    parser.add_argument("--compile", choices=("auto", "off"), default="off", help="compile pointwise parts where faster; costs half a minute")
+    parser.add_argument(
+        "--compile",
+        choices=("auto", "off"),
+        default="off",
+        help="compile pointwise parts where faster; costs half a minute",
+    )
     parser.add_argument("--valid-batches", type=int, default=6)
     parser.add_argument("--generate", type=int, default=320, help="programs generated at once")
     parser.add_argument("--max-steps", type=int, default=1 << 30)

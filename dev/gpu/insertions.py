@@ -14,10 +14,11 @@ from spark_prox.programs import ReplaceText, format_program
 __all__ = ["with_insertions"]
 
 _FIXED = (
-    " Read more »", " Read More", " Read more...", " Continue reading →", " [Read the full story]", " (more)", " Learn more >",
-    " Click here to read more.", " [edit]", " Share this:", " Tweet", " | Share | Print | Email", " Leave a comment", " Permalink",
-    " Advertisement", " [ad]", " View all »", " Back to top", " Like this: Like Loading...", " Report abuse", " Add to cart",
-    " Subscribe to our newsletter", " Follow us on Twitter", " Weiterlesen »", " Lire la suite...", " Leer más",
+    " Read more »", " Read More", " Read more...", " Continue reading →", " [Read the full story]", " (more)",
+    " Learn more >", " Click here to read more.", " [edit]", " Share this:", " Tweet", " | Share | Print | Email",
+    " Leave a comment", " Permalink", " Advertisement", " [ad]", " View all »", " Back to top",
+    " Like this: Like Loading...", " Report abuse", " Add to cart", " Subscribe to our newsletter",
+    " Follow us on Twitter", " Weiterlesen »", " Lire la suite...", " Leer más",
 )  # fmt: skip
 _RULES = ("=", "-", "*", "_", "~", "#", ".", "•", "· ")
 
@@ -30,9 +31,15 @@ def _clutter(source: random.Random) -> str:
         noun = source.choice(("comments", "Comments", "views", "replies", "shares", "likes"))
         return source.choice((" | {} {}", " ({} {})", " {} {}")).format(source.randrange(2, 400), noun)
     if kind < 0.8:
-        host = source.choice(("www.", "")) + source.choice(("example", "site", "blog", "news", "shop")) + source.choice((".com", ".org", ".net"))
+        host = (
+            source.choice(("www.", ""))
+            + source.choice(("example", "site", "blog", "news", "shop"))
+            + source.choice((".com", ".org", ".net"))
+        )
         path = "/".join(str(source.randrange(10, 9999)) for _ in range(source.randint(1, 2)))
-        return f" http{source.choice(('', 's'))}://{host}/{path}" + source.choice(("", "?utm_source=feed", ".html", "#comments"))
+        return f" http{source.choice(('', 's'))}://{host}/{path}" + source.choice(
+            ("", "?utm_source=feed", ".html", "#comments")
+        )
     return " " + source.choice(_RULES) * source.randint(5, 24)
 
 

@@ -1,8 +1,9 @@
 """A Llama whose frozen matrices carry LoRA adapters, written for training speed on one card.
 
 Each matrix is W + scale·B·A, formed anew in every forward pass and rounded to bfloat16: what a merged engine runs. A
-small model is bound by memory, not by arithmetic, so three matrices of the attention and two of the MLP are one product
-each, and nothing is added to activations. Rows hold one prompt each, padded at their end: causal attention needs no mask.
+small model is bound by memory, not by arithmetic, so three matrices of the attention and two of the MLP are one
+product each, and nothing is added to activations. Rows hold one prompt each, padded at their end: causal attention
+needs no mask.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-__all__ = ["LoraLlama", "PROJECTIONS", "fuse"]
+__all__ = ["PROJECTIONS", "LoraLlama", "fuse"]
 
 PROJECTIONS = {
     "q_proj": "self_attn",

@@ -37,7 +37,13 @@ def layer_streams(name: str, blocks: np.ndarray) -> dict[str, Stream]:
 
 
 def embedding_streams(
-    weights: np.ndarray, blocks: np.ndarray, counts: np.ndarray, *, exact: int = EXACT_ROWS, fine: int = FINE_ROWS, least: int = LEAST_USES
+    weights: np.ndarray,
+    blocks: np.ndarray,
+    counts: np.ndarray,
+    *,
+    exact: int = EXACT_ROWS,
+    fine: int = FINE_ROWS,
+    least: int = LEAST_USES,
 ) -> dict[str, Stream]:
     """The rows in use, the frequent ones exactly."""
     order = np.argsort(-counts, kind="stable")[: int((counts >= least).sum())].astype(np.uint16)
@@ -89,12 +95,17 @@ def main() -> None:
         shards[0 if size <= room else 1].update(part)
         room -= size if size <= room else 0
     options.output.mkdir(parents=True, exist_ok=True)
-    sizes = [write_pack(options.output / f"model-{letter}.pack", shard) for letter, shard in zip("ab", shards, strict=True)]
+    sizes = [
+        write_pack(options.output / f"model-{letter}.pack", shard) for letter, shard in zip("ab", shards, strict=True)
+    ]
     used, every = int((counts >= LEAST_USES).sum()), counts.sum()
     covered = np.sort(counts)[::-1][:EXACT_ROWS].sum() / every
     embedding = sum(len(data) for name, (_, data) in parts[0].items() if name.startswith("embedding"))
     print(f"model-a.pack {sizes[0]:,}, model-b.pack {sizes[1]:,}, together {sum(sizes):,} bytes")
-    print(f"embedding {embedding:,} bytes: {used:,} of {len(counts):,} rows stored; {EXACT_ROWS:,} rows exact ({covered:.1%} of occurrences)")
+    print(
+        f"embedding {embedding:,} bytes: {used:,} of {len(counts):,} rows stored, "
+        f"{EXACT_ROWS:,} rows exact ({covered:.1%} of occurrences)"
+    )
 
 
 if __name__ == "__main__":

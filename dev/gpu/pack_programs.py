@@ -22,13 +22,13 @@ import numpy as np
 from insertions import with_insertions
 from packs import program_streams, write_pack
 
-from spark_prox.documents import join_lines
-from spark_prox.programs.write import line_ranges
 from spark_prox.annotation.document_labels import load_labelled_documents
 from spark_prox.annotation.labels import LabelledPage, load_labelled_pages, split_of
-from spark_prox.training.sft.settings import SftConfig
+from spark_prox.documents import join_lines
+from spark_prox.programs.write import line_ranges
 from spark_prox.training.sft.examples import Example, document_examples, page_example
 from spark_prox.training.sft.samples import SampleMaker, SftSample, prompt_builder
+from spark_prox.training.sft.settings import SftConfig
 
 RAW = ("wcxb_dev", "cleaneval_en_pages", "fundus_pages", "magic_html_article")
 EXTRACTED = "wcxb_dev_extracted"
@@ -77,7 +77,9 @@ def chunk_example(page: LabelledPage, builder: Any, source: random.Random, share
     return replace(example, program="\n".join([*kept, *calls]))
 
 
-def training(pages: Sequence[LabelledPage], extracted: Sequence[LabelledPage], model: str) -> list[tuple[int, SftSample]]:
+def training(
+    pages: Sequence[LabelledPage], extracted: Sequence[LabelledPage], model: str
+) -> list[tuple[int, SftSample]]:
     """Kind and sample of everything to learn from."""
     source = random.Random("generative refiner")
     config = settings(model, stage="chunk")
@@ -121,10 +123,9 @@ def scored_pages(groups: dict[str, Sequence[LabelledPage]], model: str) -> tuple
     builder = prompt_builder(settings(model, stage="chunk"), "chunk", model)
     pages, ids = [], []
     for name, group in groups.items():
-        for page in group:
+        for clean in group:
             inserted: list[str] = []
-            if name == "normalize":
-                page, _ = with_insertions(page, source, found=inserted)
+            page = with_insertions(clean, source, found=inserted)[0] if name == "normalize" else clean
             chunks = []
             for chunk, prompt in builder.chunk_prompts(join_lines(list(page.lines))):
                 tokens = () if prompt is None else prompt.token_ids
@@ -132,7 +133,14 @@ def scored_pages(groups: dict[str, Sequence[LabelledPage]], model: str) -> tuple
                 ids.append(np.array(tokens, np.uint16))
             keep = [int(value >= 0.5) for value in page.keep]
             pages.append(
-                {"set": name, "source": page.source, "lines": page.lines, "keep": keep, "chunks": chunks, "inserted": inserted}
+                {
+                    "set": name,
+                    "source": page.source,
+                    "lines": page.lines,
+                    "keep": keep,
+                    "chunks": chunks,
+                    "inserted": inserted,
+                }
             )
     return json.dumps(pages, ensure_ascii=False).encode(), np.concatenate(ids)
 
@@ -145,7 +153,10 @@ def documents_to_judge(
     rows = [(0, row.text, row.program == "keep_doc()") for row in document_examples(pages, per_page=2, seed=2)]
     texts, labels = human
     rows += [(1, join_lines(lines), label) for lines, label in zip(texts, labels, strict=True)]
-    rows += [(2, join_lines([line for line, keep in zip(page.lines, page.keep, strict=True) if keep >= 0.5]), True) for page in pages]
+    rows += [
+        (2, join_lines([line for line, keep in zip(page.lines, page.keep, strict=True) if keep >= 0.5]), True)
+        for page in pages
+    ]
     prompts = [builder.document_prompt(text) for _, text, _ in rows]
     found = {
         "documents/ids": np.fromiter((id_ for prompt in prompts for id_ in prompt.token_ids), np.uint16),

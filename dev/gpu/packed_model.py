@@ -54,7 +54,9 @@ def load_packed_model(folder: str | Path) -> tuple[dict[str, Any], dict[str, tor
         values = rotary_rows(values, heads[part]) if part in heads else values
         return llama_name(name), torch.tensor(values)
 
-    names = {re.sub("/(nibbles|scales|minima|shape)$", "", name) for name in found if name.endswith(("weight", "/shape"))}
+    names = {
+        re.sub("/(nibbles|scales|minima|shape)$", "", name) for name in found if name.endswith(("weight", "/shape"))
+    }
     names = {name for name in names if not name.startswith("embedding")}
     with ThreadPoolExecutor() as threads:
         state = dict(threads.map(weights, sorted(names)))

@@ -30,7 +30,16 @@ def stream(value: np.ndarray | bytes, codec: str) -> Stream:
         data = worker.compress(raw) + worker.flush()
     else:
         width = array.dtype.itemsize.bit_length() - 1
-        filters = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "dict_size": 1 << 26, "lc": 3 - width, "lp": width, "pb": width}]
+        filters = [
+            {
+                "id": lzma.FILTER_LZMA2,
+                "preset": 9 | lzma.PRESET_EXTREME,
+                "dict_size": 1 << 26,
+                "lc": 3 - width,
+                "lp": width,
+                "pb": width,
+            }
+        ]
         data = lzma.compress(raw, lzma.FORMAT_XZ, filters=filters)
     kind = "bytes" if isinstance(value, bytes) else array.dtype.str
     return {"dtype": kind, "shape": list(array.shape), "codec": codec, "size": len(data)}, data
@@ -64,11 +73,15 @@ def read_packs(folder: str | Path, pattern: str) -> dict[str, Any]:
             start, stop = stop, stop + entry["size"]
             unpack = zlib.decompress if entry["codec"] == "huffman" else lzma.decompress
             raw = unpack(data[start:stop])
-            found[name] = raw if entry["dtype"] == "bytes" else np.frombuffer(raw, entry["dtype"]).reshape(entry["shape"])
+            found[name] = (
+                raw if entry["dtype"] == "bytes" else np.frombuffer(raw, entry["dtype"]).reshape(entry["shape"])
+            )
     return found
 
 
-def program_streams(every: Mapping[str, np.ndarray], texts: Mapping[str, bytes], about: Mapping[str, Any]) -> dict[str, Stream]:
+def program_streams(
+    every: Mapping[str, np.ndarray], texts: Mapping[str, bytes], about: Mapping[str, Any]
+) -> dict[str, Stream]:
     """The entries of a programs pack. All token ids are one stream: parts repeat each other's text."""
     ids = {name: value for name, value in every.items() if name.endswith("/ids")}
     about = {**about, "ids": [[name, len(value)] for name, value in ids.items()]}

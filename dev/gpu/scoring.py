@@ -42,7 +42,9 @@ def plain_model(model: LoraLlama) -> Any:
     """transformers' own Llama with the adapters merged."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    known = {name: value for name, value in model.config.items() if name not in ("architectures", "model_type", "dtype")}
+    known = {
+        name: value for name, value in model.config.items() if name not in ("architectures", "model_type", "dtype")
+    }
     with torch.device(model.device):
         plain = LlamaForCausalLM(LlamaConfig(**known)).to(model.dtype)
     plain.load_state_dict(model.merged(), strict=False)
@@ -118,7 +120,9 @@ def score_pages(
             done += [page for page in some if len(page.rows) == len(page.page["chunks"])]
             for page in some:
                 programs = [page.rows[n].program if n in page.rows else None for n in range(len(page.page["chunks"]))]
-                log.write(json.dumps({"set": page.page["set"], "source": page.page["source"], "programs": programs}) + "\n")
+                log.write(
+                    json.dumps({"set": page.page["set"], "source": page.page["source"], "programs": programs}) + "\n"
+                )
             figures = _figures(done)
             log.flush()
             note(figures)
@@ -132,7 +136,7 @@ def _waiting(found: dict[str, Any]) -> list[_Page]:
     at = 0
     for page in json.loads(found["pages/text"].decode()):
         prompts, rows = [], {}
-        for index, (first_line, count, tokens, _) in enumerate(page["chunks"]):
+        for index, (_, _, tokens, _) in enumerate(page["chunks"]):
             if tokens:
                 prompts.append((index, found["pages/ids"][at : at + tokens]))
             else:
@@ -210,7 +214,9 @@ def _figures(done: Sequence[_Page]) -> dict[str, Any]:
         result[name] = {
             "pages": len(pages),
             "word_f1": mean(f1),
-            "word_f1_interval": bootstrap_interval(len(f1), lambda drawn, f1=f1: mean([f1[n] for n in drawn]), rounds=300),
+            "word_f1_interval": bootstrap_interval(
+                len(f1), lambda drawn, f1=f1: mean([f1[n] for n in drawn]), rounds=300
+            ),
             "keep_all_f1": mean([page["keep_f1"] for page in pages]),
             "recall": mean([page["recall"] for page in pages]),
             "precision": mean([page["precision"] for page in pages]),

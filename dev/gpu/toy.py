@@ -45,7 +45,9 @@ def _pages(source: random.Random, count: int, prefix: str, suffix: str = "") -> 
         keep = [float(source.random() < 0.5) for _ in range(source.randint(4, 40))]
         lines = tuple(source.choice(_PROSE if value else _MENU) for value in keep)
         host = f"https://{prefix}{number}.example/"
-        pages.append(LabelledPage(page_id=f"{prefix}-{number}{suffix}", source="toy", lines=lines, keep=tuple(keep), url=host))
+        pages.append(
+            LabelledPage(page_id=f"{prefix}-{number}{suffix}", source="toy", lines=lines, keep=tuple(keep), url=host)
+        )
     return pages
 
 
@@ -61,7 +63,10 @@ def _tokenizer() -> Tokenizer:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         special_tokens=[AddedToken(name, special=True) for name in ("<|endoftext|>", "<|im_start|>", "<|im_end|>")],
     )
-    calls = ("[doc]\n[/doc] remove_lines(line_start=1, line_end=2)", "[page]\n[/page] keep_doc() drop_doc() keep_chunk()")
+    calls = (
+        "[doc]\n[/doc] remove_lines(line_start=1, line_end=2)",
+        "[page]\n[/page] keep_doc() drop_doc() keep_chunk()",
+    )
     tokenizer.train_from_iterator([*_PROSE, *_MENU, *calls] * 4, trainer)
     return tokenizer
 
@@ -90,7 +95,9 @@ def write_toy(folder: Path) -> None:
     kv = width * config["num_key_value_heads"] // config["num_attention_heads"]
     scales = np.full((vocabulary * width // 32, 1), 0.001, np.float16).view(np.uint8)
     blocks = np.concatenate([scales, noise.integers(0, 256, (len(scales), 32), dtype=np.uint8)], axis=1)
-    first = embedding_streams(q8_0(blocks).reshape(vocabulary, width), blocks, token_counts(folder, vocabulary), exact=64, fine=128, least=1)
+    first = embedding_streams(
+        q8_0(blocks).reshape(vocabulary, width), blocks, token_counts(folder, vocabulary), exact=64, fine=128, least=1
+    )
     first["config"] = stream(json.dumps(config).encode(), "lzma")
     first["output_norm.weight"] = stream(np.ones(width, np.float32), "lzma")
     second = {}

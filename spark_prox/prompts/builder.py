@@ -165,15 +165,14 @@ class TextPromptBuilder:
         spec, template = self._spec, self._spec.template
         local = template.numbering == "chunk"
         shown = "\n".join(
-            template.show_line(line, number) for number, line in enumerate(chunk.lines, 0 if local else chunk.first_line)
+            template.show_line(line, number)
+            for number, line in enumerate(chunk.lines, 0 if local else chunk.first_line)
         )
         ids = self._prompt_ids(template.prefix + shown + template.suffix)
         fits = len(ids) + spec.max_new_tokens <= spec.max_prompt_tokens
         if not fits:
             return None
-        return Prompt(
-            token_ids=ids, max_new_tokens=spec.max_new_tokens, first_number=chunk.first_line if local else 0
-        )
+        return Prompt(token_ids=ids, max_new_tokens=spec.max_new_tokens, first_number=chunk.first_line if local else 0)
 
     def _line_tokens(self, lines: Lines, budget: int) -> Iterator[int]:
         """Tokens of each line with its number and newline. A line far over the budget is not encoded at all."""
