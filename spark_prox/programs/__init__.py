@@ -25,7 +25,7 @@ from spark_prox.programs.policy import POLICIES, Policy, policy_for
 from spark_prox.programs.refine import ChunkProgram, refine_document, refine_text
 from spark_prox.programs.refinement import CallResult, Outcome, Refinement
 from spark_prox.programs.verdict import Decision, decide_document
-from spark_prox.programs.write import format_program, remove_lines_program
+from spark_prox.programs.write import format_program, remove_lines_program, shift_lines
 
 __all__ = [
     "DIALECTS",
@@ -63,4 +63,5 @@ __all__ = [
     "refine_text",
     "remove_lines_program",
     "restore_text",
+    "shift_lines",
 ]

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from spark_prox.errors import ProxError
 from spark_prox.programs.dialects import dialect_for
 from spark_prox.programs.ops import Op, RemoveLines
+from spark_prox.programs.parse import parse_program
 
-__all__ = ["format_program", "line_ranges", "remove_lines_program"]
+__all__ = ["format_program", "line_ranges", "remove_lines_program", "shift_lines"]
+
+_NUMBER = re.compile("[0-9]+")
 
 
 def format_program(ops: Iterable[Op], dialect: str = "prox") -> str:
@@ -41,3 +45,16 @@ def line_ranges(lines: Iterable[int]) -> list[tuple[int, int]]:
         else:
             ranges.append((line, line))
     return ranges
+
+
+def shift_lines(program: str, by: int) -> str:
+    """A program in ProX's words with `by` added to the line numbers of its removals; the rest is left as written."""
+    if not by:
+        return program
+    parts, position = [], 0
+    for call in parse_program(program).calls:
+        if isinstance(call.op, RemoveLines):
+            parts.append(program[position : call.start])
+            parts.append(_NUMBER.sub(lambda found: str(int(found[0]) + by), program[call.start : call.stop]))
+            position = call.stop
+    return "".join([*parts, program[position:]])

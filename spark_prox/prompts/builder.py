@@ -48,9 +48,14 @@ class PromptSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class Prompt:
-    """One prompt, ready for an engine. Fields as in `engines.base.Request`."""
+    """One prompt, ready for an engine. Fields as in `engines.base.Request`, but for one.
+
+    Attributes:
+        first_number: what has to be added to the line numbers that the prompt shows to make them the document's.
+    """
 
     token_ids: tuple[int, ...]
+    first_number: int = 0
     max_new_tokens: int = 0
     read_at: tuple[int, ...] = ()
     read_tokens: tuple[int, int] = (0, 0)
@@ -146,28 +151,42 @@ class TextPromptBuilder:
         return Prompt(token_ids=ids, max_new_tokens=self._spec.max_new_tokens)
 
     def chunk_prompts(self, text: str) -> ChunkPrompts:
-        """See `PromptBuilder`. Lines keep their number in the document, as the released refiners were trained."""
+        """See `PromptBuilder`. Lines keep their number in the document, as the released refiners were trained,
+        unless the template counts anew in each chunk.
+        """
         budget = min(self._spec.max_chunk_tokens, self._room)
         lines = Lines(text)
-        return ChunkPrompts(
-            split_chunks(lines, self._line_tokens(lines, budget), max_tokens=budget), self._chunk_prompt
+        chunks = split_chunks(
+            lines,
+            self._line_tokens(lines, budget),
+            max_tokens=budget,
+            max_lines=self._spec.template.max_chunk_lines,
         )
+        return ChunkPrompts(chunks, self._chunk_prompt)
 
     def _chunk_prompt(self, chunk: Chunk) -> Prompt | None:
         spec, template = self._spec, self._spec.template
+        local = template.numbering == "chunk"
         shown = "\n".join(
-            template.line_format.format(chunk.first_line + offset) + line for offset, line in enumerate(chunk.lines)
+            template.show_line(line, number)
+            for number, line in enumerate(chunk.lines, 0 if local else chunk.first_line)
         )
         ids = self._prompt_ids(template.prefix + shown + template.suffix)
         fits = len(ids) + spec.max_new_tokens <= spec.max_prompt_tokens
-        return Prompt(token_ids=ids, max_new_tokens=spec.max_new_tokens) if fits else None
+        if not fits:
+            return None
+        return Prompt(token_ids=ids, max_new_tokens=spec.max_new_tokens, first_number=chunk.first_line if local else 0)
 
     def _line_tokens(self, lines: Lines, budget: int) -> Iterator[int]:
         """Tokens of each line with its number and newline. A line far over the budget is not encoded at all."""
         longest = budget * _LINE_CHARS_PER_TOKEN
-        number_format = self._spec.template.line_format.format
+        template = self._spec.template
+        local = template.numbering == "chunk"  # where a chunk begins is not known yet: take its largest number
         shown = (
-            number_format(number) + line + "\n" if len(line) <= longest else "" for number, line in enumerate(lines)
+            template.show_line(line, template.max_chunk_lines if local else number) + "\n"
+            if len(line) <= longest
+            else ""
+            for number, line in enumerate(lines)
         )
         encoded = encode_all(self._tokenizer, shown)
         for line, ids in zip(lines, encoded, strict=True):

@@ -33,6 +33,11 @@ class PromptTemplate:
         prefix: text before the document.
         suffix: text after it.
         line_format: how a line is numbered, for `str.format(number)`; "" shows the lines as they are.
+        number_place: whether a line's number stands before or after its text. After it, the number's own state has
+            read the line that it names.
+        numbering: "document" counts lines from the document's start, "chunk" anew in each chunk; programs are stored
+            with the document's numbers either way.
+        max_chunk_lines: most lines of one chunk; 0 for no limit but the token budget.
         answers: the two programs that the document stage chooses between: keep, drop.
     """
 
@@ -43,15 +48,32 @@ class PromptTemplate:
     prefix: str = ""
     suffix: str = ""
     line_format: str = ""
+    number_place: Literal["before", "after"] = "before"
+    numbering: Literal["document", "chunk"] = "document"
+    max_chunk_lines: int = 0
     answers: tuple[str, str] = ("keep_doc()", "drop_doc()")
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of the template as canonical JSON, first 16 hex digits."""
-        text = json.dumps(asdict(self), sort_keys=True, ensure_ascii=False)
+        """SHA-256 of the template as canonical JSON, first 16 hex digits.
+
+        A later setting counts where it is used alone: stored programs of older templates stay valid.
+        """
+        settings = asdict(self)
+        for name in _LATER_SETTINGS:
+            if settings[name] == type(self).__dataclass_fields__[name].default:
+                del settings[name]
+        text = json.dumps(settings, sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
+    def show_line(self, line: str, number: int) -> str:
+        """A line with its number, as the prompt shows it."""
+        shown = self.line_format.format(number)
+        return shown + line if self.number_place == "before" else line + shown
 
+
+_OWN_TEMPLATES = ("embedded", "smollm2")
+_LATER_SETTINGS = ("number_place", "numbering", "max_chunk_lines")
 _SYSTEM = "You are a helpful, respectful and honest assistant."
 _LLAMA2_HEAD = f"[INST] <<SYS>>\n{_SYSTEM}\n<</SYS>>\n\n"
 _LLAMA2_TAIL = " [/INST]"
@@ -79,6 +101,18 @@ TEMPLATES: dict[str, PromptTemplate] = {
         ),
         PromptTemplate(name="page-doc", version=1, stage="doc", kind="page"),
         PromptTemplate(name="page-chunk", version=1, stage="chunk", kind="page"),
+        PromptTemplate(name="smollm2-doc", version=1, stage="doc", prefix="[page]\n", suffix="\n[/page]"),
+        PromptTemplate(
+            name="smollm2-chunk",
+            version=1,
+            stage="chunk",
+            prefix="[doc]\n",
+            suffix="\n[/doc]",
+            line_format="\t{}",
+            number_place="after",
+            numbering="chunk",
+            max_chunk_lines=64,
+        ),
         PromptTemplate(name="embedded-doc", version=1, stage="doc", kind="compact"),
         PromptTemplate(name="embedded-chunk", version=1, stage="chunk", kind="compact"),
     )
@@ -86,14 +120,15 @@ TEMPLATES: dict[str, PromptTemplate] = {
 
 
 def template_for(name: str, stage: str, model_path: str) -> PromptTemplate:
-    """The template of a stage; "auto" takes that of line encoders for a line encoder and ProX's for any other model.
+    """The template of a stage; "auto" takes that of line encoders for a line encoder, the one that a model in `models`
+    has a name for, and ProX's for any other model.
 
     Raises:
         ConfigError: TEMPLATE_UNKNOWN, TEMPLATE_WRONG_STAGE.
     """
     if name == "auto":
-        layout = "page" if is_line_encoder(model_path) else "embedded" if model_path == "embedded" else "prox"
-        name = f"{layout}-{stage}"
+        own = model_path if model_path in _OWN_TEMPLATES else "prox"
+        name = f"{'page' if is_line_encoder(model_path) else own}-{stage}"
     template = TEMPLATES.get(name)
     if template is None:
         raise ConfigError("TEMPLATE_UNKNOWN", f"There is no template {name!r}.", f"There are: {', '.join(TEMPLATES)}.")

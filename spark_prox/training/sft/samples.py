@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tokenizers import Tokenizer
 
@@ -150,8 +150,12 @@ class SampleMaker:
         samples = []
         for chunk, chunk_prompt in builder.chunk_prompts(example.text):
             if chunk_prompt is not None:
+                shift = chunk_prompt.first_number
+                shown = replace(chunk, first_line=chunk.first_line - shift)
                 program, spans, rest = weighted_program(
-                    chunk_ops(ops, removed, chunk), chunk, content_factor=self._config.content_factor
+                    chunk_ops(ops, {line - shift for line in removed}, shown),
+                    shown,
+                    content_factor=self._config.content_factor,
                 )
                 samples.append(self._sample("chunk", chunk_prompt.token_ids, program, spans, rest, example.weight))
         return samples
