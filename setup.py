@@ -29,7 +29,7 @@ setup(
         "brotli>=1.1",
     ],
     extras_require={
-        "train": ["scikit-learn>=1.5", "matplotlib>=3.9"],
+        "train": ["scikit-learn>=1.5", "matplotlib>=3.9", "peft>=0.17"],
         "gpu": ["vllm"],
         "test": [
             "warcio>=1.7",

@@ -22,7 +22,7 @@ from spark_prox.models import model_directory
 from spark_prox.training.embedded.loop import Progress, Run
 from spark_prox.training.process_group import SOLO, Team
 from spark_prox.training.sft.batches import epoch_batches, forward_passes, weighted_loss
-from spark_prox.training.sft.lora import add_adapters, merged_state, save_adapters
+from spark_prox.training.sft.lora import add_adapters, merged_model, save_adapters
 from spark_prox.training.sft.samples import SftSample
 from spark_prox.training.sft.settings import SftConfig
 
@@ -63,17 +63,18 @@ class FineTuned:
         import torch
 
         dtype = torch.bfloat16 if self._config.precision == "bf16" else torch.float32
-        state = merged_state(self.model, self._config) if self._config.lora_rank else self.model.state_dict()
-        if self.model.config.tie_word_embeddings:
+        model = merged_model(self.model) if self._config.lora_rank else self.model
+        state = model.state_dict()
+        if model.config.tie_word_embeddings:
             state.pop("lm_head.weight")  # loading ties it again
-        self.model.config.dtype = dtype
-        self.model.save_pretrained(str(folder), state_dict={name: value.to(dtype) for name, value in state.items()})
+        model.config.dtype = dtype
+        model.save_pretrained(str(folder), state_dict={name: value.to(dtype) for name, value in state.items()})
         self._copy_tokenizer(folder)
 
     def save_result(self, folder: Path, runnable: Path) -> None:
         """Write what the run is for: the adapters, or a copy of the runnable model."""
         if self._config.lora_rank:
-            save_adapters(self.model, self._config, folder)
+            save_adapters(self.model, folder)
             self._copy_tokenizer(folder)
         else:
             shutil.copytree(runnable, folder, dirs_exist_ok=True)
@@ -94,7 +95,7 @@ def load_model(config: SftConfig, device: str) -> FineTuned:
     """The model to start from: all parameters in float32, or frozen, as precise as `config` says, with new adapters.
 
     Raises:
-        ModelError: MODEL_UNLOADABLE, LORA_NO_TARGET.
+        ModelError: MODEL_UNLOADABLE, LORA_NO_TARGET, PEFT_MISSING.
     """
     import torch
     from transformers import AutoModelForCausalLM
@@ -117,7 +118,9 @@ def load_model(config: SftConfig, device: str) -> FineTuned:
             "MODEL_UNLOADABLE", f"{config.model!r} is no causal language model: {type(error).__name__}."
         ) from error
     model = model.to(device).train()
-    return FineTuned(model, add_adapters(model, config) if config.lora_rank else list(model.parameters()), config)
+    if config.lora_rank:
+        model = add_adapters(model, config)
+    return FineTuned(model, [parameter for parameter in model.parameters() if parameter.requires_grad], config)
 
 
 def _step(run: Run, tuned: FineTuned, batch: Sequence[SftSample], rate: float, config: SftConfig, team: Team) -> float:
