@@ -27,6 +27,7 @@ setup(
         "pyyaml>=6",
         "resiliparse>=1.0",
         "brotli>=1.1",
+        "urllib3>=2.6",
     ],
     extras_require={
         "train": ["scikit-learn>=1.5", "matplotlib>=3.9", "peft>=0.17"],
