@@ -68,12 +68,12 @@ def arguments() -> argparse.Namespace:
 
 
 def gold_lines(page: LabelledPage) -> list[str]:
-    """What people keep of a page."""
+    """The lines that people keep of a page."""
     return [line for line, keep in zip(page.lines, page.keep, strict=True) if keep >= 0.5]
 
 
 def refined_texts(contestant: Contestant, texts: Sequence[Sequence[str]]) -> list[str]:
-    """What is left of documents after both stages, through the executor; dropped ones are left out."""
+    """The texts that both levels leave, through the executor. Dropped documents are left out."""
     keep = [True] * len(texts)
     if "doc" in contestant.stages:
         keep = decide_documents(len(texts), contestant.rows(texts, "doc"), contestant.policy)

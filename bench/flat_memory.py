@@ -174,7 +174,7 @@ def _memory(root: int) -> Iterator[tuple[str, float]]:
 
 
 def _stage(log: Path) -> str:
-    """What the run said last: ingest, generate doc, generate chunk, execute, or that it starts."""
+    """The last stage that the run named: ingest, generate doc, generate chunk, execute, or its start."""
     found = re.findall(
         r"^(ingest|generate doc|generate chunk|execute)\b", log.read_text(errors="replace"), re.MULTILINE
     )

@@ -1,4 +1,4 @@
-"""What SIGKILL could leave on disk: stop a real run again and again, copy its tables, go on from each copy.
+"""Test every state that SIGKILL could leave on disk: stop a real run again and again, copy its tables, run each copy.
 
     python dev/crash_states.py --scenario first --states 40
 
@@ -183,7 +183,7 @@ def _scenario(spark: SparkSession, folder: Path, name: str) -> Scenario:
 
 
 def _names(folder: Path) -> set[str]:
-    """What lies below a folder, folders included, empty files marked."""
+    """The names of everything below a folder, folders included; empty files are marked."""
     return {
         f"{path.relative_to(folder)}{'/' if path.is_dir() else ' (empty)' if path.stat().st_size == 0 else ''}"
         for path in folder.rglob("*")

@@ -16,7 +16,7 @@ from udfs.functions import FUNCTIONS
 
 PARSER = job_parser(
     "annotate",
-    "Let a large model label documents for both stages, check its answers, and export examples to train a refiner on.",
+    "Let a large model label documents for both levels, check its answers, and export examples to train a refiner on.",
     "spark-submit jobs/annotate.py --config conf/annotate.yaml --warehouse out --export examples.jsonl.gz",
     reads_input=True,
 )

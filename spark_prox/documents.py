@@ -51,7 +51,7 @@ def join_lines(lines: list[str]) -> str:
 
 
 class Lines(Sequence[str]):
-    """What `split_lines` gives, cut out of the text when it is asked for: four bytes a line in place of a string."""
+    """The lines of `split_lines`, cut out of the text on access. A line takes four bytes instead of a string."""
 
     def __init__(self, text: str) -> None:
         self._text = text

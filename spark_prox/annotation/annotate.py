@@ -21,7 +21,7 @@ __all__ = ["Annotation", "Answer", "annotate_documents", "judge"]
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What came back for one question.
+    """The answer to one question.
 
     Attributes:
         error: a code and what happened, where no answer could be had.
@@ -62,7 +62,7 @@ class _Open:
 
 
 def judge(spec: AskSpec, text: str, answers: Sequence[Answer]) -> Judgement:
-    """What a passage's answers amount to. Never raises."""
+    """Turn a passage's answers into one judgement. Never raises."""
     for answer in answers:
         if answer.error is not None or answer.answer is None:
             return Judgement(status=Status.FAILED, code="NO_ANSWER", detail=f"{answer.question}: {answer.error}")

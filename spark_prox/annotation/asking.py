@@ -35,7 +35,7 @@ class AskedQuestion:
 
 @dataclass(frozen=True, kw_only=True)
 class AskSpec:
-    """What an executor needs to ask and to judge; fields as in `AnnotationPrompt` and `AnnotateConfig`."""
+    """The settings that an executor needs to ask and to judge; fields as in `AnnotationPrompt` and `AnnotateConfig`."""
 
     stage: Literal["doc", "chunk"]
     asks_for: AskedFor
@@ -50,10 +50,10 @@ class AskSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class Passage:
-    """What one annotation is about: a document, or a chunk of it.
+    """The subject of one annotation: a document, or a chunk of it.
 
     Attributes:
-        chunk: None for the document stage.
+        chunk: None for the document level.
         text: the whole document, or the chunk's lines.
         shown: its token ids in a prompt; None where it is one line that exceeds the budget.
     """

@@ -1,4 +1,4 @@
-"""Labelled documents for the document stage, made from line-labelled pages without a large model.
+"""Labelled documents for the document level, made from line-labelled pages without a large model.
 
 Worth keeping: the content of a page, alone or between its menus. Not worth keeping: the page's boilerplate
 alone; error, login, search and shop pages around it; words or lines shuffled; lists of titles; stuffed
@@ -57,7 +57,7 @@ def _words(lines: Sequence[str]) -> int:
 
 
 def content_quality(lines: Sequence[str]) -> float:
-    """How sure content is worth keeping, 0.3 to 0.95: less for short content and where few words stand in sentences."""
+    """The probability that content is worth keeping, 0.3 to 0.95: less for short content and few sentences."""
     words = _words(lines)
     by_length = 0.3 if words < 25 else 0.5 if words < 60 else 0.75 if words < 150 else 0.95
     in_sentences = sum(len(line.split()) for line in lines if line.rstrip()[-1:] in set('.!?。！？…"”’:')) / max(

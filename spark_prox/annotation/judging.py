@@ -37,7 +37,7 @@ _FENCED = re.compile(r"```[^\n`]*\n(.*?)```", re.DOTALL)
 
 
 class Status(str, Enum):
-    """What became of one annotation."""
+    """The status of one annotation."""
 
     OK = "OK"
     REJECTED = "REJECTED"  # the answer is no usable label; the code says why
@@ -50,7 +50,7 @@ class Status(str, Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Judgement:
-    """What the answers amount to.
+    """The result of a passage's answers.
 
     Attributes:
         code: why, where the status is not OK.
@@ -148,13 +148,13 @@ def _whole(number: str) -> int | None:
 
 
 def _unfenced(answer: str) -> str:
-    """What stands in the last fence of an answer; all of it where there is none."""
+    """The content of the last code fence in an answer, or the whole answer if it has no fence."""
     fenced = _FENCED.findall(answer)
     return fenced[-1] if fenced else answer
 
 
 def _unmarked(answer: str) -> str:
-    """What stands between [doc] and [/doc], either of which may be missing."""
+    """The text between [doc] and [/doc]; either mark may be missing."""
     return answer.partition("[doc]")[2 if "[doc]" in answer else 0].rpartition("[/doc]")[0 if "[/doc]" in answer else 2]
 
 

@@ -81,7 +81,7 @@ class LookAhead(Generic[T]):
         raise StopIteration
 
     def ready(self) -> bool:
-        """Whether `next` would return or raise at once."""
+        """True if `next` would return or raise at once."""
         return bool(self._held) or self._ended or self._closed
 
     def _read(self) -> None:

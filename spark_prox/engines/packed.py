@@ -151,7 +151,7 @@ def _packed_attention(
 
 
 def _windowed(config: Any) -> bool:
-    """Whether some layer looks back a bounded way only, which two short sequences do not show."""
+    """True if some layer has a bounded attention window, which two short sequences do not show."""
     kinds = getattr(config, "layer_types", None)
     if kinds:
         return any(kind != "full_attention" for kind in kinds)

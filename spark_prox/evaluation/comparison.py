@@ -76,7 +76,7 @@ def compare_on_held_out_hosts(
     Args:
         models: folders of language models, or "embedded".
         extra_pages: at most so many of the extra pages, evenly spaced; 0 for all.
-        documents: file of documents with a human label, for the document stage.
+        documents: file of documents with a human label, for the document level.
         classifier: file of a line classifier of this project; trained on the training split if absent.
         template: of the models' prompts, see `model_entry`.
         most_pages: at most so many pages of the test split, evenly spaced; 0 for all.

@@ -1,4 +1,4 @@
-"""Who takes part in a comparison: rule sets, the line classifier, language models, each as a writer of programs.
+"""The entries of a comparison: rule sets, the line classifier, language models. Each writes programs.
 
 Every one writes rows as the generate stage does, with the prompts, engines and code of production. Knows no labels but
 for those by which the classifier's threshold is chosen.

@@ -1,4 +1,4 @@
-"""How good a refinement is, from kept lines and gold lines. Knows nothing of models or programs.
+"""Metrics of a refinement, computed from kept lines and gold lines. Knows nothing of models or programs.
 
 Word F1 is the F1 of the bag of kept words against the bag of gold words, as in main-content extraction.
 Chunk F1 is that of the removed line numbers, document F1 that of the kept documents (both as in ProX, arXiv
@@ -121,7 +121,7 @@ def score_page(lines: Sequence[str], gold: Sequence[bool], keep: Sequence[bool])
 
 
 def score_documents(gold: Sequence[bool], keep: Sequence[bool]) -> Counts:
-    """Counts of the document stage; positive = keep."""
+    """Counts of the document level; positive = keep."""
     return Counts(sum(g and k for g, k in zip(gold, keep, strict=True)), sum(keep), sum(gold))
 
 

@@ -76,7 +76,7 @@ class AuthorFigures:
 
 @dataclass(frozen=True, kw_only=True)
 class DocumentFigures:
-    """The document stage on documents with a human label.
+    """The document level on documents with a human label.
 
     Attributes:
         auc: with its 95% bootstrap interval in `auc_interval`.
@@ -188,7 +188,7 @@ def _count_tokens(texts: Sequence[str]) -> list[int]:
 def document_figures(
     author: str, gold: Sequence[bool], keep: Sequence[bool], scores: Sequence[float]
 ) -> DocumentFigures:
-    """Figures of the document stage.
+    """Figures of the document level.
 
     Args:
         gold: which documents people would keep.
@@ -238,7 +238,7 @@ def figures_table(figures: Sequence[AuthorFigures]) -> str:
 
 
 def document_table(figures: Sequence[DocumentFigures]) -> str:
-    """A Markdown table of the document stage."""
+    """A Markdown table of the document level."""
     rows = [
         "| author | documents | AUC (95% interval) | F1 (95% interval) | over keeping all | dropped | good dropped |",
         "|---" * 7 + "|",

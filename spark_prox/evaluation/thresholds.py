@@ -36,7 +36,7 @@ MAX_REMOVED_SHARE = 0.95
 
 @dataclass(frozen=True, kw_only=True)
 class MarginPoint:
-    """What one choice of the margin gives.
+    """The figures of one choice of the margin.
 
     Attributes:
         margin: the choice.
@@ -60,7 +60,7 @@ class MarginPoint:
 def kept_by_margin(
     lines: Sequence[str], margins: Sequence[float], min_margin: float, short_margin: float | None = None
 ) -> list[bool]:
-    """Which lines stay. A page that would lose 95% of its words or more stays as it is, as under the default policy."""
+    """Decide which lines stay. A page that would lose 95% of its words stays as it is, as in the default policy."""
     words = [len(line.split()) for line in lines]
     short = min_margin if short_margin is None else short_margin
     keep = [

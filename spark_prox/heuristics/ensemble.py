@@ -25,7 +25,7 @@ _CLASSIFIER, _SETTINGS = "second_opinion.npz", "second_opinion.json"
 
 @dataclass(frozen=True, kw_only=True)
 class SecondOpinion:
-    """What `generate_programs` asks about the lines of a document.
+    """A line classifier and its weight beside a language model, as `generate_programs` uses them.
 
     Attributes:
         classifier: gives the other margin.

@@ -1,7 +1,7 @@
 """Rules that write programs: what any model has to beat.
 
 Each rule looks at the lines of a page and says which to keep; `program_of` turns that into a program of the
-chunk stage, so that a rule's verdict goes through the same executor as a model's.
+chunk level, so that a rule's verdict goes through the same executor as a model's.
 """
 
 from __future__ import annotations

@@ -48,14 +48,14 @@ class Written:
 
 
 class Author(Protocol):
-    """Whatever writes programs from lines alone."""
+    """A heuristic: it writes programs from the lines of a document alone."""
 
     def judge_document(self, lines: Sequence[str]) -> Written:
-        """The document stage's program: keep or drop."""
+        """The document level's program: keep or drop."""
         ...
 
     def edit_lines(self, lines: Sequence[str]) -> Written:
-        """The chunk stage's program for all lines of a document; line numbers are 0-based."""
+        """The chunk level's program for all lines of a document; line numbers are 0-based."""
         ...
 
 
@@ -133,7 +133,7 @@ def author_for(path: str) -> Author:
 
 
 def author_revision(path: str) -> str:
-    """What identifies an author's version in the tables: a rule set's name and version, or a hash of a file.
+    """The revision of a heuristic in the tables: a rule set's name and version, or the hash of a file.
 
     Raises:
         ModelError: AUTHOR_UNKNOWN, AUTHOR_MISSING.

@@ -62,7 +62,7 @@ def special_tokens() -> list[str]:
 
 
 class _Page:
-    """What every prompt of one document shares: the lines' tokens, their shapes, the sketch.
+    """The parts that all prompts of one document share: the lines' tokens, their shapes, the sketch.
 
     Args:
         lines: of the document.
@@ -85,7 +85,7 @@ class _Page:
         return self._tokens[self._starts[number] : self._starts[number + 1]]
 
     def token_count(self, number: int) -> int:
-        """How many of one line are shown."""
+        """The number of one line's tokens in the prompt."""
         return self._starts[number + 1] - self._starts[number]
 
 

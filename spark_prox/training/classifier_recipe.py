@@ -41,7 +41,7 @@ Keep a line from probability {threshold:g} on (chosen on validation hosts among 
 
 @dataclass(frozen=True, kw_only=True)
 class ClassifierConfig:
-    """How to make a line classifier.
+    """The settings of a line classifier's training.
 
     Attributes:
         labelled: files or folders of line-labelled pages, see `labels`.

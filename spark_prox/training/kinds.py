@@ -1,4 +1,4 @@
-"""What `jobs/train.py` can make, by the `kind` in its settings: each a settings class and a function that trains.
+"""The kinds of training of `jobs/train.py`. Each `kind` has a settings class and a function that trains.
 
 Knows no command line and starts no process.
 """

@@ -25,7 +25,7 @@ _LICENCES = {
 _CARD = """# Embedded refiner
 
 A Llama of {c.layers} layers, width {c.width}, {c.heads} heads of {c.head_width}, MLP {c.mlp_width}, vocabulary
-{c.vocabulary}, in half precision, with both stages of ProX in one model. It is prompted by
+{c.vocabulary}, in half precision, with both levels of ProX in one model. It is prompted by
 `spark_prox.prompts.compact` and decodes nothing: each verdict is the next-token distribution at one prompt
 position. `AutoModelForCausalLM.from_pretrained` loads the folder.
 
@@ -35,7 +35,7 @@ From scratch on a CPU by `jobs/train.py`: {steps} steps, {millions} million prom
 {c.threads} threads a process. The weights are those of step {best_step}, the best word F1 on at most
 {c.evaluate_pages} validation pages ({best_f1}).
 Targets: {gold} human label, the rest the out-of-fold score of the line classifier; pages without labels have the
-classifier's score alone. Documents for the document stage are made from the same pages (`document_labels`); human
+classifier's score alone. Documents for the document level are made from the same pages (`document_labels`); human
 document labels are for evaluation alone.
 {opinion}
 ## Data and split

@@ -32,7 +32,7 @@ class Team:
 
     @property
     def leads(self) -> bool:
-        """Whether this process evaluates, saves and reports."""
+        """True if this process evaluates, saves and reports."""
         return self.rank == 0
 
     def share(self, items: Sequence[T]) -> Sequence[T]:

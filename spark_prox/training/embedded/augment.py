@@ -22,7 +22,7 @@ def _content_span(page: LabelledPage) -> tuple[int, int] | None:
 
 
 def recombine(frame: LabelledPage, body: LabelledPage) -> LabelledPage:
-    """What stands around the content of `frame`, around the content span of `body`, with the labels of each."""
+    """Put the content span of `body` between the lines that surround the content of `frame`, with all labels."""
     outer, inner = _content_span(frame), _content_span(body)
     if outer is None or inner is None:
         return frame

@@ -40,15 +40,15 @@ _MODEL_SHARES = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 
 @dataclass(frozen=True, kw_only=True)
 class Thresholds:
-    """What validation hosts say about how sure the model must be.
+    """The margins chosen on validation hosts, and their figures.
 
     Attributes:
-        chunk: the chosen margin of the chunk stage.
+        chunk: the chosen margin of the chunk level.
         curve: what other choices would give.
-        min_drop_margin: the chosen margin of the document stage.
+        min_drop_margin: the chosen margin of the document level.
         document_auc: of made-up documents on validation hosts.
         model_share: weight of the model's margins beside those of a line classifier; 1 without one.
-        alone: the chosen margin of the chunk stage if the model had no line classifier beside it.
+        alone: the chosen margin of the chunk level if the model had no line classifier beside it.
     """
 
     chunk: MarginPoint
@@ -138,7 +138,7 @@ def _validation_f1(pages: Sequence[LabelledPage], config: TrainConfig) -> Callab
 def choose_thresholds(
     pages: Sequence[LabelledPage], reader: Reader, *, classifier: LineClassifier | None = None, seed: int = 0
 ) -> Thresholds:
-    """Margins of both stages, and the model's share beside a line classifier, from the pages of validation hosts.
+    """Margins of both levels, and the model's share beside a line classifier, from the pages of validation hosts.
 
     Args:
         classifier: a second opinion to weigh; it must not have seen these pages.

@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """How to make an embedded refiner.
+    """The settings of an embedded refiner's training.
 
     Attributes:
         labelled: files or folders of line-labelled pages, see `labels`.
@@ -45,7 +45,7 @@ class TrainConfig:
         augment_share: share of pages that are varied (recombined, thinned, content alone).
         second_opinion: whether the line classifier has a say beside the finished model, with the share that is best
             on validation hosts.
-        documents_per_page: samples of the document stage for each page.
+        documents_per_page: samples of the document level for each page.
         evaluate_every: steps between measurements of word F1 on validation hosts.
         checkpoint_every: steps between checkpoints; a multiple of 25, between which the log has its lines.
         evaluate_pages: most validation pages for one such measurement; 0 means all.

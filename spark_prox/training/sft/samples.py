@@ -119,7 +119,7 @@ def weighted_program(ops: Sequence[Op], chunk: Chunk, *, content_factor: float) 
 
 
 class SampleMaker:
-    """Makes samples of both stages for one model.
+    """Makes samples of both levels for one model.
 
     Args:
         config: templates and budgets; `config.model` has the tokenizer.
@@ -173,7 +173,7 @@ class SampleMaker:
         """Token ids of a program as it stands behind the template, and the character of it that each begins at.
 
         A tokenizer that joins the template's end with what follows would give tokens that no prompt is followed by: the
-        program is then encoded alone; but in the document stage `prompts.TextPromptBuilder` reads where they part.
+        program is then encoded alone; but in the document level `prompts.TextPromptBuilder` reads where they part.
         """
         suffix = _template(self._config, stage).suffix
         tail, lead = "x" + (suffix or "\n"), "x" + (f"{suffix} " if suffix else "\n")

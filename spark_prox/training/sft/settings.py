@@ -23,7 +23,7 @@ _CHOICES = {
 
 @dataclass(frozen=True, kw_only=True)
 class SftConfig:
-    """How to fine-tune a refiner.
+    """The settings of a fine-tuning run.
 
     Attributes:
         model: folder of the model to start from, in Hugging Face layout.
@@ -31,7 +31,7 @@ class SftConfig:
         examples: files or folders of training examples as JSON lines, see `sft_examples`.
         labelled: files or folders of line-labelled pages, see `labels`.
         exclude_sources: sources never trained on, for example because of their annotations' licence.
-        documents_per_page: examples of the document stage made from each labelled page.
+        documents_per_page: examples of the document level made from each labelled page.
         chunk_template, doc_template: prompts, as in `chunk.template` and `doc.template` of a run.
         max_prompt_tokens, max_chunk_tokens, max_new_tokens: as in a run's `chunk` section.
         epochs: passes over the examples.
