@@ -20,13 +20,13 @@ PARSER = job_parser(
     "spark-submit jobs/annotate.py --config conf/annotate.yaml --warehouse out --export examples.jsonl.gz",
     reads_input=True,
 )
-PARSER.add_argument("--stage", choices=("doc", "chunk", "both"), default="both", help="which stage (default: both)")
+PARSER.add_argument("--stage", choices=("doc", "chunk", "both"), default="both", help="which level (default: both)")
 PARSER.add_argument("--from-labels", nargs="+", metavar="PATH", help="line-labelled pages instead of a model")
 PARSER.add_argument("--export", metavar="FILE", help="write the usable labels as JSON lines, .gz if the name says so")
 
 
 def annotate_documents(arguments: argparse.Namespace) -> None:
-    """Answers are stored in portions; a killed run goes on where it stopped."""
+    """Answers are stored in batches; a killed run goes on where it stopped."""
     config = config_from_arguments(arguments)
     settings, model, labels = config.annotate, config.model, arguments.from_labels
     prompts = {"doc": settings.doc_prompt, "chunk": settings.chunk_prompt}
