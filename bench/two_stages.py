@@ -1,4 +1,4 @@
-"""Both stages in one pass over the documents, or one pass for each: what is faster, with the models resident?
+"""Compare one pass over the documents for both levels with one pass for each, with the models resident.
 
 Two passes are what the pipeline does: the document level for all documents, then the chunk level for those that it
 keeps. One pass hands both levels' requests to engines in one iterator: a document's chunk prompts are built as soon as

@@ -2,9 +2,9 @@
 
     python dev/crash_states.py --scenario first --states 40
 
-A run is stopped every few milliseconds, and whenever a name has come or gone below its warehouse, the warehouse is
-copied: that is what a kill at this moment leaves. Then the same command runs over each copy, in one session, and has
-to come to what the run itself came to. Scenarios: `first` (an empty warehouse), `policy` (everything is executed again
+A run is stopped every few milliseconds. If a name has come or gone below its warehouse, the warehouse is copied: a
+kill at this moment would leave this copy. Then the same command runs over each copy, in one session, and must give the
+result of the undisturbed run. Scenarios: `first` (an empty warehouse), `policy` (everything is executed again
 under another policy), `changes` (a source with a change data feed was updated). A line for each state that was not
 repaired, exit code 1 if there is one. The soak kills at random moments; this finds the windows too short to be hit.
 """

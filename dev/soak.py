@@ -3,9 +3,9 @@
     python dev/soak.py --rounds 30 --seed 0
 
 Each round takes one of: the driver, an executor, a Python worker, a worker daemon. Most rounds ask a served model that
-counts its requests, some the scripted engine, some the embedded refiner. A line a round, a summary, exit code 1 when a
-law was broken. Rounds that are in --folder already are not done again, so that the same command goes on after a stop;
-what a broken round left is kept there.
+counts its requests, some the scripted engine, some the embedded refiner. It prints a line a round and a
+summary, and exits with 1 when a law was broken. Rounds that are in --folder already are not repeated, so the same
+command goes on after a stop. The tables of a broken round are kept there.
 """
 
 from __future__ import annotations

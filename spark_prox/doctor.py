@@ -107,9 +107,7 @@ def _check_gpu() -> Finding:
         count = torch.cuda.device_count()
         names = ", ".join(torch.cuda.get_device_name(index) for index in range(count))
     except Exception as error:  # noqa: BLE001 - a broken driver or torch is a finding, not a crash
-        return Finding(
-            what="GPU", ok=False, found=f"torch fails: {type(error).__name__}", fix="Check the CUDA driver."
-        )
+        return Finding(what="GPU", ok=False, found=f"torch fails: {type(error).__name__}", fix="Check the CUDA driver.")
     return Finding(
         what="GPU",
         ok=True if count else None,

@@ -35,7 +35,7 @@ class Document:
 def document_hash(text: str) -> str:
     """SHA-256 of the text's UTF-8 bytes in lower-case hex, equal to Spark's `sha2(text, 256)`.
 
-    Lone surrogates, which UTF-8 cannot hold, count as "?": what Spark stores in their place.
+    Lone surrogates, which UTF-8 cannot hold, count as "?", which Spark stores in their place.
     """
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
 

@@ -1,7 +1,7 @@
 """From stored programs to a row of `refined`: the document level's decision, then the chunk programs.
 
-Whatever is missing or broken ends as an outcome and a reason, never as an exception; the text is then unchanged. Knows
-the program language, nothing of Spark or Arrow.
+A missing or broken program gives an outcome and a reason, never an exception; the text is then unchanged. Knows the
+program language, nothing of Spark or Arrow.
 """
 
 from __future__ import annotations

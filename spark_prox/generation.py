@@ -1,4 +1,4 @@
-"""From documents to programs: prompts to an engine, completions to rows, as one stream.
+"""Turn documents into programs in one stream: prompts go to an engine, completions become rows.
 
 The engine pulls requests while earlier ones are in flight, across the borders of Arrow batches, so it never drains
 between them. A thread reads documents and builds their prompts ahead of it, so it does not wait for them either. A
@@ -52,7 +52,7 @@ class GeneratedProgram:
         chunk_count: chunks of the document; 1 for the document level.
         first_line: first document line that the program may touch, 0-based.
         line_count: how many lines it may touch.
-        program: what the model wrote, or what was written from its margins; None without one.
+        program: written by the model or from its margins; None without one.
         margin: document level, log p(keep) - log p(drop) in nats, where it was read.
         line_margins: chunk level, log p(keep) - log p(remove) of each line, where they were read.
     """

@@ -1,4 +1,4 @@
-"""From documents and questions to prompts of token ids, with the model's own chat template around them.
+"""Turn documents and questions into prompts of token ids, inside the model's own chat template.
 
 The template is rendered once, on the driver, and travels as token ids: special tokens in it are special, those in a
 document's text are ordinary text. Documents are cut, never the question. Knows no engine.

@@ -1,9 +1,9 @@
 """Labelled documents for the document level, made from line-labelled pages without a large model.
 
-Worth keeping: the content of a page, alone or between its menus. Not worth keeping: the page's boilerplate
-alone; error, login, search and shop pages around it; words or lines shuffled; lists of titles; stuffed
-keywords. The target is a probability: short content and content that is mostly fragments gets a middling
-one. Human quality labels are not used. Deterministic in the random source; knows no tokenizer and no model.
+Documents worth keeping are the content of a page, alone or between its menus. Documents not worth keeping are the
+page's boilerplate alone; error, login, search and shop pages around it; shuffled words or lines; lists of titles;
+stuffed keywords. The target is a probability: short content and content of fragments gets a medium one. Human
+quality labels are not used. Deterministic in the random source; knows no tokenizer and no model.
 """
 
 from __future__ import annotations

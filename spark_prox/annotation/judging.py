@@ -1,7 +1,7 @@
 """Read an annotator's answers and check them: scores and the keep rule, programs and their merging, cleaned texts.
 
-Total: any answer gives a judgement with a status and a code. A judgement is a pure function of the text, the answers
-and the limits, so that stored answers can be judged again under other limits. Knows no model.
+Every answer gives a judgement with a status and a code. A judgement is a pure function of the text, the answers and
+the limits, so stored answers can be checked again under other limits. Knows no model.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ def judge_programs(text: str, answers: Mapping[str, str], *, max_removed_share: 
 
 
 def judge_clean(text: str, answer: str, *, min_confidence: float, max_removed_share: float) -> Judgement:
-    """The program that makes the cleaned text out of a chunk: deletions only, and thrown out where it does not."""
+    """The program that makes the cleaned text out of a chunk: deletions only, and rejected if it gives another text."""
     cleaned = _unmarked(_unfenced(answer)).strip("\n")
     if not cleaned.strip():
         return Judgement(status=Status.REJECTED, code="EMPTY_ANSWER")

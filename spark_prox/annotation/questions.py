@@ -28,7 +28,7 @@ _KEYS = ("name", "version", "stage", "asks_for", "system", "questions", "max_new
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """One question: what stands before the document and what after it."""
+    """One question: the text before the document and the text after it."""
 
     name: str
     before: str

@@ -1,7 +1,7 @@
 """Constrained decoding of chunk programs: at each token, the ones after which the program can still be a valid one.
 
-Valid is: one keep call alone; or calls, one a line, of `remove_lines` with lines that the chunk has, ascending and
-apart, and of `normalize` with double-quoted strings. Every spelling of the prox dialect's calls is allowed, so the
+A valid program is one keep call alone, or calls, one a line, of `remove_lines` with ascending, disjoint lines of the
+chunk, and of `normalize` with double-quoted strings. Every spelling of the prox dialect's calls is allowed, so the
 model keeps its own. An automaton over characters decides; a tree of the vocabulary's texts makes it one over tokens.
 Knows no engine.
 """

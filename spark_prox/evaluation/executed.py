@@ -26,8 +26,8 @@ class ExecutedPage:
         keep: for each line, whether it was not removed.
         calls: calls in all of the page's programs.
         programs: chunk programs of the page.
-        failed: those that could not be had or read.
-        refused: those that the policy stood against.
+        failed: those that are missing or unreadable.
+        refused: those that the policy refused.
     """
 
     text: str = field(repr=False)

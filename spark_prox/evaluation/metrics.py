@@ -54,7 +54,7 @@ class Counts:
 
 @dataclass(frozen=True, kw_only=True)
 class PageScore:
-    """One page under one author.
+    """One page under one writer.
 
     Attributes:
         words: bag of kept words against the bag of gold words.
@@ -102,7 +102,7 @@ class PageWords:
         return Counter(itertools.chain.from_iterable(kept))
 
     def score(self, keep: Sequence[bool], text: str | None = None) -> PageScore:
-        """Score a verdict: which lines an author keeps, and its text where that is not just those lines."""
+        """Score a verdict: which lines a writer keeps, and its text where that is not just those lines."""
         bag = self._bag(keep) if text is None else Counter(_WORD.findall(text.lower()))
         return PageScore(
             words=Counts((self._gold_bag & bag).total(), bag.total(), self._gold_bag.total()),
@@ -116,7 +116,7 @@ class PageWords:
 
 
 def score_page(lines: Sequence[str], gold: Sequence[bool], keep: Sequence[bool]) -> PageScore:
-    """Score one page once: its lines, which of them people keep, and which of them the author kept."""
+    """Score one page once: its lines, which of them people keep, and which of them the writer kept."""
     return PageWords(lines, gold).score(keep)
 
 

@@ -164,10 +164,10 @@ def drop_margin(content_margins: Sequence[float], *, max_lost: float = 0.003) ->
 def rule_points(
     pages: Sequence[LabelledPage], verdicts: Mapping[str, Sequence[Sequence[bool]]], leave_out: Collection[str]
 ) -> dict[str, MarginPoint]:
-    """One point for each author without a threshold, beside the curves of the others."""
+    """One point for each writer without a threshold, beside the curves of the others."""
     points = {}
-    for author, flags in verdicts.items():
-        if author not in leave_out:
+    for writer, flags in verdicts.items():
+        if writer not in leave_out:
             margins = [[1.0 if kept else -1.0 for kept in page] for page in flags]
-            points[author] = margin_curve(pages, margins, (1.0,))[0]
+            points[writer] = margin_curve(pages, margins, (1.0,))[0]
     return points

@@ -1,5 +1,4 @@
-"""The whole way from labelled pages to a finished embedded refiner, step by step, each step's result kept
-in the output folder.
+"""Make an embedded refiner from labelled pages, step by step; the output folder keeps each step's result.
 
 Splits by host, trains the teacher and the tokenizer, trains the model, chooses thresholds on validation
 hosts and writes the model card. A run that was killed goes on with what is there.
@@ -119,7 +118,7 @@ def _prepare_tokenizer(pages: Sequence[LabelledPage], config: TrainConfig, outpu
 
 
 def _validation_f1(pages: Sequence[LabelledPage], config: TrainConfig) -> Callable[[Path], float]:
-    """Mean word F1 at the best of a few margins: what checkpoints are chosen by."""
+    """Mean word F1 at the best of a few margins. Checkpoints are chosen by it."""
     stride = max(1, len(pages) // config.evaluate_pages) if config.evaluate_pages else 1
     chosen = [page for page in pages[::stride] if len(page.lines) <= 900]
 
@@ -141,7 +140,7 @@ def choose_thresholds(
     """Margins of both levels, and the model's share beside a line classifier, from the pages of validation hosts.
 
     Args:
-        classifier: a second opinion to weigh; it must not have seen these pages.
+        classifier: for an ensemble with the model; it must not have seen these pages.
     """
     margins = dataclasses.replace(reader, opinion=None).line_margins([page.lines for page in pages])
     share, (chosen, curve) = 1.0, choose_margins(pages, margins)
@@ -222,7 +221,7 @@ def make_refiner(
 
 
 def store_verdicts(thresholds: Thresholds, classifier: LineClassifier | None, model: Path) -> None:
-    """Put what was chosen on validation hosts beside the model: recommended margins, and the second opinion."""
+    """Store the choices made on validation hosts beside the model: recommended margins, and the ensemble."""
     if classifier is not None and thresholds.model_share < 1:
         store_second_opinion(SecondOpinion(classifier=classifier, model_share=thresholds.model_share), model)
     chosen = {"min_remove_margin": thresholds.chunk.margin, "min_drop_margin": thresholds.min_drop_margin}

@@ -30,9 +30,9 @@ class Example:
 
     Attributes:
         example_id: unique within its source.
-        host: registered host of the text, or `source:document` where there is none: what no split may tear apart.
+        host: registered host of the text, or `source:document` without one. A split keeps it together.
         program: what to write for `text`, in the language of `spark_prox.programs`.
-        weight: what it counts, where an ordinary example counts 1.
+        weight: its weight; an ordinary example has 1.
     """
 
     example_id: str

@@ -72,7 +72,7 @@ class FineTuned:
         self._copy_tokenizer(folder)
 
     def save_result(self, folder: Path, runnable: Path) -> None:
-        """Write what the run is for: the adapters, or a copy of the runnable model."""
+        """Write the result of the run: the adapters, or a copy of the runnable model."""
         if self._config.lora_rank:
             save_adapters(self.model, folder)
             self._copy_tokenizer(folder)

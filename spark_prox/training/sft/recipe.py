@@ -1,7 +1,6 @@
-"""The whole way from examples to a fine-tuned refiner: split by host, train, choose by F1, write card and curve.
+"""Make a fine-tuned refiner from examples: split by host, train, choose by F1, write card and curve.
 
-Everything that a process of a distributed run executes starts here. Knows no Spark: whoever starts processes calls
-`fine_tune` in each.
+A distributed run calls `fine_tune` in each of its processes. Knows no Spark.
 """
 
 from __future__ import annotations
@@ -99,7 +98,7 @@ def split_examples(config: SftConfig) -> SplitExamples:
 
 
 def fine_tune(config: SftConfig, say: Say = lambda _: None) -> float:
-    """Train or resume as one of the processes of a team; the leading one writes everything and says how it goes.
+    """Train or resume as one process of a group; the leading one writes everything and reports progress.
 
     Returns:
         The best F1 on validation hosts, in the leading process; -1 in the others.
@@ -152,7 +151,7 @@ def fine_tune(config: SftConfig, say: Say = lambda _: None) -> float:
 
 
 def _check_same_run(config: SftConfig, output: Path) -> None:
-    """Refuse to go on from a checkpoint that other settings made; what cannot change the result may differ."""
+    """Refuse to go on from a checkpoint that other settings made; settings that cannot change the result may differ."""
     settings = {name: value for name, value in asdict(config).items() if name not in _FREE}
     text, file = json.dumps(settings, indent=1), output / "settings.json"
     stored = file.read_text(encoding="utf-8") if file.exists() else ""

@@ -1,7 +1,7 @@
 """Measure a fine-tuned refiner on held-out examples. Its programs are generated and executed as in production.
 
-The transformers engine, the production prompts and the executor with the default policy; nothing is read from the
-training code. Word F1 is of the text left, against the text that the examples' own programs leave.
+It uses the transformers engine, the production prompts and the executor with the default policy, and no training
+code. Word F1 compares the text left with the text that the examples' own programs leave.
 """
 
 from __future__ import annotations
