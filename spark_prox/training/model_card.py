@@ -37,7 +37,7 @@ From scratch on a CPU by `jobs/train.py`: {steps} steps, {millions} million prom
 Targets: {gold} human label, the rest the out-of-fold score of the line classifier; pages without labels have the
 classifier's score alone. Documents for the document level are made from the same pages (`document_labels`); human
 document labels are for evaluation alone.
-{opinion}
+{ensemble}
 ## Data and split
 
 The split goes by a hash of the registered host: 15% test, 10% validation. Page texts stay their publishers'
@@ -85,8 +85,8 @@ def _curve_rows(thresholds: Thresholds) -> list[str]:
     return rows
 
 
-_OPINION = """
-## Second opinion
+_ENSEMBLE = """
+## Ensemble
 
 `second_opinion.npz` is the line classifier (`spark_prox.heuristics.line_classifier`), trained on the same training
 hosts. A line's margin is {own:g} times the language model's and {other:g} times the classifier's, shares chosen on
@@ -95,10 +95,10 @@ folder without the two files `second_opinion.*` is the language model alone; it 
 """
 
 
-def _opinion(thresholds: Thresholds) -> str:
+def _ensemble(thresholds: Thresholds) -> str:
     if thresholds.model_share == 1 or thresholds.alone is None:
         return ""
-    return _OPINION.format(
+    return _ENSEMBLE.format(
         own=thresholds.model_share,
         other=round(1 - thresholds.model_share, 3),
         both=thresholds.chunk.word_f1,
@@ -121,7 +121,7 @@ def model_card(
         best_step=f"{best.step:,}",
         best_f1=f"{best.word_f1:.3f}",
         gold=f"{config.gold_share:.0%}",
-        opinion=_opinion(thresholds),
+        ensemble=_ensemble(thresholds),
         excluded=", ".join(config.exclude_sources) or "none",
         splits="\n".join(split_table(pages)),
         remove=f"{thresholds.chunk.margin:g}",

@@ -27,7 +27,7 @@ from spark_prox.training.embedded.llama import MAX_PROMPT_TOKENS, build_model
 from spark_prox.training.embedded.loop import Progress, train
 from spark_prox.training.embedded.settings import TrainConfig
 from spark_prox.training.embedded.tokenizer import save_tokenizer, train_tokenizer
-from spark_prox.training.process_group import SOLO, Team
+from spark_prox.training.process_group import SOLO, ProcessGroup
 
 __all__ = ["Thresholds", "choose_thresholds", "load_pages", "make_refiner", "store_verdicts"]
 
@@ -170,13 +170,13 @@ def choose_thresholds(
 
 
 def make_refiner(
-    config: TrainConfig, *, say: Say, report: Callable[[Progress], None], team: Team = SOLO
+    config: TrainConfig, *, say: Say, report: Callable[[Progress], None], process_group: ProcessGroup = SOLO
 ) -> tuple[list[Progress], Thresholds | None]:
     """Train to the end and choose thresholds. The model is in `output/model` afterwards.
 
     Returns:
         The training log and the thresholds, which are also in `output/thresholds.json` and, short, beside
-        the model; no thresholds in processes that do not lead the team.
+        the model; no thresholds in processes that do not lead the process group.
     """
     output = Path(config.output)
     output.mkdir(parents=True, exist_ok=True)
@@ -184,12 +184,12 @@ def make_refiner(
     train_pages, validation = pages_of_split(pages, "train"), pages_of_split(pages, "validation")
     if not train_pages or not validation:
         raise InputError("TOO_FEW_LABELS", f"{len(pages)} pages leave a split empty.", "Give pages of more hosts.")
-    if not team.leads:
-        team.wait()  # the leading process stores teacher, soft labels and tokenizer first
+    if not process_group.leads:
+        process_group.wait()  # the leading process stores teacher, soft labels and tokenizer first
     mixed = _training_pages(train_pages, config, output, say)
     prompt = _prepare_tokenizer([*train_pages, *mixed[len(train_pages) :]], config, output, say)
-    if team.leads:
-        team.wait()
+    if process_group.leads:
+        process_group.wait()
     data = TrainingData(
         mixed,
         prompt,
@@ -207,9 +207,9 @@ def make_refiner(
         keep_id=prompt.chunk_read_tokens[0],
         evaluate=_validation_f1(validation, config),
         report=report,
-        team=team,
+        process_group=process_group,
     )
-    if not team.leads:
+    if not process_group.leads:
         return log, None
     say("choosing thresholds on validation hosts")
     classifier = _teacher(train_pages, output, say) if config.second_opinion else None
