@@ -13,7 +13,7 @@ WAREHOUSE ?= warehouse
 # Test files at a time, each process with a JVM of 2 GB of its own.
 TEST_PROCESSES ?= 2
 
-.PHONY: help setup demo test test-slow soak crash-states check format bench clean
+.PHONY: help setup demo test test-slow soak crash-states check format map bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -54,6 +54,9 @@ check: setup ## format, lint and types; changes nothing
 format: setup ## format the code and sort imports
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+map: setup ## write docs/map.md from the files' first sentences
+	$(BIN)/python dev/map.py
 
 bench: setup ## measure against the reference implementations
 	$(BIN)/python bench/programs.py

@@ -27,9 +27,10 @@ setup(
         "pyyaml>=6",
         "resiliparse>=1.0",
         "brotli>=1.1",
+        "urllib3>=2.6",
     ],
     extras_require={
-        "train": ["scikit-learn>=1.5", "matplotlib>=3.9"],
+        "train": ["scikit-learn>=1.5", "scipy>=1.15", "matplotlib>=3.9", "peft>=0.17"],
         "gpu": ["vllm"],
         "test": [
             "warcio>=1.7",

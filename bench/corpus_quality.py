@@ -1,8 +1,8 @@
 """The paper's question at small scale: with equal training tokens, which text makes the better language model?
 
-Arms are the same pages as they are (keep), after rule sets, after a refiner, and as people cleaned them (gold, the
-upper bound). For each arm and seed a small Llama is trained from scratch on the same number of tokens; it is judged by
-its loss on text that people kept on pages of other hosts. Pages come from hosts that the embedded refiner was not
+The arms are the same pages unchanged (keep), after rule sets, after a refiner, and cleaned by people (gold, the upper
+bound). For each arm and seed a small Llama is trained from scratch on the same number of tokens. Its measure is the
+loss on text that people kept on pages of other hosts. Pages come from hosts that the embedded refiner was not
 trained on (--splits validation); an arm with fewer tokens than the budget sees its text again, as the table says.
 
     python bench/corpus_quality.py --output corpus-quality                # about ten minutes on one core
@@ -27,7 +27,7 @@ from typing import Any
 
 from spark_prox.annotation.labels import LabelledPage, load_labelled_pages, pages_of_split
 from spark_prox.documents import join_lines, split_lines
-from spark_prox.evaluation.entries import Contestant, model_entry, rule_entries
+from spark_prox.evaluation.entries import Entry, model_entry, rule_entries
 from spark_prox.evaluation.executed import decide_documents, execute_pages
 from spark_prox.report.run_report import table
 from spark_prox.training.embedded.data import load_unlabelled_texts
@@ -68,19 +68,19 @@ def arguments() -> argparse.Namespace:
 
 
 def gold_lines(page: LabelledPage) -> list[str]:
-    """What people keep of a page."""
+    """The lines that people keep of a page."""
     return [line for line, keep in zip(page.lines, page.keep, strict=True) if keep >= 0.5]
 
 
-def refined_texts(contestant: Contestant, texts: Sequence[Sequence[str]]) -> list[str]:
-    """What is left of documents after both stages, through the executor; dropped ones are left out."""
+def refined_texts(entry: Entry, texts: Sequence[Sequence[str]]) -> list[str]:
+    """The texts that both levels leave, through the executor. Dropped documents are left out."""
     keep = [True] * len(texts)
-    if "doc" in contestant.stages:
-        keep = decide_documents(len(texts), contestant.rows(texts, "doc"), contestant.policy)
+    if "doc" in entry.stages:
+        keep = decide_documents(len(texts), entry.rows(texts, "doc"), entry.policy)
     kept = [lines for lines, wanted in zip(texts, keep, strict=True) if wanted]
-    if "chunk" not in contestant.stages:
+    if "chunk" not in entry.stages:
         return [join_lines(list(lines)) for lines in kept]
-    pages = execute_pages(kept, contestant.rows(kept, "chunk"), contestant.policy)
+    pages = execute_pages(kept, entry.rows(kept, "chunk"), entry.policy)
     return [page.text for page in pages if page.text.strip()]
 
 
@@ -97,8 +97,8 @@ def arm_texts(
             texts = [join_lines(gold_lines(page)) for page in pages]
         else:
             entries = {entry.name: entry for entry in rule_entries()}
-            contestant = model_entry(args.model, threads=args.threads) if arm == REFINED else entries[arm]
-            texts = refined_texts(contestant, [*(page.lines for page in pages), *others])
+            entry = model_entry(args.model, threads=args.threads) if arm == REFINED else entries[arm]
+            texts = refined_texts(entry, [*(page.lines for page in pages), *others])
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(texts), encoding="utf-8")
         print(f"{arm}: {len(texts)} documents in {time.monotonic() - started:.0f} s", flush=True)

@@ -1,6 +1,6 @@
-"""Engines side by side, one run, one machine, equal settings: speed, share of the peak (MFU), and how long they wait.
+"""Compare engines in one run, on one machine, with equal settings: speed, share of the peak (MFU), waiting time.
 
-Rows, each measured in a process of its own, in turns, the best turn shown:
+Each row is measured in a process of its own, in turns; the best turn is shown:
 
     bare         the engine on prompts that are ready: what the rest is compared with
     streaming    documents in, programs out, as the generate stage does it (prompts are built ahead in a thread)

@@ -1,7 +1,7 @@
-"""The executing stage in Spark against the same work in plain Python, per core, in one run.
+"""Compare the execute stage in Spark with the same work in plain Python, per core, in one run.
 
-Documents of realistic length with stored programs, in memory; Spark reads them from its cache and writes to nothing:
-what is measured is the stage's own path, JVM to Arrow to Python and back. Prints MB of text a second and the ratio.
+Documents of realistic length with stored programs are in memory. Spark reads them from its cache and writes to nothing,
+so only the stage's own path is measured: JVM to Arrow to Python and back. Prints MB of text a second and the ratio.
 
     python bench/execute_stage.py --documents 40000
 """

@@ -1,4 +1,4 @@
-"""Memory of a whole run over many documents of very different sizes: does it stay flat?
+"""Measure the memory of a whole run over many documents of very different sizes.
 
 Writes documents as Parquet (1 B to 20 MB, most of them short, the same for the same seed), runs `jobs/refine.py` on
 them with the scripted engine, a driver of 2 GiB and one executor of 2 GiB as processes of their own (master
@@ -174,7 +174,7 @@ def _memory(root: int) -> Iterator[tuple[str, float]]:
 
 
 def _stage(log: Path) -> str:
-    """What the run said last: ingest, generate doc, generate chunk, execute, or that it starts."""
+    """The last stage that the run named: ingest, generate doc, generate chunk, execute, or its start."""
     found = re.findall(
         r"^(ingest|generate doc|generate chunk|execute)\b", log.read_text(errors="replace"), re.MULTILINE
     )

@@ -1,4 +1,4 @@
-"""Speed of the program language: reading and executing, one core, against the plain reference.
+"""Measure the speed of the program language: reading and executing, one core, against the plain reference.
 
 `python bench/programs.py`
 

@@ -1,4 +1,4 @@
-"""The upstream ProX algorithm in the plainest way: the measure of `policy="compat"` and of speed.
+"""The upstream ProX algorithm in the plainest code: the reference for `policy="compat"` and for speed.
 
 Written from the description of the algorithm, independently of `spark_prox`: it shares no code and no shortcut with it.
 """

@@ -1,8 +1,8 @@
-"""Both stages in one pass over the documents, or one pass for each: what is faster, with the models resident?
+"""Compare one pass over the documents for both levels with one pass for each, with the models resident.
 
-Two passes are what the pipeline does: the document stage for all documents, then the chunk stage for those that it
-keeps. One pass hands both stages' requests to engines in one iterator: a document's chunk prompts are built as soon as
-it is kept. Where both stages are one model (the embedded refiner is), one engine runs both kinds of requests in the
+Two passes are what the pipeline does: the document level for all documents, then the chunk level for those that it
+keeps. One pass hands both levels' requests to engines in one iterator: a document's chunk prompts are built as soon as
+it is kept. Where both levels are one model (the embedded refiner is), one engine runs both kinds of requests in the
 same batches. JVM, Delta and model loading are left out: this is the engine's side of the question alone.
 
     python bench/two_stages.py --documents 200
@@ -29,7 +29,7 @@ from spark_prox.report.run_report import table
 
 
 def two_passes(documents: list[Document], engines: tuple[Engine, Engine], config: RunConfig) -> tuple[int, int]:
-    """As the pipeline does it. Returns (programs of the chunk stage, prompt tokens of both)."""
+    """As the pipeline does it. Returns (programs of the chunk level, prompt tokens of both)."""
     limit = policy_of(config).min_drop_margin
     builders = _builders(config)
     verdicts = list(generate_programs(documents, engines[0], builders[0], stage="doc"))
@@ -40,7 +40,7 @@ def two_passes(documents: list[Document], engines: tuple[Engine, Engine], config
 
 
 def one_pass(documents: list[Document], engines: tuple[Engine, Engine], config: RunConfig) -> tuple[int, int]:
-    """Documents in, both stages' programs out, in one iterator. Returns what `two_passes` does."""
+    """Documents in, both levels' programs out, in one iterator. Returns what `two_passes` does."""
     limit = policy_of(config).min_drop_margin
     builders = _builders(config)
     if engines[0] is engines[1]:

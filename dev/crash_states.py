@@ -1,12 +1,12 @@
-"""What SIGKILL could leave on disk: stop a real run again and again, copy its tables, go on from each copy.
+"""Test every state that SIGKILL could leave on disk: stop a real run again and again, copy its tables, run each copy.
 
     python dev/crash_states.py --scenario first --states 40
 
-A run is stopped every few milliseconds, and whenever a name has come or gone below its warehouse, the warehouse is
-copied: that is what a kill at this moment leaves. Then the same command runs over each copy, in one session, and has
-to come to what the run itself came to. Scenarios: `first` (an empty warehouse), `policy` (everything is executed again
+A run is stopped every few milliseconds. If a name has come or gone below its warehouse, the warehouse is copied: a
+kill at this moment would leave this copy. Then the same command runs over each copy, in one session, and must give the
+result of the undisturbed run. Scenarios: `first` (an empty warehouse), `policy` (everything is executed again
 under another policy), `changes` (a source with a change data feed was updated). A line for each state that was not
-mended, exit code 1 if there is one. The soak kills at random moments; this finds the windows too short to be hit.
+repaired, exit code 1 if there is one. The soak kills at random moments; this finds the windows too short to be hit.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Scenario:
 
 
 def main() -> int:
-    """Take states and go on from them; 1 when one could not be mended."""
+    """Take states and go on from them; 1 when one could not be repaired."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scenario", choices=("first", "policy", "changes"), default="first")
     parser.add_argument("--states", type=int, default=40, help="at most, evenly over the run")
@@ -132,16 +132,16 @@ def _go_on(spark: SparkSession, scenario: Scenario, states: Sequence[Path], want
     started, bad = time.monotonic(), 0
     for number, state in enumerate(states, start=1):
         had = sorted(_names(state))
-        if broken := _mend(spark, scenario, state, wanted, lines):
+        if broken := _repair(spark, scenario, state, wanted, lines):
             bad += 1
             print(f"{state.name}: {'; '.join(broken)}\n  it held {', '.join(had)}", flush=True)
         left_min = (time.monotonic() - started) / number * (len(states) - number) / 60
         print(f"{number}/{len(states)} {state.name}, {bad} broken, ETA {left_min:.0f} min", flush=True)
-    print(f"{len(states)} states: {len(states) - bad} mended, {bad} broken")
+    print(f"{len(states)} states: {len(states) - bad} repaired, {bad} broken")
     return 1 if bad else 0
 
 
-def _mend(spark: SparkSession, scenario: Scenario, state: Path, wanted: Outcome, lines: int) -> list[str]:
+def _repair(spark: SparkSession, scenario: Scenario, state: Path, wanted: Outcome, lines: int) -> list[str]:
     try:
         _run(scenario, state)
         return violations(read_outcome(spark, state), wanted, lines=lines)
@@ -183,7 +183,7 @@ def _scenario(spark: SparkSession, folder: Path, name: str) -> Scenario:
 
 
 def _names(folder: Path) -> set[str]:
-    """What lies below a folder, folders included, empty files marked."""
+    """The names of everything below a folder, folders included; empty files are marked."""
     return {
         f"{path.relative_to(folder)}{'/' if path.is_dir() else ' (empty)' if path.stat().st_size == 0 else ''}"
         for path in folder.rglob("*")

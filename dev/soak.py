@@ -3,9 +3,9 @@
     python dev/soak.py --rounds 30 --seed 0
 
 Each round takes one of: the driver, an executor, a Python worker, a worker daemon. Most rounds ask a served model that
-counts its requests, some the scripted engine, some the embedded refiner. A line a round, a summary, exit code 1 when a
-law was broken. Rounds that are in --folder already are not done again, so that the same command goes on after a stop;
-what a broken round left is kept there.
+counts its requests, some the scripted engine, some the embedded refiner. It prints a line a round and a
+summary, and exits with 1 when a law was broken. Rounds that are in --folder already are not repeated, so the same
+command goes on after a stop. The tables of a broken round are kept there.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from tests.cluster.faults.served import served_model  # noqa: E402
 from tests.cluster.faults.victims import KINDS  # noqa: E402
 from tests.cluster.standalone import standalone_cluster  # noqa: E402
 
-PORTIONS = 4
+BATCHES = 4
 
 
 def main() -> int:
@@ -80,7 +80,7 @@ class Soak:
         self._served = opened.enter_context(served_model(work / "model", delay_s=0.02))
         cluster = opened.enter_context(standalone_cluster(work / "cluster"))
         spark = opened.enter_context(_reading_session())
-        common = [f"placement.batch_documents={count // PORTIONS}", "placement.partitions=4"]
+        common = [f"placement.batch_documents={count // BATCHES}", "placement.partitions=4"]
         if options.incremental:
             lines = _write_table(spark, work / "input", count, seed)
             common += ["input.format=delta", "input.incremental=true", "input.max_files_per_trigger=1"]
@@ -137,8 +137,8 @@ class Soak:
 def _write_table(spark: SparkSession, path: Path, count: int, seed: int) -> int:
     """A Delta table of documents, a commit and a file for each micro-batch; gives the number of rows."""
     rows = documents(count, seed)
-    for part in range(PORTIONS):
-        frame = spark.createDataFrame(rows[part::PORTIONS], "id string, text string")
+    for part in range(BATCHES):
+        frame = spark.createDataFrame(rows[part::BATCHES], "id string, text string")
         frame.coalesce(1).write.format("delta").mode("append").save(str(path))
     return len(rows)
 

@@ -16,17 +16,17 @@ from udfs.functions import FUNCTIONS
 
 PARSER = job_parser(
     "annotate",
-    "Let a large model label documents for both stages, check its answers, and export examples to train a refiner on.",
+    "Let a large model label documents for both levels, check its answers, and export examples to train a refiner on.",
     "spark-submit jobs/annotate.py --config conf/annotate.yaml --warehouse out --export examples.jsonl.gz",
     reads_input=True,
 )
-PARSER.add_argument("--stage", choices=("doc", "chunk", "both"), default="both", help="which stage (default: both)")
+PARSER.add_argument("--stage", choices=("doc", "chunk", "both"), default="both", help="which level (default: both)")
 PARSER.add_argument("--from-labels", nargs="+", metavar="PATH", help="line-labelled pages instead of a model")
 PARSER.add_argument("--export", metavar="FILE", help="write the usable labels as JSON lines, .gz if the name says so")
 
 
 def annotate_documents(arguments: argparse.Namespace) -> None:
-    """Answers are stored in portions; a killed run goes on where it stopped."""
+    """Answers are stored in batches; a killed run goes on where it stopped."""
     config = config_from_arguments(arguments)
     settings, model, labels = config.annotate, config.model, arguments.from_labels
     prompts = {"doc": settings.doc_prompt, "chunk": settings.chunk_prompt}

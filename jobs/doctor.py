@@ -10,7 +10,7 @@ from spark_prox.jobkit import config_from_arguments, job_parser, run_job
 
 PARSER = job_parser(
     "doctor",
-    "Check Java, Spark, Delta, the executors' code, the models and GPUs; say what is wrong and how to mend it.",
+    "Check Java, Spark, Delta, the executors' code, the models and GPUs; say what is wrong and how to fix it.",
     "spark-submit jobs/doctor.py --config conf/local.yaml",
     reads_input=False,
 )
@@ -26,7 +26,7 @@ def doctor(arguments: argparse.Namespace) -> None:
         print(f"{mark}  {finding.what:<14} {finding.found}", flush=True)
         if finding.ok is False:
             wrong.append(finding.what)
-            print(f"       {'':<14} -> {finding.mend}", flush=True)
+            print(f"       {'':<14} -> {finding.fix}", flush=True)
     if wrong:
         raise SetupError("DOCTOR", f"Not ready: {', '.join(wrong)}.", "See the lines marked WRONG above.")
     print("Everything that a run needs is there.")

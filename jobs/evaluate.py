@@ -1,4 +1,4 @@
-"""Compare authors of programs on pages of hosts that training never saw: refiners, rules, the line classifier."""
+"""Compare writers of programs on pages of hosts that training never saw: refiners, rules, the line classifier."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PARSER.add_argument("--debug", action="store_true", help="show a stack trace on 
 
 
 def evaluate(arguments: argparse.Namespace) -> None:
-    """Read verdicts, compare, write JSON, a table and a picture."""
+    """Read verdicts, compare, write JSON, a table and a plot."""
     output = Path(arguments.output)
     output.mkdir(parents=True, exist_ok=True)
     comparison = compare_on_held_out_hosts(

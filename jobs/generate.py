@@ -1,4 +1,4 @@
-"""Generate only: the missing programs of one stage or of both, for the documents that are there."""
+"""Generate only: the missing programs of one level or of both, for the documents that are there."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ PARSER = job_parser(
     "spark-submit --properties-file conf/spark-standalone-gpu.conf jobs/generate.py --config conf/refine.yaml",
     reads_input=False,
 )
-PARSER.add_argument("--stage", choices=("doc", "chunk", "both"), default="both", help="which stage (default: both)")
+PARSER.add_argument("--stage", choices=("doc", "chunk", "both"), default="both", help="which level (default: both)")
 add_retry(PARSER)
 
 
 def generate(arguments: argparse.Namespace) -> None:
-    """Programs are stored in portions; a killed run goes on where it stopped."""
+    """Programs are stored in batches; a killed run goes on where it stopped."""
     codes = parse_codes(arguments.retry) if arguments.retry else ()
     pipeline = Pipeline(config_from_arguments(arguments), FUNCTIONS, name="spark_prox generate")
     pipeline.check_executors()

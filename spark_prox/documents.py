@@ -35,7 +35,7 @@ class Document:
 def document_hash(text: str) -> str:
     """SHA-256 of the text's UTF-8 bytes in lower-case hex, equal to Spark's `sha2(text, 256)`.
 
-    Lone surrogates, which UTF-8 cannot hold, count as "?": what Spark stores in their place.
+    Lone surrogates, which UTF-8 cannot hold, count as "?", which Spark stores in their place.
     """
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
 
@@ -51,7 +51,7 @@ def join_lines(lines: list[str]) -> str:
 
 
 class Lines(Sequence[str]):
-    """What `split_lines` gives, cut out of the text when it is asked for: four bytes a line in place of a string."""
+    """The lines of `split_lines`, cut out of the text on access. A line takes four bytes instead of a string."""
 
     def __init__(self, text: str) -> None:
         self._text = text

@@ -1,7 +1,7 @@
-"""From stored programs to a row of `refined`: the document stage's decision, then the chunk programs.
+"""From stored programs to a row of `refined`: the document level's decision, then the chunk programs.
 
-Whatever is missing or broken ends as an outcome and a reason, never as an exception; the text is then unchanged. Knows
-the program language, nothing of Spark or Arrow.
+A missing or broken program gives an outcome and a reason, never an exception; the text is then unchanged. Knows the
+program language, nothing of Spark or Arrow.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ class Decision(NamedTuple):
 
 
 class RefinedRow(NamedTuple):
-    """What `refined` holds of one document besides what is passed through.
+    """The columns of `refined` that execution computes for one document.
 
     Attributes:
         text: None when dropped.
         reason: why the outcome is what it is.
-        doc_reason: what the document stage said, whatever came after it.
+        doc_reason: what the document level said, whatever came after it.
     """
 
     text: str | None
@@ -72,7 +72,7 @@ class RefinedRow(NamedTuple):
 def decide_stored(
     program: str | None, status: str | None, margin: float | None, *, policy: Policy, dialect: str
 ) -> Decision:
-    """The document stage's decision. Without a usable program the document is kept: where unsure, keep."""
+    """The document level's decision. Without a usable program the document is kept: where unsure, keep."""
     if status == "OFF":
         return Decision(keep=True, reason="STAGE_OFF")
     if status is None:
@@ -93,10 +93,10 @@ def execute_stored(
     policy: Policy,
     dialect: str,
 ) -> RefinedRow:
-    """Apply both stages' programs to one document.
+    """Apply both levels' programs to one document.
 
     Args:
-        chunks: in order; empty when the chunk stage is off, None when the document has no chunk programs.
+        chunks: in order; empty when the chunk level is off, None when the document has no chunk programs.
     """
     decision = decide_stored(doc_program, doc_status, doc_margin, policy=policy, dialect=dialect)
     if not decision.keep:

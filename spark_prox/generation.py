@@ -1,4 +1,4 @@
-"""From documents to programs: prompts to an engine, completions to rows, as one stream.
+"""Turn documents into programs in one stream: prompts go to an engine, completions become rows.
 
 The engine pulls requests while earlier ones are in flight, across the borders of Arrow batches, so it never drains
 between them. A thread reads documents and builds their prompts ahead of it, so it does not wait for them either. A
@@ -32,7 +32,7 @@ _AHEAD_TOKENS = 1 << 19  # a second or two of the fastest GPU, and at most some 
 
 
 class ProgramStatus(str, Enum):
-    """Whether a program could be had for a document or chunk."""
+    """The result of asking for one program of a document or chunk."""
 
     OK = "OK"
     LINE_TOO_LONG = "LINE_TOO_LONG"  # the chunk is one line that exceeds the token budget: no model saw it
@@ -48,13 +48,13 @@ class GeneratedProgram:
     """One row of `programs`, without what is the same for a whole run.
 
     Attributes:
-        chunk_index: -1 for the document stage.
-        chunk_count: chunks of the document; 1 for the document stage.
+        chunk_index: -1 for the document level.
+        chunk_count: chunks of the document; 1 for the document level.
         first_line: first document line that the program may touch, 0-based.
         line_count: how many lines it may touch.
-        program: what the model wrote, or what was written from its margins; None without one.
-        margin: document stage, log p(keep) - log p(drop) in nats, where it was read.
-        line_margins: chunk stage, log p(keep) - log p(remove) of each line, where they were read.
+        program: written by the model or from its margins; None without one.
+        margin: document level, log p(keep) - log p(drop) in nats, where it was read.
+        line_margins: chunk level, log p(keep) - log p(remove) of each line, where they were read.
     """
 
     doc_id: str
@@ -115,7 +115,7 @@ def generate_programs(
     Args:
         documents: read in a thread of its own, at most 256 prompts or half a million tokens ahead of the engine.
         stage: "doc" gives one program a document, "chunk" one for each chunk.
-        answers: the programs that a positive and a negative margin of the document stage stand for.
+        answers: the programs that a positive and a negative margin of the document level stand for.
         opinion: has a say in the margins of lines where the model's are read; None to take the model's alone.
     """
     pending: dict[int, _Pending] = {}
@@ -201,7 +201,7 @@ def _prompts(
 
 
 def _tried(function: Callable[[A], B], argument: A) -> B | Exception:
-    """What the function returns or raises: hostile text must not kill the task; the row says what happened."""
+    """Return a function's value or its exception. Hostile text must not kill the task; the row says what happened."""
     try:
         return function(argument)
     except Exception as error:  # noqa: BLE001 - see above

@@ -1,7 +1,8 @@
-"""From documents to annotations: every passage's questions to an engine, its answers judged, as one stream.
+"""Annotate a stream of documents: send every passage's questions to an engine and check the answers.
 
-A passage's questions are asked side by side; its annotation comes when all are answered. What cannot be asked or
-answered gives an annotation with a status, never an exception. Knows engines by their protocol only; nothing of Spark.
+A passage's questions are asked side by side; its annotation comes when all are answered. A question that cannot be
+asked or answered gives an annotation with a status, never an exception. Knows engines by their protocol only and
+nothing of Spark.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ __all__ = ["Annotation", "Answer", "annotate_documents", "judge"]
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What came back for one question.
+    """The answer to one question.
 
     Attributes:
-        error: a code and what happened, where no answer could be had.
+        error: a code and the cause, if there is no answer.
     """
 
     question: str
@@ -62,7 +63,7 @@ class _Open:
 
 
 def judge(spec: AskSpec, text: str, answers: Sequence[Answer]) -> Judgement:
-    """What a passage's answers amount to. Never raises."""
+    """Turn a passage's answers into one judgement. Never raises."""
     for answer in answers:
         if answer.error is not None or answer.answer is None:
             return Judgement(status=Status.FAILED, code="NO_ANSWER", detail=f"{answer.question}: {answer.error}")

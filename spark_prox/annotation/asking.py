@@ -1,4 +1,4 @@
-"""From documents and questions to prompts of token ids, with the model's own chat template around them.
+"""Turn documents and questions into prompts of token ids, inside the model's own chat template.
 
 The template is rendered once, on the driver, and travels as token ids: special tokens in it are special, those in a
 document's text are ordinary text. Documents are cut, never the question. Knows no engine.
@@ -35,7 +35,7 @@ class AskedQuestion:
 
 @dataclass(frozen=True, kw_only=True)
 class AskSpec:
-    """What an executor needs to ask and to judge; fields as in `AnnotationPrompt` and `AnnotateConfig`."""
+    """The settings that an executor needs to ask and to judge; fields as in `AnnotationPrompt` and `AnnotateConfig`."""
 
     stage: Literal["doc", "chunk"]
     asks_for: AskedFor
@@ -50,10 +50,10 @@ class AskSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class Passage:
-    """What one annotation is about: a document, or a chunk of it.
+    """The subject of one annotation: a document, or a chunk of it.
 
     Attributes:
-        chunk: None for the document stage.
+        chunk: None for the document level.
         text: the whole document, or the chunk's lines.
         shown: its token ids in a prompt; None where it is one line that exceeds the budget.
     """

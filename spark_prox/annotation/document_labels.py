@@ -1,9 +1,9 @@
-"""Labelled documents for the document stage, made from line-labelled pages without a large model.
+"""Labelled documents for the document level, made from line-labelled pages without a large model.
 
-Worth keeping: the content of a page, alone or between its menus. Not worth keeping: the page's boilerplate
-alone; error, login, search and shop pages around it; words or lines shuffled; lists of titles; stuffed
-keywords. The target is a probability: short content and content that is mostly fragments gets a middling
-one. Human quality labels are not used. Deterministic in the random source; knows no tokenizer and no model.
+Documents worth keeping are the content of a page, alone or between its menus. Documents not worth keeping are the
+page's boilerplate alone; error, login, search and shop pages around it; shuffled words or lines; lists of titles;
+stuffed keywords. The target is a probability: short content and content of fragments gets a medium one. Human
+quality labels are not used. Deterministic in the random source; knows no tokenizer and no model.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def _words(lines: Sequence[str]) -> int:
 
 
 def content_quality(lines: Sequence[str]) -> float:
-    """How sure content is worth keeping, 0.3 to 0.95: less for short content and where few words stand in sentences."""
+    """The probability that content is worth keeping, 0.3 to 0.95: less for short content and few sentences."""
     words = _words(lines)
     by_length = 0.3 if words < 25 else 0.5 if words < 60 else 0.75 if words < 150 else 0.95
     in_sentences = sum(len(line.split()) for line in lines if line.rstrip()[-1:] in set('.!?。！？…"”’:')) / max(

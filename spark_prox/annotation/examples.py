@@ -38,7 +38,7 @@ class Example:
 
     Attributes:
         host: registered host, by which splits are made; the document itself where its URL is unknown.
-        weight: what a mistake costs beside other examples.
+        weight: the cost of a mistake relative to other examples.
     """
 
     id: str

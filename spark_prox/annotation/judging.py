@@ -1,7 +1,7 @@
 """Read an annotator's answers and check them: scores and the keep rule, programs and their merging, cleaned texts.
 
-Total: any answer gives a judgement with a status and a code. A judgement is a pure function of the text, the answers
-and the limits, so that stored answers can be judged again under other limits. Knows no model.
+Every answer gives a judgement with a status and a code. A judgement is a pure function of the text, the answers and
+the limits, so stored answers can be checked again under other limits. Knows no model.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _FENCED = re.compile(r"```[^\n`]*\n(.*?)```", re.DOTALL)
 
 
 class Status(str, Enum):
-    """What became of one annotation."""
+    """The status of one annotation."""
 
     OK = "OK"
     REJECTED = "REJECTED"  # the answer is no usable label; the code says why
@@ -50,7 +50,7 @@ class Status(str, Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Judgement:
-    """What the answers amount to.
+    """The result of a passage's answers.
 
     Attributes:
         code: why, where the status is not OK.
@@ -132,7 +132,7 @@ def judge_programs(text: str, answers: Mapping[str, str], *, max_removed_share: 
 
 
 def judge_clean(text: str, answer: str, *, min_confidence: float, max_removed_share: float) -> Judgement:
-    """The program that makes the cleaned text out of a chunk: deletions only, and thrown out where it does not."""
+    """The program that makes the cleaned text out of a chunk: deletions only, and rejected if it gives another text."""
     cleaned = _unmarked(_unfenced(answer)).strip("\n")
     if not cleaned.strip():
         return Judgement(status=Status.REJECTED, code="EMPTY_ANSWER")
@@ -148,13 +148,13 @@ def _whole(number: str) -> int | None:
 
 
 def _unfenced(answer: str) -> str:
-    """What stands in the last fence of an answer; all of it where there is none."""
+    """The content of the last code fence in an answer, or the whole answer if it has no fence."""
     fenced = _FENCED.findall(answer)
     return fenced[-1] if fenced else answer
 
 
 def _unmarked(answer: str) -> str:
-    """What stands between [doc] and [/doc], either of which may be missing."""
+    """The text between [doc] and [/doc]; either mark may be missing."""
     return answer.partition("[doc]")[2 if "[doc]" in answer else 0].rpartition("[/doc]")[0 if "[/doc]" in answer else 2]
 
 

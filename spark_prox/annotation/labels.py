@@ -80,7 +80,7 @@ def registered_host(url: str | None) -> str | None:
 
 
 def group_of(page: LabelledPage) -> str:
-    """What may not be torn apart by a split: the registered host, or the page itself where the URL is unknown."""
+    """The group that a split keeps together: the registered host, or the page itself if its URL is unknown."""
     return registered_host(page.url) or f"{page.source}:{page.page_id}"
 
 
@@ -100,7 +100,7 @@ def pages_of_split(pages: Iterable[LabelledPage], split: str) -> list[LabelledPa
 
 
 def line_weight(words: int, *, most: float = 8.0) -> float:
-    """What a mistake on a line costs: the square root of its words, at least 1 and at most `most`."""
+    """The cost of a mistake on a line: the square root of its words, at least 1 and at most `most`."""
     return max(1.0, min(most, math.sqrt(words)))
 
 

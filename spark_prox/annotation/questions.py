@@ -1,4 +1,4 @@
-"""What an annotator is asked: versioned, hashed prompt files. Read on the driver only; knows no tokenizer.
+"""The questions for an annotator: versioned, hashed prompt files. Read on the driver only; knows no tokenizer.
 
 A prompt file is YAML: `name`, `version`, `stage` (doc or chunk), `asks_for` (scores, programs or clean), `system`,
 `questions` (each text holds `{text}` once, where the document goes) and `max_new_tokens` of one answer.
@@ -28,7 +28,7 @@ _KEYS = ("name", "version", "stage", "asks_for", "system", "questions", "max_new
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """One question: what stands before the document and what after it."""
+    """One question: the text before the document and the text after it."""
 
     name: str
     before: str
@@ -79,7 +79,7 @@ def load_prompt(path: str | Path, stage: str) -> AnnotationPrompt:
     if asks_for not in get_args(AskedFor) or tree["stage"] != stage:
         raise _bad(file, f"asks for {asks_for!r} at stage {tree['stage']!r}; wanted is a prompt of stage {stage!r}")
     if (asks_for == "scores") != (stage == "doc"):
-        raise _bad(file, "must ask for scores at the doc stage, and for programs or clean at the chunk stage")
+        raise _bad(file, "must ask for scores at the doc level, and for programs or clean at the chunk level")
     if not isinstance(questions, dict) or not questions or not all(isinstance(q, str) for q in questions.values()):
         raise _bad(file, "needs questions: a name and a text each")
     if asks_for == "scores" and tuple(questions) != SCORES:

@@ -42,7 +42,7 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True)
 class Completion:
-    """What an engine gives back for one request.
+    """The answer of an engine to one request.
 
     Attributes:
         text: the decoded text; "" for a read request.
@@ -106,6 +106,6 @@ def unfit(request: Request, *, context: int, vocabulary: int) -> Completion | No
 
 
 def is_ready(stream: Iterator[Request]) -> bool:
-    """Whether the next request can be had without waiting; a stream that cannot tell (no method `ready`) counts so."""
+    """True if the next request is there without waiting. A stream without a method `ready` counts as ready."""
     ready = getattr(stream, "ready", None)
     return ready is None or bool(ready())

@@ -1,7 +1,7 @@
 """Constrained decoding of chunk programs: at each token, the ones after which the program can still be a valid one.
 
-Valid is: one keep call alone; or calls, one a line, of `remove_lines` with lines that the chunk has, ascending and
-apart, and of `normalize` with double-quoted strings. Every spelling of the prox dialect's calls is allowed, so the
+A valid program is one keep call alone, or calls, one a line, of `remove_lines` with ascending, disjoint lines of the
+chunk, and of `normalize` with double-quoted strings. Every spelling of the prox dialect's calls is allowed, so the
 model keeps its own. An automaton over characters decides; a tree of the vocabulary's texts makes it one over tokens.
 Knows no engine.
 """
@@ -25,7 +25,7 @@ _CACHED_STATES = 20_000
 
 
 class _State(NamedTuple):
-    """Where a program stands: `line` is its last line, without what stands inside quotes."""
+    """The state of a program that is being written: `line` is its last line, without the content of quotes."""
 
     line: str
     low: int  # the first line that may still be removed
@@ -116,7 +116,7 @@ class Guide:
 
 
 def _token_texts(tokenizer: Tokenizer) -> Iterator[tuple[int, str]]:
-    """What each token adds to a text in its middle. Special tokens and pieces of characters are left out."""
+    """The text that each token adds in the middle of a text. Special tokens and parts of characters are left out."""
     anchor = tokenizer.encode("x", add_special_tokens=False).ids[-1]
     alone = tokenizer.decode([anchor])
     special = {id_ for id_, token in tokenizer.get_added_tokens_decoder().items() if token.special}
@@ -159,7 +159,7 @@ def _complete(line: str) -> bool:
 
 
 def _viable(line: str, low: int, last: int, begun: bool) -> bool:
-    """Whether a line can become a call."""
+    """True if a line can become a call."""
     if any(call.startswith(line) for call in _NORMALIZES) or (not begun and any(k.startswith(line) for k in _KEEPS)):
         return True
     for head, middle in _REMOVES:
@@ -186,7 +186,7 @@ def _number(text: str) -> tuple[str, str]:
 
 
 def _leads_into(digits: str, low: int, high: int) -> bool:
-    """Whether some number from low to high begins with these digits."""
+    """True if some number from low to high begins with these digits."""
     if not digits or digits[0] == "0":
         return low <= high and digits in ("", "0") and (not digits or low == 0)
     value = int(digits)

@@ -21,8 +21,8 @@ T = TypeVar("T")
 class LookAhead(Generic[T]):
     """An iterator over `items` that are read in a thread of their own.
 
-    What `items` raises is raised by `next`, after the items before it. Use as a context manager: leaving it ends the
-    thread as soon as the item that it is reading is there.
+    `next` raises what `items` raised, after the items before it. Use it as a context manager: the thread ends when the
+    item that it is reading is there.
 
     Attributes:
         waited_s: seconds that the consumer has spent waiting for an item.
@@ -81,7 +81,7 @@ class LookAhead(Generic[T]):
         raise StopIteration
 
     def ready(self) -> bool:
-        """Whether `next` would return or raise at once."""
+        """True if `next` would return or raise at once."""
         return bool(self._held) or self._ended or self._closed
 
     def _read(self) -> None:

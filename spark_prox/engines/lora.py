@@ -1,7 +1,8 @@
 """Merge a LoRA adapter into a loaded model: W += scale * B @ A for every pair in a directory of PEFT's layout.
 
-After Hu et al., "LoRA", arXiv 2106.09685, and PEFT's `adapter_config.json` and `adapter_model.safetensors`. Merged,
-the adapter costs nothing per token. Knows plain LoRA on linear layers and refuses the rest.
+After Hu et al., "LoRA", arXiv 2106.09685. Merged, the adapter costs nothing per token. Knows plain LoRA on linear
+layers and refuses the rest. Own code, because executors then need no peft: with accelerate and psutil it is 12 MB to
+install and 9 MB and 0.2 s in each Python worker. A test holds the result against PEFT's own merge.
 """
 
 from __future__ import annotations
@@ -17,7 +18,14 @@ __all__ = ["merge_adapter"]
 
 _CONFIG, _WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 _PREFIX = "base_model.model."
-_REFUSED = ("use_dora", "modules_to_save", "fan_in_fan_out", "rank_pattern", "alpha_pattern", "trainable_token_indices")
+# Settings of PEFT 0.21's LoraConfig under which a layer's change is not scale * B @ A of that layer alone.
+_REFUSED = (
+    "use_dora", "modules_to_save", "fan_in_fan_out", "rank_pattern", "alpha_pattern", "trainable_token_indices",
+    "layer_replication", "target_parameters", "lora_bias", "alora_invocation_tokens", "arrow_config", "kasa_config",
+    "use_bdlora", "use_qalora", "monteclora_config",
+)  # fmt: skip
+# Starts that move the base weights as well, until PEFT converts the adapter as it stores it.
+_MOVED_BASE = ("pissa", "corda", "olora", "loftq", "lora_ga")
 
 
 def merge_adapter(model: Any, adapter: str) -> int:
@@ -37,8 +45,12 @@ def merge_adapter(model: Any, adapter: str) -> int:
     except Exception as error:
         raise _unloadable(adapter, f"{_CONFIG} or {_WEIGHTS}: {type(error).__name__}") from error
     asked = [name for name in _REFUSED if settings.get(name)]
-    if asked or settings.get("bias", "none") != "none":
-        raise _unloadable(adapter, f"it uses {', '.join(asked) or 'bias'}")
+    if settings.get("bias", "none") != "none":
+        asked.append("bias")
+    if str(settings.get("init_lora_weights")).lower().startswith(_MOVED_BASE):
+        asked.append("init_lora_weights")
+    if asked:
+        raise _unloadable(adapter, f"it uses {', '.join(asked)}")
     scale = alpha / (math.sqrt(rank) if settings.get("use_rslora") else rank)
     pairs: dict[str, dict[str, Any]] = {}
     for name, tensor in weights.items():

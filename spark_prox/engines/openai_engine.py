@@ -1,20 +1,20 @@
 """Engine on a served model: an OpenAI-compatible completions endpoint, as vLLM, SGLang and others offer.
 
-For annotation by a model too large for a worker. Prompts go as token ids, which vLLM takes, so that the template is
-exactly the one that was built; up to `max_in_flight` requests run at once. Read requests ask for the
-log-probabilities of one token. Knows nothing of documents, and no server's key is ever part of a message.
+It serves annotation by a model too large for a worker. Prompts are sent as token ids, which vLLM takes, so the server
+sees exactly the template that was built. Up to `max_in_flight` requests run at once, over connections that are kept.
+A busy server is asked again, after as long as its Retry-After says. A read request asks for the log-probabilities of
+one token. Knows nothing of documents; a message never contains the server's key.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from spark_prox.config.model import ModelSpec
 from spark_prox.engines.base import Completion, Request, failure, is_ready
@@ -23,8 +23,9 @@ from spark_prox.models import load_tokenizer
 
 __all__ = ["OpenAIEngine"]
 
-_ATTEMPTS = 4
-_RETRY = (408, 409, 425, 429, 500, 502, 503, 504)
+_REPEATS = 3
+_REPEATED = (408, 409, 425, 429, 500, 502, 503, 504)
+_LONGEST_WAIT_S = 60  # however much a server's Retry-After asks for
 _LIKELIEST = 20
 
 
@@ -43,6 +44,11 @@ class OpenAIEngine:
         self._spec = spec
         self._url = spec.base_url.rstrip("/") + "/completions"
         self._tokenizer = load_tokenizer(spec.path)
+        self._connections = _connection_pool(spec)
+
+    def close(self) -> None:
+        """Close the connections that are kept."""
+        self._connections.clear()
 
     def complete(self, requests: Iterable[Request]) -> Iterator[Completion]:
         """See `Engine`. A request is sent as soon as another one is finished."""
@@ -82,28 +88,28 @@ class OpenAIEngine:
             return failure(request, "SERVER_ANSWER", f"not a completion: {type(error).__name__}")
 
     def _post(self, body: dict[str, Any]) -> dict[str, Any]:
+        from urllib3.exceptions import (
+            ConnectTimeoutError,
+            HTTPError,
+            MaxRetryError,
+            NewConnectionError,
+            ReadTimeoutError,
+        )
+
         headers = {"Content-Type": "application/json"}
         if key := os.environ.get("OPENAI_API_KEY"):
             headers["Authorization"] = f"Bearer {key}"
-        data = json.dumps(body).encode()
-        for attempt in range(_ATTEMPTS):
-            try:
-                asked = urllib.request.Request(self._url, data=data, headers=headers)
-                with urllib.request.urlopen(asked, timeout=self._spec.timeout_s) as answer:
-                    parsed: dict[str, Any] = json.loads(answer.read())
-                    return parsed
-            except urllib.error.HTTPError as error:
-                error.close()
-                if error.code not in _RETRY or attempt == _ATTEMPTS - 1:
-                    raise _ServerError("SERVER_REFUSED", f"HTTP {error.code}") from None
-            except (TimeoutError, urllib.error.URLError, ConnectionError, OSError) as error:
-                if attempt == _ATTEMPTS - 1:
-                    reason = getattr(error, "reason", error)
-                    timed_out = isinstance(reason, TimeoutError)
-                    code = "TIMEOUT" if timed_out else "SERVER_UNREACHABLE"
-                    raise _ServerError(code, type(reason).__name__) from None
-            time.sleep(0.25 * 2**attempt)
-        raise AssertionError("unreachable")
+        try:
+            answer = self._connections.request("POST", self._url, body=json.dumps(body).encode(), headers=headers)
+        except HTTPError as error:
+            reason = (error.reason if isinstance(error, MaxRetryError) else None) or error
+            late = isinstance(reason, (ConnectTimeoutError, ReadTimeoutError))
+            late = late and not isinstance(reason, NewConnectionError)  # for urllib3 a refusal is a kind of timeout
+            raise _ServerError("TIMEOUT" if late else "SERVER_UNREACHABLE", type(reason).__name__) from None
+        if answer.status != 200:
+            raise _ServerError("SERVER_REFUSED", f"HTTP {answer.status}")
+        parsed: dict[str, Any] = json.loads(answer.data)
+        return parsed
 
     def _completion(self, request: Request, answer: dict[str, Any]) -> Completion:
         choice = answer["choices"][0]
@@ -124,6 +130,32 @@ class OpenAIEngine:
             output_tokens=int(usage.get("completion_tokens", 0)),
             margins=margins,
         )
+
+
+def _connection_pool(spec: ModelSpec) -> Any:
+    """A connection for each request in flight, through the proxy that the environment names, if it names one."""
+    from urllib3 import PoolManager, ProxyManager, Retry
+
+    settings: dict[str, Any] = {
+        "maxsize": spec.max_in_flight,
+        "timeout": spec.timeout_s,
+        "retries": Retry(
+            total=_REPEATS,
+            redirect=False,  # the key goes to the server that the configuration names
+            status_forcelist=_REPEATED,
+            allowed_methods=None,  # a completion changes nothing on the server
+            backoff_factor=0.25,
+            backoff_jitter=0.25,
+            retry_after_max=_LONGEST_WAIT_S,
+            raise_on_status=False,
+            raise_on_redirect=False,
+        ),
+    }
+    url = urlsplit(spec.base_url)
+    proxy = getproxies().get(url.scheme)
+    if proxy and not proxy_bypass(url.hostname or ""):
+        return ProxyManager(proxy, **settings)
+    return PoolManager(**settings)
 
 
 class _ServerError(Exception):

@@ -1,8 +1,8 @@
 """A causal language model that runs many sequences in one forward pass without a padding token between them.
 
-All tokens of a step lie behind each other in one row; the linear layers, nearly all of the work, see one matrix,
-and attention runs sequence by sequence. New prompts and single tokens of sequences that are being decoded share a
-step. What an attention layer needs beside its tokens comes as a keyword, as transformers passes them through.
+All tokens of a step lie behind each other in one row. The linear layers, nearly all of the work, see one matrix, and
+attention runs sequence by sequence. New prompts and single tokens of sequences that are being decoded share a step.
+An attention layer gets its other inputs as a keyword argument, which transformers passes through.
 Knows nothing of requests.
 """
 
@@ -151,7 +151,7 @@ def _packed_attention(
 
 
 def _windowed(config: Any) -> bool:
-    """Whether some layer looks back a bounded way only, which two short sequences do not show."""
+    """True if some layer has a bounded attention window, which two short sequences do not show."""
     kinds = getattr(config, "layer_types", None)
     if kinds:
         return any(kind != "full_attention" for kind in kinds)

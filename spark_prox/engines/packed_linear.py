@@ -16,9 +16,9 @@ _TOLERANCE = {"torch.float32": 1e-5, "torch.bfloat16": 2e-2}  # of the largest v
 
 
 def packed_linear(layer: Any) -> Any | None:
-    """The same layer on packed weights, which it no longer shares with the original; None where that cannot be had.
+    """The same layer on packed weights, which it no longer shares with the original; None if it cannot be packed.
 
-    It is had for float32 and bfloat16 on a CPU with oneDNN, and only if it gives what the original gives.
+    It works for float32 and bfloat16 on a CPU with oneDNN, and only if the outputs equal those of the original.
     """
     import torch
 

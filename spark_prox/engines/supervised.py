@@ -2,8 +2,8 @@
 
 An engine dies when `complete` raises, ends with requests unanswered, or finishes nothing for too long. It runs in a
 thread of its own, a *lane*, so that a call that hangs can be left behind, and so that it need not wait for whoever
-takes its completions. What was in flight is then run again in halves on a new engine, until the request that kills
-stands alone; it gets code POISON_REQUEST. Knows engines by their protocol only.
+takes its completions. A new engine then runs the requests in flight again, in halves, until the request that kills it
+is alone; it gets code POISON_REQUEST. Knows engines by their protocol only.
 """
 
 from __future__ import annotations

@@ -198,5 +198,5 @@ class TransformersEngine:
 
 
 def _fatal(error: Exception) -> bool:
-    """Whether a CUDA error has taken the process's whole device state with it; running out of memory has not."""
+    """True if a CUDA error has spoiled the whole device state of the process. Running out of memory does not."""
     return "CUDA error" in str(error) and "out of memory" not in str(error).lower()

@@ -1,4 +1,4 @@
-"""One comparison from paths to files: held-out hosts, every author, one executor; JSON, a table, a picture."""
+"""Run one comparison from paths to files: held-out hosts, every writer, one executor; JSON, a table, a plot."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from spark_prox.annotation.document_labels import load_labelled_documents
 from spark_prox.annotation.labels import LabelledPage, load_labelled_pages, pages_of_split
 from spark_prox.evaluation.entries import (
     CLASSIFIER,
-    Contestant,
+    Entry,
     classifier_entry,
     model_entry,
     rule_entries,
@@ -21,10 +21,10 @@ from spark_prox.evaluation.entries import (
 from spark_prox.evaluation.executed import ExecutedPage, decide_documents, execute_pages
 from spark_prox.evaluation.scores import (
     ALL,
-    AuthorFigures,
     DocumentFigures,
+    WriterFigures,
     as_rows,
-    compare_authors,
+    compare_writers,
     document_figures,
     document_table,
     figures_table,
@@ -40,13 +40,13 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Figures of all authors, the policy that each was held to, and what the picture shows.
+    """Figures of all writers, their policies, and the data of the plot.
 
     Attributes:
-        policies: the fields of each author's policy by which it differs from the default one, and its fingerprint.
+        policies: the fields of each writer's policy by which it differs from the default one, and its fingerprint.
     """
 
-    chunk: list[AuthorFigures]
+    chunk: list[WriterFigures]
     document: list[DocumentFigures]
     policies: dict[str, dict[str, object]]
     curves: dict[str, list[MarginPoint]]
@@ -71,12 +71,12 @@ def compare_on_held_out_hosts(
     template: str = "auto",
     most_pages: int = 0,
 ) -> Comparison:
-    """Let every author write programs for the test split of the labelled pages, and for pages never trained on.
+    """Let every writer write programs for the test split of the labelled pages, and for pages never trained on.
 
     Args:
         models: folders of language models, or "embedded".
         extra_pages: at most so many of the extra pages, evenly spaced; 0 for all.
-        documents: file of documents with a human label, for the document stage.
+        documents: file of documents with a human label, for the document level.
         classifier: file of a line classifier of this project; trained on the training split if absent.
         template: of the models' prompts, see `model_entry`.
         most_pages: at most so many pages of the test split, evenly spaced; 0 for all.
@@ -100,20 +100,20 @@ def compare_on_held_out_hosts(
             executed[entry.name] = execute_pages(judged, rows, entry.policy)
             if any(row.line_margins is not None for row in rows):
                 margins[entry.name] = _line_margins(test, rows)
-    of_test = {author: results[: len(test)] for author, results in executed.items()}
-    of_others = {author: results[len(test) :] for author, results in executed.items()}
-    flags = {author: [page.keep for page in results] for author, results in of_test.items()}
+    of_test = {writer: results[: len(test)] for writer, results in executed.items()}
+    of_others = {writer: results[len(test) :] for writer, results in executed.items()}
+    flags = {writer: [page.keep for page in results] for writer, results in of_test.items()}
     return Comparison(
-        chunk=compare_authors(test, of_test, reference=CLASSIFIER)
-        + [entry for entry in compare_authors(others, of_others, reference=CLASSIFIER) if entry.source != ALL],
+        chunk=compare_writers(test, of_test, reference=CLASSIFIER)
+        + [entry for entry in compare_writers(others, of_others, reference=CLASSIFIER) if entry.source != ALL],
         document=_compare_documents(entries, documents, say) if documents else [],
         policies={entry.name: _policy(entry) for entry in entries},
-        curves={author: margin_curve(test, own, MARGINS[::2]) for author, own in margins.items()},
+        curves={writer: margin_curve(test, own, MARGINS[::2]) for writer, own in margins.items()},
         points=rule_points(test, flags, margins),
     )
 
 
-def _compare_documents(entries: Sequence[Contestant], path: str, say: Say) -> list[DocumentFigures]:
+def _compare_documents(entries: Sequence[Entry], path: str, say: Say) -> list[DocumentFigures]:
     texts, gold = load_labelled_documents(path)
     figures = []
     for entry in entries:
@@ -130,7 +130,7 @@ def _compare_documents(entries: Sequence[Contestant], path: str, say: Say) -> li
 
 
 def _line_margins(pages: Sequence[LabelledPage], rows: Sequence[GeneratedProgram]) -> list[list[float]]:
-    """A margin for each line of the pages; +inf (keep) where no answer could be had."""
+    """A margin for each line of the pages; +inf (keep) where there is no answer."""
     margins = [[math.inf] * len(page.lines) for page in pages]
     for row in rows:
         if row.line_margins is not None and int(row.doc_id) < len(pages):
@@ -138,7 +138,7 @@ def _line_margins(pages: Sequence[LabelledPage], rows: Sequence[GeneratedProgram
     return margins
 
 
-def _policy(entry: Contestant) -> dict[str, object]:
+def _policy(entry: Entry) -> dict[str, object]:
     return {
         "fingerprint": entry.policy.fingerprint(),
         "min_remove_margin": entry.policy.min_remove_margin,

@@ -1,7 +1,7 @@
-"""Who takes part in a comparison: rule sets, the line classifier, language models, each as a writer of programs.
+"""The entries of a comparison: rule sets, the line classifier, language models. Each writes programs.
 
-Every one writes rows as the generate stage does, with the prompts, engines and code of production. Knows no labels but
-for those by which the classifier's threshold is chosen.
+An entry writes rows as the generate stage does, with the prompts, engines and code of production. The only labels it
+knows are those that choose the classifier's threshold.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from spark_prox.generation import GeneratedProgram, generate_programs
 from spark_prox.heuristics.ensemble import open_second_opinion
 from spark_prox.heuristics.line_classifier import LineClassifier, train_line_classifier
 from spark_prox.heuristics.line_rules import keep_everything
-from spark_prox.heuristics.writers import RULE_SETS, Author, ClassifierAuthor, RuleSet, write_programs
+from spark_prox.heuristics.writers import RULE_SETS, ClassifierHeuristic, Heuristic, RuleSet, write_programs
 from spark_prox.models import load_tokenizer, recommended_margins
 from spark_prox.programs import Policy, policy_for
 from spark_prox.prompts.builder import PromptSpec, builder_for
 from spark_prox.prompts.templates import template_for
 
-__all__ = ["CLASSIFIER", "KEEP", "Contestant", "classifier_entry", "model_entry", "rule_entries", "stored_classifier"]
+__all__ = ["CLASSIFIER", "KEEP", "Entry", "classifier_entry", "model_entry", "rule_entries", "stored_classifier"]
 
 CLASSIFIER, KEEP = "line classifier", "keep"
 Stage = Literal["doc", "chunk"]
@@ -36,13 +36,13 @@ _CHUNK_ANSWER_TOKENS, _WINDOW_TOKENS, _CHUNK_TOKENS = 256, 2048, 1500  # ProX's
 
 
 @dataclass(frozen=True, kw_only=True)
-class Contestant:
-    """One author under its own policy.
+class Entry:
+    """One writer under its own policy.
 
     Attributes:
         write: rows for documents and a stage.
-        policy: the default one, with the margins that this author asks for.
-        stages: those it has a say in.
+        policy: the default one, with the margins that this writer asks for.
+        stages: the levels that it decides on.
     """
 
     name: str
@@ -56,10 +56,10 @@ class Contestant:
         return list(self.write(documents, stage))
 
 
-def rule_entries() -> list[Contestant]:
-    """All rule sets. One without a rule for a stage keeps everything there, and only `keep` stands for that."""
+def rule_entries() -> list[Entry]:
+    """All rule sets. A rule set without a rule for a level is left out there; `keep` stands for keeping everything."""
     return [
-        Contestant(
+        Entry(
             name=name,
             write=partial(_write_rules, rules),
             policy=policy_for("default"),
@@ -79,21 +79,21 @@ def stored_classifier(path: str | Path, pages: Sequence[LabelledPage], say: Say)
     return LineClassifier.load(path)
 
 
-def classifier_entry(classifier: LineClassifier, validation: Sequence[LabelledPage], say: Say) -> Contestant:
+def classifier_entry(classifier: LineClassifier, validation: Sequence[LabelledPage], say: Say) -> Entry:
     """The line classifier; how sure it has to be is chosen on validation pages."""
-    author = ClassifierAuthor(classifier)
-    margins = [author.edit_lines(page.lines).line_margins or () for page in validation]
+    writer = ClassifierHeuristic(classifier)
+    margins = [writer.edit_lines(page.lines).line_margins or () for page in validation]
     margin = best_margin(margin_curve(validation, margins)).margin
     say(f"{CLASSIFIER}: min_remove_margin {margin:g}, chosen on {len(validation)} validation pages")
-    return Contestant(
+    return Entry(
         name=CLASSIFIER,
-        write=partial(_write_rules, author),
+        write=partial(_write_rules, writer),
         policy=policy_for("default", min_remove_margin=margin),
         stages=("chunk",),
     )
 
 
-def model_entry(model: str, *, threads: int, template: str = "auto") -> Contestant:
+def model_entry(model: str, *, threads: int, template: str = "auto") -> Entry:
     """A language model from a folder, or "embedded".
 
     Args:
@@ -109,7 +109,7 @@ def model_entry(model: str, *, threads: int, template: str = "auto") -> Contesta
     # Verdicts on many lines at once are read by the transformers engine alone.
     engine: Literal["transformers", "auto"] = "transformers" if template == "embedded" else "auto"
     spec = ModelSpec(path=model, engine=engine, threads=threads)
-    return Contestant(
+    return Entry(
         name="embedded refiner" if model == "embedded" else Path(model).name,
         write=partial(_write_model, spec, template),
         policy=policy_for("default", **recommended_margins(model)),
@@ -125,8 +125,8 @@ def _stages_of(rules: RuleSet) -> tuple[Stage, ...]:
     return tuple(stages)
 
 
-def _write_rules(author: Author, documents: Sequence[Document], stage: Stage) -> Iterator[GeneratedProgram]:
-    return write_programs(documents, author, stage=stage)
+def _write_rules(writer: Heuristic, documents: Sequence[Document], stage: Stage) -> Iterator[GeneratedProgram]:
+    return write_programs(documents, writer, stage=stage)
 
 
 def _write_model(

@@ -1,4 +1,4 @@
-"""What an author's programs make of labelled pages: run through the production executor, scored by the caller.
+"""Run a writer's programs on labelled pages through the production executor. The caller computes scores.
 
 Takes rows as the generate stage stores them, whoever wrote them, and a policy. Knows no model and no labels.
 """
@@ -26,8 +26,8 @@ class ExecutedPage:
         keep: for each line, whether it was not removed.
         calls: calls in all of the page's programs.
         programs: chunk programs of the page.
-        failed: those that could not be had or read.
-        refused: those that the policy stood against.
+        failed: those that are missing or unreadable.
+        refused: those that the policy refused.
     """
 
     text: str = field(repr=False)
@@ -66,7 +66,7 @@ def execute_pages(
 def decide_documents(
     count: int, rows: Iterable[GeneratedProgram], policy: Policy, *, dialect: str = "prox"
 ) -> list[bool]:
-    """Whether the document stage keeps each of so many documents; one without a row is kept."""
+    """Decide for each of `count` documents if the document level keeps it. A document without a row is kept."""
     keep = [True] * count
     for row in rows:
         decision = decide_stored(row.program, row.status.value, row.margin, policy=policy, dialect=dialect)

@@ -1,4 +1,4 @@
-"""How good a refinement is, from kept lines and gold lines. Pure arithmetic; knows nothing of models or programs.
+"""Metrics of a refinement, computed from kept lines and gold lines. Knows nothing of models or programs.
 
 Word F1 is the F1 of the bag of kept words against the bag of gold words, as in main-content extraction.
 Chunk F1 is that of the removed line numbers, document F1 that of the kept documents (both as in ProX, arXiv
@@ -8,9 +8,8 @@ Chunk F1 is that of the removed line numbers, document F1 that of the kept docum
 from __future__ import annotations
 
 import itertools
-import math
-import random
 import re
+import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -55,7 +54,7 @@ class Counts:
 
 @dataclass(frozen=True, kw_only=True)
 class PageScore:
-    """One page under one author.
+    """One page under one writer.
 
     Attributes:
         words: bag of kept words against the bag of gold words.
@@ -103,7 +102,7 @@ class PageWords:
         return Counter(itertools.chain.from_iterable(kept))
 
     def score(self, keep: Sequence[bool], text: str | None = None) -> PageScore:
-        """Score a verdict: which lines an author keeps, and its text where that is not just those lines."""
+        """Score a verdict: which lines a writer keeps, and its text where that is not just those lines."""
         bag = self._bag(keep) if text is None else Counter(_WORD.findall(text.lower()))
         return PageScore(
             words=Counts((self._gold_bag & bag).total(), bag.total(), self._gold_bag.total()),
@@ -117,30 +116,23 @@ class PageWords:
 
 
 def score_page(lines: Sequence[str], gold: Sequence[bool], keep: Sequence[bool]) -> PageScore:
-    """Score one page once: its lines, which of them people keep, and which of them the author kept."""
+    """Score one page once: its lines, which of them people keep, and which of them the writer kept."""
     return PageWords(lines, gold).score(keep)
 
 
 def score_documents(gold: Sequence[bool], keep: Sequence[bool]) -> Counts:
-    """Counts of the document stage; positive = keep."""
+    """Counts of the document level; positive = keep."""
     return Counts(sum(g and k for g, k in zip(gold, keep, strict=True)), sum(keep), sum(gold))
 
 
 def auc(gold: Sequence[bool], scores: Sequence[float]) -> float:
-    """Area under the ROC curve by ranks, ties counted half. NaN where one class is absent."""
-    order = sorted(range(len(scores)), key=scores.__getitem__)
-    positives = sum(gold)
-    negatives = len(gold) - positives
-    if not positives or not negatives:
+    """Area under the ROC curve, ties counted half; scores may be infinite. NaN where one class is absent."""
+    import numpy as np
+    from sklearn.metrics import roc_auc_score
+
+    if len(set(gold)) < 2:
         return float("nan")
-    rank_sum, start = 0.0, 0
-    while start < len(order):
-        stop = start
-        while stop < len(order) and scores[order[stop]] == scores[order[start]]:
-            stop += 1
-        rank_sum += (start + stop + 1) / 2 * sum(gold[index] for index in order[start:stop])
-        start = stop
-    return (rank_sum - positives * (positives + 1) / 2) / (positives * negatives)
+    return float(roc_auc_score(gold, np.clip(scores, -1e300, 1e300)))
 
 
 def mean(values: Sequence[float]) -> float:
@@ -152,17 +144,22 @@ def bootstrap_interval(
     count: int, statistic: Callable[[Sequence[int]], float], *, rounds: int = 1000, seed: int = 0
 ) -> tuple[float, float]:
     """95% percentile interval of a statistic of resampled indices 0..count-1; NaN rounds are left out."""
-    if not count:
+    import numpy as np
+    from scipy.stats import DegenerateDataWarning, bootstrap
+
+    if count < 2:
+        value = statistic([0]) if count else float("nan")
+        return value, value
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DegenerateDataWarning)  # its own interval is NaN as soon as one round is
+        drawn = bootstrap(
+            (np.arange(count),), statistic, n_resamples=rounds, vectorized=False, method="percentile", rng=seed
+        ).bootstrap_distribution
+    known = drawn[~np.isnan(drawn)]
+    if not known.size:
         return (float("nan"), float("nan"))
-    source = random.Random(seed)
-    drawn = sorted(
-        value
-        for value in (statistic(source.choices(range(count), k=count)) for _ in range(rounds))
-        if not math.isnan(value)
-    )
-    if not drawn:
-        return (float("nan"), float("nan"))
-    return drawn[int(0.025 * (len(drawn) - 1))], drawn[round(0.975 * (len(drawn) - 1))]
+    low, high = np.percentile(known, [2.5, 97.5])
+    return float(low), float(high)
 
 
 def paired_difference(

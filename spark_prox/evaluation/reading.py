@@ -28,11 +28,11 @@ def _documents(documents: Sequence[Sequence[str]]) -> Iterable[Document]:
 
 @dataclass(frozen=True)
 class Reader:
-    """A loaded refiner that reads both stages.
+    """A loaded refiner that reads both levels.
 
     Attributes:
         engine: runs the prompts.
-        builder: makes the prompts of both stages.
+        builder: makes the prompts of both levels.
         opinion: the line classifier that belongs to the model, if it has one.
     """
 
@@ -41,7 +41,7 @@ class Reader:
     opinion: SecondOpinion | None = None
 
     def line_margins(self, documents: Sequence[Sequence[str]]) -> list[list[float]]:
-        """A margin for each line of each document; +inf (keep) where no answer could be had."""
+        """A margin for each line of each document; +inf (keep) where there is no answer."""
         margins = [[math.inf] * len(lines) for lines in documents]
         for row in generate_programs(
             _documents(documents), self.engine, self.builder, stage="chunk", opinion=self.opinion
@@ -51,7 +51,7 @@ class Reader:
         return margins
 
     def document_margins(self, documents: Sequence[Sequence[str]]) -> list[float]:
-        """The document stage's margin of each document; +inf (keep) where no answer could be had."""
+        """The document level's margin of each document; +inf (keep) where there is no answer."""
         margins = [math.inf] * len(documents)
         for row in generate_programs(_documents(documents), self.engine, self.builder, stage="doc"):
             if row.margin is not None:

@@ -1,7 +1,6 @@
-"""Compare authors of programs on the same held-out pages: by source and overall, with intervals and paired differences.
+"""Compare writers of programs on the same held-out pages: by source and overall, with intervals and paired differences.
 
-Takes what the executor made of their programs, whoever wrote them; knows no model. The report is plain data, ready for
-JSON.
+Takes executed pages, whoever wrote the programs; knows no model. The report is plain data, ready for JSON.
 """
 
 from __future__ import annotations
@@ -26,10 +25,10 @@ from spark_prox.models import EMBEDDED, load_tokenizer
 
 __all__ = [
     "ALL",
-    "AuthorFigures",
     "DocumentFigures",
+    "WriterFigures",
     "as_rows",
-    "compare_authors",
+    "compare_writers",
     "document_figures",
     "document_table",
     "figures_table",
@@ -39,8 +38,8 @@ ALL = "all"
 
 
 @dataclass(frozen=True, kw_only=True)
-class AuthorFigures:
-    """One author on one source.
+class WriterFigures:
+    """One writer on one source.
 
     Attributes:
         word_f1: mean over pages, with its 95% bootstrap interval in `word_f1_interval`.
@@ -49,14 +48,14 @@ class AuthorFigures:
         chunk_f1: of removed line numbers, pooled over pages.
         share_removed: words removed of all words, pooled.
         tokens_kept: tokens of the refined texts of those before, pooled, by the embedded refiner's tokenizer.
-        failure_ratio: chunk programs that could not be had or read.
-        refused_ratio: chunk programs that the policy stood against.
+        failure_ratio: share of chunk programs that are missing or unreadable.
+        refused_ratio: share of chunk programs that the policy refused.
         calls_per_program: calls in a chunk program, mean.
         over_keeping: mean difference of word F1 to keeping everything on the same pages, and its interval.
-        over_reference: the same against the reference author, None for itself or without one.
+        over_reference: the same against the reference writer, None for itself or without one.
     """
 
-    author: str
+    writer: str
     source: str
     pages: int
     word_f1: float
@@ -76,7 +75,7 @@ class AuthorFigures:
 
 @dataclass(frozen=True, kw_only=True)
 class DocumentFigures:
-    """The document stage on documents with a human label.
+    """The document level on documents with a human label.
 
     Attributes:
         auc: with its 95% bootstrap interval in `auc_interval`.
@@ -86,7 +85,7 @@ class DocumentFigures:
         dropped: share of documents dropped; `good_dropped`: share of good documents dropped.
     """
 
-    author: str
+    writer: str
     documents: int
     auc: float
     auc_interval: tuple[float, float]
@@ -100,7 +99,7 @@ class DocumentFigures:
 
 @dataclass(frozen=True, kw_only=True)
 class _Judged:
-    """An author's pages: scores, what the executor did, and tokens before and after."""
+    """A writer's pages: scores, what the executor did, and tokens before and after."""
 
     scores: list[PageScore]
     pages: Sequence[ExecutedPage]
@@ -120,12 +119,12 @@ class _Judged:
 
 
 def _figures(
-    author: str, source: str, own: _Judged, keeping: Sequence[float], reference: Sequence[float] | None
-) -> AuthorFigures:
+    writer: str, source: str, own: _Judged, keeping: Sequence[float], reference: Sequence[float] | None
+) -> WriterFigures:
     f1s, words = own.f1s, sum_counts([score.words for score in own.scores])
     programs = sum(page.programs for page in own.pages)
-    return AuthorFigures(
-        author=author,
+    return WriterFigures(
+        writer=writer,
         source=source,
         pages=len(own.scores),
         word_f1=mean(f1s),
@@ -148,18 +147,18 @@ def _ratio(part: float, whole: float) -> float:
     return part / whole if whole else 0.0
 
 
-def compare_authors(
+def compare_writers(
     pages: Sequence[LabelledPage],
     executed: Mapping[str, Sequence[ExecutedPage]],
     *,
     reference: str | None = None,
-) -> list[AuthorFigures]:
-    """Figures of every author on every source and on all pages.
+) -> list[WriterFigures]:
+    """Figures of every writer on every source and on all pages.
 
     Args:
         pages: held-out pages.
-        executed: for each author, what its programs made of each page.
-        reference: the author that the others are compared with, besides keeping everything.
+        executed: for each writer, what its programs made of each page.
+        reference: the writer that the others are compared with, besides keeping everything.
     """
     words = [PageWords(page.lines, [keep >= 0.5 for keep in page.keep]) for page in pages]
     before = _count_tokens([join_lines(list(page.lines)) for page in pages])
@@ -169,14 +168,14 @@ def compare_authors(
         after = _count_tokens([page.text for page in results])
         return _Judged(scores=scores, pages=results, tokens=list(zip(before, after, strict=True)))
 
-    judged = {author: judge(results) for author, results in executed.items()}
+    judged = {writer: judge(results) for writer, results in executed.items()}
     keeping = [own.score([True] * len(page.lines)).words.f1 for own, page in zip(words, pages, strict=True)]
     figures = []
     for source in [*sorted({page.source for page in pages}), ALL]:
         chosen = [index for index, page in enumerate(pages) if source in (ALL, page.source)]
-        for author, own in judged.items():
-            other = judged[reference].of(chosen).f1s if reference and reference != author else None
-            figures.append(_figures(author, source, own.of(chosen), [keeping[index] for index in chosen], other))
+        for writer, own in judged.items():
+            other = judged[reference].of(chosen).f1s if reference and reference != writer else None
+            figures.append(_figures(writer, source, own.of(chosen), [keeping[index] for index in chosen], other))
     return figures
 
 
@@ -186,14 +185,14 @@ def _count_tokens(texts: Sequence[str]) -> list[int]:
 
 
 def document_figures(
-    author: str, gold: Sequence[bool], keep: Sequence[bool], scores: Sequence[float]
+    writer: str, gold: Sequence[bool], keep: Sequence[bool], scores: Sequence[float]
 ) -> DocumentFigures:
-    """Figures of the document stage.
+    """Figures of the document level.
 
     Args:
         gold: which documents people would keep.
-        keep: which the author keeps, by its programs and its policy.
-        scores: higher for what it would rather keep: margins, or 1 and 0 of an author without.
+        keep: which the writer keeps, by its programs and its policy.
+        scores: higher for what it would rather keep: margins, or 1 and 0 of a writer without.
     """
     good = [kept for kept, label in zip(keep, gold, strict=True) if label]
 
@@ -204,7 +203,7 @@ def document_figures(
     f1, f1_keeping = f1_of(keep, whole), f1_of(everything, whole)
     low, high = bootstrap_interval(count, lambda drawn: f1_of(keep, drawn) - f1_of(everything, drawn))
     return DocumentFigures(
-        author=author,
+        writer=writer,
         documents=count,
         auc=auc(gold, scores),
         auc_interval=bootstrap_interval(
@@ -219,16 +218,16 @@ def document_figures(
     )
 
 
-def figures_table(figures: Sequence[AuthorFigures]) -> str:
-    """A Markdown table: one row for each source and author."""
+def figures_table(figures: Sequence[WriterFigures]) -> str:
+    """A Markdown table: one row for each source and writer."""
     rows = [
-        "| source | pages | author | word F1 (95% interval) | over keeping all | over the reference | pooled | recall "
+        "| source | pages | writer | word F1 (95% interval) | over keeping all | over the reference | pooled | recall "
         "| precision | chunk F1 | words removed | tokens kept | failed | calls |",
         "|---" * 14 + "|",
     ]
     for entry in figures:
         rows.append(
-            f"| {entry.source} | {entry.pages} | {entry.author} | {entry.word_f1:.3f} {_span(entry.word_f1_interval)} "
+            f"| {entry.source} | {entry.pages} | {entry.writer} | {entry.word_f1:.3f} {_span(entry.word_f1_interval)} "
             f"| {_gap(entry.over_keeping)} | {_gap(entry.over_reference)} "
             f"| {entry.pooled_word_f1:.3f} | {entry.word_recall:.3f} | {entry.word_precision:.3f} "
             f"| {entry.chunk_f1:.3f} | {entry.share_removed:.1%} | {entry.tokens_kept:.1%} "
@@ -238,14 +237,14 @@ def figures_table(figures: Sequence[AuthorFigures]) -> str:
 
 
 def document_table(figures: Sequence[DocumentFigures]) -> str:
-    """A Markdown table of the document stage."""
+    """A Markdown table of the document level."""
     rows = [
-        "| author | documents | AUC (95% interval) | F1 (95% interval) | over keeping all | dropped | good dropped |",
+        "| writer | documents | AUC (95% interval) | F1 (95% interval) | over keeping all | dropped | good dropped |",
         "|---" * 7 + "|",
     ]
     for entry in figures:
         rows.append(
-            f"| {entry.author} | {entry.documents} | {entry.auc:.3f} {_span(entry.auc_interval)} "
+            f"| {entry.writer} | {entry.documents} | {entry.auc:.3f} {_span(entry.auc_interval)} "
             f"| {entry.f1:.3f} {_span(entry.f1_interval)} | {_gap(entry.over_keeping)} "
             f"| {entry.dropped:.1%} | {entry.good_dropped:.1%} |"
         )
@@ -260,6 +259,6 @@ def _gap(difference: tuple[float, float, float] | None) -> str:
     return "" if difference is None else "{:+.3f} ({:+.3f} to {:+.3f})".format(*difference)
 
 
-def as_rows(figures: Sequence[AuthorFigures] | Sequence[DocumentFigures]) -> list[dict[str, object]]:
+def as_rows(figures: Sequence[WriterFigures] | Sequence[DocumentFigures]) -> list[dict[str, object]]:
     """Figures as JSON-ready mappings."""
     return [asdict(entry) for entry in figures]

@@ -36,7 +36,7 @@ MAX_REMOVED_SHARE = 0.95
 
 @dataclass(frozen=True, kw_only=True)
 class MarginPoint:
-    """What one choice of the margin gives.
+    """The figures of one choice of the margin.
 
     Attributes:
         margin: the choice.
@@ -60,7 +60,7 @@ class MarginPoint:
 def kept_by_margin(
     lines: Sequence[str], margins: Sequence[float], min_margin: float, short_margin: float | None = None
 ) -> list[bool]:
-    """Which lines stay. A page that would lose 95% of its words or more stays as it is, as under the default policy."""
+    """Decide which lines stay. A page that would lose 95% of its words stays as it is, as in the default policy."""
     words = [len(line.split()) for line in lines]
     short = min_margin if short_margin is None else short_margin
     keep = [
@@ -164,10 +164,10 @@ def drop_margin(content_margins: Sequence[float], *, max_lost: float = 0.003) ->
 def rule_points(
     pages: Sequence[LabelledPage], verdicts: Mapping[str, Sequence[Sequence[bool]]], leave_out: Collection[str]
 ) -> dict[str, MarginPoint]:
-    """One point for each author without a threshold, beside the curves of the others."""
+    """One point for each writer without a threshold, beside the curves of the others."""
     points = {}
-    for author, flags in verdicts.items():
-        if author not in leave_out:
+    for writer, flags in verdicts.items():
+        if writer not in leave_out:
             margins = [[1.0 if kept else -1.0 for kept in page] for page in flags]
-            points[author] = margin_curve(pages, margins, (1.0,))[0]
+            points[writer] = margin_curve(pages, margins, (1.0,))[0]
     return points

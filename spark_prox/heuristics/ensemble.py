@@ -1,8 +1,8 @@
-"""A line classifier beside a language model: both judge each line, and their log-odds are averaged with weights.
+"""An ensemble of a language model and a line classifier: both score each line, and their log-odds are averaged.
 
-The two err on different lines: the model reads what lines say in order, the classifier sees the whole page at once. A
-model's folder that holds `second_opinion.npz` (a line classifier) and `second_opinion.json` (the model's share) has
-one. numpy only, a hundredth of the model's time; knows no Spark.
+The two err on different lines: the model reads the words of lines in order, the classifier sees the whole page at once.
+A model has an ensemble if its folder holds `second_opinion.npz` (the line classifier) and `second_opinion.json` (the
+model's weight). The classifier needs numpy only and a hundredth of the model's time. Knows no Spark.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _CLASSIFIER, _SETTINGS = "second_opinion.npz", "second_opinion.json"
 
 @dataclass(frozen=True, kw_only=True)
 class SecondOpinion:
-    """What `generate_programs` asks about the lines of a document.
+    """A line classifier and its weight beside a language model, as `generate_programs` uses them.
 
     Attributes:
         classifier: gives the other margin.
@@ -46,7 +46,7 @@ class SecondOpinion:
 
 
 def open_second_opinion(model: str) -> SecondOpinion | None:
-    """The one in a model's folder, read once in a process unless its files change; None without one.
+    """The ensemble of a model's folder, read once in a process unless its files change; None without one.
 
     Raises:
         ModelError: MODEL_NOT_FOUND, CLASSIFIER_UNREADABLE.
@@ -72,6 +72,6 @@ def _read(arrays: Path, settings: Path, written: tuple[int, ...]) -> SecondOpini
 
 
 def store_second_opinion(opinion: SecondOpinion, model: Path) -> None:
-    """Put a second opinion into a model's folder."""
+    """Store a line classifier and its weight in a model's folder."""
     opinion.classifier.save(model / _CLASSIFIER)
     (model / _SETTINGS).write_text(json.dumps({"model_share": opinion.model_share}) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""A text-only classifier of lines: the yardstick for any language model, and the teacher of pages without labels.
+"""A text-only classifier of lines: the baseline for any language model, and the teacher of pages without labels.
 
 Gradient boosting over `line_features` and the score of a linear model on hashed words and word pairs, both weighted so
 that a line counts by its words. Trained by scikit-learn, imported inside the functions; stored as arrays and asked with

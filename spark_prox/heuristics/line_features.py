@@ -47,7 +47,7 @@ _PROSE_WORDS = 10
 
 
 def _own_values(line: str, count: int) -> list[float]:
-    """What a line says on its own; `count` is how often the page has it."""
+    """The features of a line on its own; `count` is how often the page has this line."""
     line = line[:_MAX_CHARS].strip()
     words = _WORD.findall(line)
     lower = [word.lower() for word in words]

@@ -1,7 +1,7 @@
-"""Rules that write programs: what any model has to beat.
+"""Rules that write programs: a baseline for any model.
 
-Each rule looks at the lines of a page and says which to keep; `program_of` turns that into a program of the
-chunk stage, so that a rule's verdict goes through the same executor as a model's.
+Each rule looks at the lines of a page and says which to keep. `program_of` turns this into a program of the chunk
+level, so a rule's verdict goes through the same executor as a model's.
 """
 
 from __future__ import annotations

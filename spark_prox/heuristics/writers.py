@@ -1,7 +1,7 @@
-"""Authors of programs that are no language model: rule sets and the line classifier.
+"""Heuristics: writers of programs that are no language model, rule sets and the line classifier.
 
-An author takes a document's lines and writes a program for a stage, with margins where it has scores; what it writes
-goes into the same table and through the same executor as a model's. `model.engine: author` and `model.path` choose one.
+A heuristic takes a document's lines and writes a program for a level, with margins if it has scores. Its programs go
+into the same table and through the same executor as a model's. `model.engine: author` and `model.path` choose one.
 Knows no Spark.
 """
 
@@ -25,8 +25,8 @@ from spark_prox.programs import remove_lines_program
 
 __all__ = [
     "RULE_SETS",
-    "Author",
-    "ClassifierAuthor",
+    "ClassifierHeuristic",
+    "Heuristic",
     "RuleSet",
     "Written",
     "author_for",
@@ -40,22 +40,22 @@ _CLASSIFIER = "line_classifier:"
 
 @dataclass(frozen=True, kw_only=True)
 class Written:
-    """A program, and how sure its author is: fields as in `GeneratedProgram`."""
+    """A program and the margins of its writer: fields as in `GeneratedProgram`."""
 
     program: str
     margin: float | None = None
     line_margins: tuple[float, ...] | None = None
 
 
-class Author(Protocol):
-    """Whatever writes programs from lines alone."""
+class Heuristic(Protocol):
+    """Writes programs from the lines of a document alone."""
 
     def judge_document(self, lines: Sequence[str]) -> Written:
-        """The document stage's program: keep or drop."""
+        """The document level's program: keep or drop."""
         ...
 
     def edit_lines(self, lines: Sequence[str]) -> Written:
-        """The chunk stage's program for all lines of a document; line numbers are 0-based."""
+        """The chunk level's program for all lines of a document; line numbers are 0-based."""
         ...
 
 
@@ -75,12 +75,12 @@ class RuleSet:
     document_rule: DocumentRule | None = None
 
     def judge_document(self, lines: Sequence[str]) -> Written:
-        """See `Author`."""
+        """See `Heuristic`."""
         broken = self.document_rule(lines) if self.document_rule else None
         return Written(program="keep_doc()" if broken is None else "drop_doc()")
 
     def edit_lines(self, lines: Sequence[str]) -> Written:
-        """See `Author`."""
+        """See `Heuristic`."""
         return Written(program=program_of(self.line_rule(lines)))
 
 
@@ -97,43 +97,43 @@ RULE_SETS: dict[str, RuleSet] = {
 
 
 @dataclass(frozen=True)
-class ClassifierAuthor:
-    """The line classifier as an author: a line goes where it is more likely removed than kept, with that as margin.
+class ClassifierHeuristic:
+    """The line classifier as a heuristic: it removes a line if removal is likelier than keeping, with that as margin.
 
-    It has no say on whole documents.
+    It never drops a whole document.
     """
 
     classifier: LineClassifier
 
     def judge_document(self, lines: Sequence[str]) -> Written:
-        """See `Author`."""
+        """See `Heuristic`."""
         return Written(program="keep_doc()")
 
     def edit_lines(self, lines: Sequence[str]) -> Written:
-        """See `Author`."""
+        """See `Heuristic`."""
         margins = tuple(self.classifier.margins(lines))
         program = remove_lines_program(number for number, margin in enumerate(margins) if margin < 0)
         return Written(program=program, line_margins=margins)
 
 
 @lru_cache(maxsize=4)
-def author_for(path: str) -> Author:
-    """The author that `model.path` names: a rule set, or `line_classifier:FILE`; a file is read once in a process.
+def author_for(path: str) -> Heuristic:
+    """The heuristic that `model.path` names: a rule set, or `line_classifier:FILE`. A process reads a file once.
 
     Raises:
         ModelError: AUTHOR_UNKNOWN, AUTHOR_MISSING.
     """
     if path.startswith(_CLASSIFIER):
-        return ClassifierAuthor(LineClassifier.load(_classifier_file(path)))
+        return ClassifierHeuristic(LineClassifier.load(_classifier_file(path)))
     if path not in RULE_SETS:
         raise ModelError(
-            "AUTHOR_UNKNOWN", f"There is no author {path!r}.", f"Use {', '.join(RULE_SETS)} or {_CLASSIFIER}FILE."
+            "AUTHOR_UNKNOWN", f"There is no heuristic {path!r}.", f"Use {', '.join(RULE_SETS)} or {_CLASSIFIER}FILE."
         )
     return RULE_SETS[path]
 
 
 def author_revision(path: str) -> str:
-    """What identifies an author's version in the tables: a rule set's name and version, or a hash of a file.
+    """The revision of a heuristic in the tables: a rule set's name and version, or the hash of a file.
 
     Raises:
         ModelError: AUTHOR_UNKNOWN, AUTHOR_MISSING.
@@ -157,18 +157,18 @@ def author_margins(path: str) -> dict[str, float]:
 
 
 def write_programs(
-    documents: Iterable[Document], author: Author, *, stage: Literal["doc", "chunk"]
+    documents: Iterable[Document], heuristic: Heuristic, *, stage: Literal["doc", "chunk"]
 ) -> Iterator[GeneratedProgram]:
-    """One row for each document: an author needs no window, so a document is one chunk.
+    """One row for each document: a heuristic needs no window, so a document is one chunk.
 
-    A document on which an author fails gives a row with a status, never an exception.
+    A document on which a heuristic fails gives a row with a status, never an exception.
     """
     for document in documents:
         lines = split_lines(document.text)
         written: Written | None = None
         error: str | None = None
         try:
-            written = author.judge_document(lines) if stage == "doc" else author.edit_lines(lines)
+            written = heuristic.judge_document(lines) if stage == "doc" else heuristic.edit_lines(lines)
         except Exception as failed:  # noqa: BLE001 - hostile text must not kill the task; the row says what happened
             error = type(failed).__name__
         yield GeneratedProgram(

@@ -28,14 +28,14 @@ _LINE_CHARS_PER_TOKEN = 64  # a line longer than this many characters per token 
 
 @dataclass(frozen=True, kw_only=True)
 class PromptSpec:
-    """What a builder needs, besides the tokenizer's files: travels to the executors.
+    """The settings of a builder. They travel to the executors; the tokenizer's files do not.
 
     Attributes:
         model_path: where the tokenizer is.
         max_prompt_tokens: window that prompt and answer share.
         max_chunk_tokens: budget of one chunk's numbered lines.
         max_new_tokens: most tokens decoded.
-        decide: "read" or "generate", for the document stage.
+        decide: "read" or "generate", for the document level.
     """
 
     template: PromptTemplate
@@ -95,7 +95,7 @@ class PromptBuilder(Protocol):
     """Documents in, prompts out."""
 
     def document_prompt(self, text: str) -> Prompt:
-        """The prompt of the document stage; a long document is cut at its end."""
+        """The prompt of the document level; a long document is cut at its end."""
         ...
 
     def chunk_prompts(self, text: str) -> ChunkPrompts:
@@ -207,7 +207,7 @@ class TextPromptBuilder:
         return self._bos + self._encode(text)
 
     def _answers(self) -> tuple[tuple[int, ...], tuple[int, int]]:
-        """Where the two answers of the document stage part: the tokens they share, then one token of each.
+        """Find the point at which the two answers of the document level differ: shared tokens, then one token of each.
 
         Encoded behind the template's end, so that a tokenizer that joins a space to a word does here what it did in
         training.
@@ -223,7 +223,7 @@ class TextPromptBuilder:
         while stop < min(len(keep), len(drop)) and keep[stop] == drop[stop]:
             stop += 1
         if stop == min(len(keep), len(drop)):
-            raise ModelError("TEMPLATE_ANSWERS", "The tokenizer gives both answers of the document stage alike.")
+            raise ModelError("TEMPLATE_ANSWERS", "The tokenizer gives both answers of the document level alike.")
         return keep[start:stop], (keep[stop], drop[stop])
 
 

@@ -2,10 +2,10 @@
 
 A chunk prompt is: the page's sketch with the chunk's place in it, a few lines before, the chunk's lines, a
 few lines after, and a read section `<L0> <L1> ...` with one token for each chunk line. At each of those the
-model's next token is `<keep>` or `<remove>`; no verdict is part of the prompt, so all are read from one
-prefill. A line is: a token for its length and ending, one for its capitals and content, its first tokens,
-`<cut>` and its last tokens if it is long, and its number, one token, at its end. A document prompt has
-lines from the head, the middle and the tail of the page, and ends in `<judge>`.
+model's next token is `<keep>` or `<remove>`. No verdict is part of the prompt, so one prefill gives all.
+A line is: a token for its length and ending, one for its capitals and content, its first tokens, `<cut>`
+and its last tokens if it is long, and its number, one token, at its end. A document prompt has lines from
+the head, the middle and the tail of the page, and ends in `<judge>`.
 
 Pure: takes a `tokenizers.Tokenizer`, knows no engine and no training. What it does is part of the model: a
 change of layout needs a new VERSION and a new training.
@@ -62,7 +62,7 @@ def special_tokens() -> list[str]:
 
 
 class _Page:
-    """What every prompt of one document shares: the lines' tokens, their shapes, the sketch.
+    """The parts that all prompts of one document share: the lines' tokens, their shapes, the sketch.
 
     Args:
         lines: of the document.
@@ -81,11 +81,11 @@ class _Page:
         self.qualities = page_qualities(lines, self.shapes)
 
     def tokens(self, number: int) -> array[int]:
-        """Of one line."""
+        """The tokens of one line."""
         return self._tokens[self._starts[number] : self._starts[number + 1]]
 
     def token_count(self, number: int) -> int:
-        """How many of one line are shown."""
+        """The number of one line's tokens in the prompt."""
         return self._starts[number + 1] - self._starts[number]
 
 

@@ -1,4 +1,4 @@
-"""What the embedded refiner is told about each line beside its words, as two small numbers, and about the page.
+"""Describe each line by two small numbers and the page by a sketch, for the embedded refiner's prompt.
 
 The prompt shows only a line's first and last tokens, so length, final punctuation, capitals and repetition are given as
 special tokens of their own. Pure: standard library only, bounded work for lines of any length.
@@ -141,7 +141,7 @@ def _repetitions(lines: Sequence[str]) -> bytearray:
 
 
 def page_sketch(shapes: LineShapes) -> list[int]:
-    """How much prose each sixteenth of the page's lines has: `SEGMENTS` levels of words in long lines per line."""
+    """The amount of prose in each sixteenth of the page's lines: `SEGMENTS` levels of words in long lines per line."""
     sizes = shapes.size
     sketch = []
     for segment in range(SEGMENTS):

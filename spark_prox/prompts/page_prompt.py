@@ -108,7 +108,7 @@ class PagePrompt:
 
 
 class _Page:
-    """What every prompt of one document shares."""
+    """The arrays that all prompts of one document share."""
 
     def __init__(self, lines: Sequence[str], pieces: Iterator[Sequence[int]], first_quality: int) -> None:
         self.lines = lines

@@ -1,6 +1,6 @@
 """Prompt templates as named, versioned, hashed settings.
 
-The text around a document, how lines are numbered, and which answers the document stage chooses between. Everything
+The text around a document, how lines are numbered, and which answers the document level chooses between. Everything
 that changes what a model sees is part of `PromptTemplate.fingerprint`. Knows no tokenizer.
 
 Sources: ProX, arXiv 2409.17115, appendix A.1 and A.3, and the released checkpoints of GAIR-NLP/ProX, which carry no
@@ -23,7 +23,7 @@ __all__ = ["TEMPLATES", "PromptTemplate", "template_for"]
 
 @dataclass(frozen=True, kw_only=True)
 class PromptTemplate:
-    """How one stage's prompt is made from a document.
+    """A template: the rule that makes one level's prompt from a document.
 
     Attributes:
         name: what `doc.template` and `chunk.template` are set to.
@@ -38,7 +38,7 @@ class PromptTemplate:
         numbering: "document" counts lines from the document's start, "chunk" anew in each chunk; programs are stored
             with the document's numbers either way.
         max_chunk_lines: most lines of one chunk; 0 for no limit but the token budget.
-        answers: the two programs that the document stage chooses between: keep, drop.
+        answers: the two programs that the document level chooses between: keep, drop.
     """
 
     name: str

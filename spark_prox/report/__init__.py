@@ -1,1 +1,1 @@
-"""What a person reads at the end of a run. Returns strings; prints nothing."""
+"""Reports for people at the end of a run. Returns strings; prints nothing."""

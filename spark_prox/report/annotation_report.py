@@ -1,4 +1,4 @@
-"""What annotation has given so far, as text: labels by stage, author and status, and why the others are none."""
+"""A text report of annotation: labels by level, annotator and status, and the reasons of failures."""
 
 from __future__ import annotations
 

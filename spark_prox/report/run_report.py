@@ -52,7 +52,7 @@ def outcome_report(warehouse: Warehouse, settings: str) -> str:
 
 
 def plan_report(stages: Sequence[PlannedStage]) -> str:
-    """What a run would do, a line for each stage."""
+    """The plan of a run, one line for each stage."""
     rows = [
         [line.stage, line.documents, line.prompt_tokens, None if line.flop is None else f"{line.flop:.2g}", line.note]
         for line in stages
@@ -128,7 +128,7 @@ def query_report(spark: SparkSession, warehouse: Warehouse) -> str:
 
 
 def tables_report(warehouse: Warehouse) -> str:
-    """Where the tables are and how many rows each has."""
+    """The places of the tables and their numbers of rows."""
     rows = [[name, warehouse.read(name).count(), warehouse.where(name)] for name in TABLES if warehouse.exists(name)]
     return table(["table", "rows", "where"], rows)
 

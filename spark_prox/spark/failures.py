@@ -1,4 +1,4 @@
-"""Spark failures that a person can mend, out of pages of Java: a full disk, a damaged file.
+"""Spark failures that a person can fix, out of pages of Java: a full disk, a damaged file.
 
 Knows no pyspark: an exception's text holds the whole chain of its causes.
 """

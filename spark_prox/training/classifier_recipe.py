@@ -1,4 +1,4 @@
-"""Train the line classifier alone: the yardstick, the author without a GPU, the teacher. Minutes, and no torch.
+"""Train the line classifier alone: a baseline, a writer without a GPU, a teacher. It takes minutes and no torch.
 
 Its threshold is chosen on validation hosts; the card says how good it is there and on test hosts.
 """
@@ -41,7 +41,7 @@ Keep a line from probability {threshold:g} on (chosen on validation hosts among 
 
 @dataclass(frozen=True, kw_only=True)
 class ClassifierConfig:
-    """How to make a line classifier.
+    """The settings of a line classifier's training.
 
     Attributes:
         labelled: files or folders of line-labelled pages, see `labels`.
@@ -83,7 +83,7 @@ def make_classifier(config: ClassifierConfig, say: Say = lambda _: None) -> floa
     classifier = LineClassifier.load(output / "line_classifier.npz")
     scores = {name: [classifier.score(page.lines) for page in split[name]] for name in ("validation", "test")}
     threshold = max(_THRESHOLDS, key=lambda value: _word_f1(split["validation"], scores["validation"], value))
-    # As an author (`model.engine: author`) it removes below 0.5 at most: a higher threshold is that.
+    # As a writer (`model.engine: author`) it removes below 0.5 at most: a higher threshold counts as 0.5.
     margin = max(0.0, math.log((1 - threshold) / threshold))
     (output / "line_classifier.thresholds.json").write_text(json.dumps({"min_remove_margin": round(margin, 4)}) + "\n")
     rows, f1 = [], 0.0

@@ -1,4 +1,4 @@
-"""What `jobs/train.py` can make, by the `kind` in its settings: each a settings class and a function that trains.
+"""The kinds of training of `jobs/train.py`. Each `kind` has a settings class and a function that trains.
 
 Knows no command line and starts no process.
 """
@@ -15,7 +15,7 @@ from spark_prox.training.embedded.recipe import load_pages, make_refiner
 from spark_prox.training.embedded.settings import TrainConfig, load_settings, read_settings
 from spark_prox.training.model_card import model_card
 from spark_prox.training.plots import draw_training_curve
-from spark_prox.training.process_group import join_team
+from spark_prox.training.process_group import join_process_group
 from spark_prox.training.sft.recipe import fine_tune
 from spark_prox.training.sft.settings import SftConfig
 
@@ -51,10 +51,10 @@ def train_kind(config: Settings, say: Say) -> None:
 
 def train_embedded(config: TrainConfig, say: Say) -> None:
     """Train or resume an embedded refiner, then write thresholds, card and curve."""
-    team = join_team()
-    speak: Say = say if team.leads else lambda _: None
+    process_group = join_process_group()
+    speak: Say = say if process_group.leads else lambda _: None
     log, thresholds = make_refiner(
-        config, say=speak, report=lambda line: speak(progress_line(line, config.steps)), team=team
+        config, say=speak, report=lambda line: speak(progress_line(line, config.steps)), process_group=process_group
     )
     if thresholds is not None:
         output = Path(config.output)

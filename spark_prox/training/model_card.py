@@ -25,7 +25,7 @@ _LICENCES = {
 _CARD = """# Embedded refiner
 
 A Llama of {c.layers} layers, width {c.width}, {c.heads} heads of {c.head_width}, MLP {c.mlp_width}, vocabulary
-{c.vocabulary}, in half precision, with both stages of ProX in one model. It is prompted by
+{c.vocabulary}, in half precision, with both levels of ProX in one model. It is prompted by
 `spark_prox.prompts.compact` and decodes nothing: each verdict is the next-token distribution at one prompt
 position. `AutoModelForCausalLM.from_pretrained` loads the folder.
 
@@ -35,9 +35,9 @@ From scratch on a CPU by `jobs/train.py`: {steps} steps, {millions} million prom
 {c.threads} threads a process. The weights are those of step {best_step}, the best word F1 on at most
 {c.evaluate_pages} validation pages ({best_f1}).
 Targets: {gold} human label, the rest the out-of-fold score of the line classifier; pages without labels have the
-classifier's score alone. Documents for the document stage are made from the same pages (`document_labels`); human
+classifier's score alone. Documents for the document level are made from the same pages (`document_labels`); human
 document labels are for evaluation alone.
-{opinion}
+{ensemble}
 ## Data and split
 
 The split goes by a hash of the registered host: 15% test, 10% validation. Page texts stay their publishers'
@@ -85,8 +85,8 @@ def _curve_rows(thresholds: Thresholds) -> list[str]:
     return rows
 
 
-_OPINION = """
-## Second opinion
+_ENSEMBLE = """
+## Ensemble
 
 `second_opinion.npz` is the line classifier (`spark_prox.heuristics.line_classifier`), trained on the same training
 hosts. A line's margin is {own:g} times the language model's and {other:g} times the classifier's, shares chosen on
@@ -95,10 +95,10 @@ folder without the two files `second_opinion.*` is the language model alone; it 
 """
 
 
-def _opinion(thresholds: Thresholds) -> str:
+def _ensemble(thresholds: Thresholds) -> str:
     if thresholds.model_share == 1 or thresholds.alone is None:
         return ""
-    return _OPINION.format(
+    return _ENSEMBLE.format(
         own=thresholds.model_share,
         other=round(1 - thresholds.model_share, 3),
         both=thresholds.chunk.word_f1,
@@ -121,7 +121,7 @@ def model_card(
         best_step=f"{best.step:,}",
         best_f1=f"{best.word_f1:.3f}",
         gold=f"{config.gold_share:.0%}",
-        opinion=_opinion(thresholds),
+        ensemble=_ensemble(thresholds),
         excluded=", ".join(config.exclude_sources) or "none",
         splits="\n".join(split_table(pages)),
         remove=f"{thresholds.chunk.margin:g}",

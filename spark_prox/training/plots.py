@@ -1,4 +1,4 @@
-"""Pictures of a training run and of a choice of threshold, as PNG. matplotlib is imported inside the functions."""
+"""Plots of a training run and of a choice of threshold, as PNG. matplotlib is imported inside the functions."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ def draw_training_curve(
 def draw_recall_curves(
     curves: Mapping[str, Sequence[MarginPoint]], points: Mapping[str, MarginPoint], path: str | Path
 ) -> None:
-    """Word recall against words removed: a line for each author with a threshold, a mark for each without."""
+    """Word recall against words removed: a line for each writer with a threshold, a mark for each without."""
     figure, axes = _figure()
-    for author, curve in curves.items():
-        axes.plot([p.share_removed for p in curve], [p.word_recall for p in curve], ".-", label=author)
-    for author, point in points.items():
-        axes.plot([point.share_removed], [point.word_recall], "D", label=author)
+    for writer, curve in curves.items():
+        axes.plot([p.share_removed for p in curve], [p.word_recall for p in curve], ".-", label=writer)
+    for writer, point in points.items():
+        axes.plot([point.share_removed], [point.word_recall], "D", label=writer)
     axes.set_xlabel("share of words removed (mean over pages)")
     axes.set_ylabel("word recall of gold content (mean over pages)")
     axes.set_title("What removing more costs, as the threshold moves")

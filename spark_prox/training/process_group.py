@@ -1,7 +1,7 @@
 """Several processes that train one model: each takes part of every batch, and gradients are summed once a step.
 
 Started by torchrun or Spark's TorchDistributor (`RANK` and `WORLD_SIZE` in the environment); without them a
-team of one. Two processes of one thread train faster than one process of two threads, since they wait for each
+group of one. Two processes of one thread train faster than one process of two threads, since they wait for each
 other once a step and not in every matrix product. torch is imported inside the functions.
 """
 
@@ -13,13 +13,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-__all__ = ["SOLO", "Team", "join_team"]
+__all__ = ["SOLO", "ProcessGroup", "join_process_group"]
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Team:
+class ProcessGroup:
     """This process's place among those that train.
 
     Attributes:
@@ -32,7 +32,7 @@ class Team:
 
     @property
     def leads(self) -> bool:
-        """Whether this process evaluates, saves and reports."""
+        """True if this process evaluates, saves and reports."""
         return self.rank == 0
 
     def share(self, items: Sequence[T]) -> Sequence[T]:
@@ -63,11 +63,11 @@ class Team:
         return float(flat[-1])
 
 
-SOLO = Team()
+SOLO = ProcessGroup()
 
 
-def join_team(device: str = "cpu") -> Team:
-    """The team that torchrun or Spark's TorchDistributor set up, or a team of one.
+def join_process_group(device: str = "cpu") -> ProcessGroup:
+    """The process group that torchrun or Spark's TorchDistributor set up, or a group of one.
 
     Args:
         device: "cuda" where each process has a GPU of its own: their gradients then never leave the GPUs.
@@ -80,4 +80,4 @@ def join_team(device: str = "cpu") -> Team:
     if not torch.distributed.is_initialized():
         backend = "nccl" if device == "cuda" else "gloo"
         torch.distributed.init_process_group(backend, timeout=datetime.timedelta(hours=2))
-    return Team(rank=int(os.environ["RANK"]), size=size)
+    return ProcessGroup(rank=int(os.environ["RANK"]), size=size)

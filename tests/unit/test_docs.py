@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -8,19 +9,23 @@ from pathlib import Path
 import pytest
 
 DOCUMENTS = (
-    *("README.md", "CONTRIBUTING.md"),
+    *("README.md", "CONTRIBUTING.md", "docs/map.md"),
     *("docs/cluster.md", "docs/operations.md", "docs/programs.md", "docs/refiners.md"),
 )
 
 
-def test_the_readmes_tree_is_what_the_files_say(repository: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, str(repository / "dev" / "readme_tree.py"), "--check"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+def test_the_map_is_what_the_files_say(repository: Path) -> None:
+    wanted = runpy.run_path(str(repository / "dev" / "map.py"))["map_text"]()
+    assert (repository / "docs" / "map.md").read_text(encoding="utf-8") == wanted, "run python dev/map.py"
+
+
+def test_the_readme_is_short_and_names_every_folder(repository: Path) -> None:
+    text = (repository / "README.md").read_text(encoding="utf-8")
+    assert len(text.splitlines()) < 200
+    table = text.partition("## What is where")[2]
+    packages = {path.parent.name for path in (repository / "spark_prox").glob("*/__init__.py")}
+    for name in packages | {"udfs", "jobs", "conf", "docs", "bench", "dev", "docker", "examples", "tests"}:
+        assert f"| `{name}/` |" in table, name
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)

@@ -19,7 +19,7 @@ def test_a_missing_java_is_found_and_how_to_mend_it(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))
     finding = check_java()
     assert (finding.ok, finding.found) == (False, "not found")
-    assert "17 or 21" in finding.mend
+    assert "17 or 21" in finding.fix
 
 
 def test_a_java_too_old_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

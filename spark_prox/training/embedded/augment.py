@@ -1,7 +1,7 @@
 """New labelled pages out of old ones: another page's content between this page's menus, blocks left out, short pages.
 
-Training sees each page many times; without this it would learn sites by heart. Pure and deterministic in
-the random source.
+Training sees each page many times. Without variations it would memorise sites. Pure and deterministic in the
+random source.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def _content_span(page: LabelledPage) -> tuple[int, int] | None:
 
 
 def recombine(frame: LabelledPage, body: LabelledPage) -> LabelledPage:
-    """What stands around the content of `frame`, around the content span of `body`, with the labels of each."""
+    """Put the content span of `body` between the lines that surround the content of `frame`, with all labels."""
     outer, inner = _content_span(frame), _content_span(body)
     if outer is None or inner is None:
         return frame
@@ -63,7 +63,7 @@ def content_alone(page: LabelledPage) -> LabelledPage:
 
 
 def shortened(page: LabelledPage, source: random.Random) -> LabelledPage:
-    """A short page: at most 40 lines from within the content, and at most 12 of what stands before and after it."""
+    """A short page: at most 40 lines from within the content, and at most 12 of the lines before and after it."""
     span = _content_span(page)
     if span is None:
         return page

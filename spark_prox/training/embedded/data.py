@@ -75,7 +75,7 @@ class TrainingData:
         prompt: the encoder of production.
         batch_tokens: most tokens of a batch, padding included.
         augment_share: share of pages that are varied.
-        documents_per_page: samples of the document stage for each page.
+        documents_per_page: samples of the document level for each page.
         seed: of everything random.
     """
 

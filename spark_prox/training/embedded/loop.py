@@ -19,7 +19,7 @@ from spark_prox.training.embedded.data import TrainingData
 from spark_prox.training.embedded.llama import build_optimisers, save_model
 from spark_prox.training.embedded.samples import Sample
 from spark_prox.training.embedded.settings import TrainConfig
-from spark_prox.training.process_group import SOLO, Team
+from spark_prox.training.process_group import SOLO, ProcessGroup
 
 __all__ = ["Progress", "Run", "batch_loss", "learning_rate_factor", "progress_line", "train"]
 
@@ -124,16 +124,18 @@ class Run:
         self.log = [Progress(**line) for line in state["log"]]
 
 
-def _optimise(run: Run, batch: Sequence[Sample], config: TrainConfig, keep_id: int, team: Team) -> float:
+def _optimise(
+    run: Run, batch: Sequence[Sample], config: TrainConfig, keep_id: int, process_group: ProcessGroup
+) -> float:
     import torch
 
     factor = learning_rate_factor(run.step, config)
     total_weight = sum(sum(sample.weights) for sample in batch)
     loss = torch.zeros(())
-    if own := team.share(batch):
+    if own := process_group.share(batch):
         loss = batch_loss(run.model, own, keep_id=keep_id, precision=config.precision, total_weight=total_weight)
         loss.backward()
-    value = team.sum_gradients(run.model, loss.detach())
+    value = process_group.sum_gradients(run.model, loss.detach())
     torch.nn.utils.clip_grad_norm_(run.model.parameters(), 1.0)
     for optimiser, rate in zip(run.optimisers, (config.learning_rate, config.embedding_learning_rate), strict=True):
         for group in optimiser.param_groups:
@@ -152,7 +154,7 @@ def train(
     evaluate: Callable[[Path], float],
     report: Callable[[Progress], None] = lambda _: None,
     report_every: int = 25,
-    team: Team = SOLO,
+    process_group: ProcessGroup = SOLO,
 ) -> list[Progress]:
     """Train to `config.steps`, resuming from `output/checkpoint.pt` where there is one.
 
@@ -163,7 +165,7 @@ def train(
         evaluate: word F1 of the model saved in a folder, on validation hosts. The folder gets the weights
             before each call and must hold the tokenizer already; `output/model` holds the best so far.
         report: called with every new line of the log.
-        team: the processes that train together; only the leading one evaluates, saves and reports.
+        process_group: the processes that train together; only the leading one evaluates, saves and reports.
 
     Returns:
         The whole log, earlier runs included; also in `output/log.jsonl`.
@@ -187,7 +189,7 @@ def train(
         if run.place >= len(batches):
             run.block, run.place, batches = run.block + 1, 0, None
             continue
-        losses.append(_optimise(run, batches[run.place], config, keep_id, team))
+        losses.append(_optimise(run, batches[run.place], config, keep_id, process_group))
         run.tokens += sum(len(sample.ids) for sample in batches[run.place])
         run.place, run.step = run.place + 1, run.step + 1
         due = run.step % config.evaluate_every == 0 or run.step == config.steps
@@ -195,7 +197,7 @@ def train(
             continue
         run.seconds += time.monotonic() - started
         word_f1 = None
-        if due and team.leads:
+        if due and process_group.leads:
             model.eval()
             save_model(model, output / "latest")
             word_f1 = evaluate(output / "latest")
@@ -209,9 +211,9 @@ def train(
         )
         losses = []
         run.log.append(line)
-        if team.leads:
+        if process_group.leads:
             report(line)
-        if team.leads and (due or run.step % config.checkpoint_every == 0):
+        if process_group.leads and (due or run.step % config.checkpoint_every == 0):
             run.save(checkpoint)
             (output / "log.jsonl").write_text("".join(json.dumps(asdict(entry)) + "\n" for entry in run.log))
         started = time.monotonic()

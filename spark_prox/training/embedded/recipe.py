@@ -1,5 +1,4 @@
-"""The whole way from labelled pages to a finished embedded refiner, step by step, each step's result kept
-in the output folder.
+"""Make an embedded refiner from labelled pages, step by step; the output folder keeps each step's result.
 
 Splits by host, trains the teacher and the tokenizer, trains the model, chooses thresholds on validation
 hosts and writes the model card. A run that was killed goes on with what is there.
@@ -28,7 +27,7 @@ from spark_prox.training.embedded.llama import MAX_PROMPT_TOKENS, build_model
 from spark_prox.training.embedded.loop import Progress, train
 from spark_prox.training.embedded.settings import TrainConfig
 from spark_prox.training.embedded.tokenizer import save_tokenizer, train_tokenizer
-from spark_prox.training.process_group import SOLO, Team
+from spark_prox.training.process_group import SOLO, ProcessGroup
 
 __all__ = ["Thresholds", "choose_thresholds", "load_pages", "make_refiner", "store_verdicts"]
 
@@ -40,15 +39,15 @@ _MODEL_SHARES = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 
 @dataclass(frozen=True, kw_only=True)
 class Thresholds:
-    """What validation hosts say about how sure the model must be.
+    """The margins chosen on validation hosts, and their figures.
 
     Attributes:
-        chunk: the chosen margin of the chunk stage.
+        chunk: the chosen margin of the chunk level.
         curve: what other choices would give.
-        min_drop_margin: the chosen margin of the document stage.
+        min_drop_margin: the chosen margin of the document level.
         document_auc: of made-up documents on validation hosts.
         model_share: weight of the model's margins beside those of a line classifier; 1 without one.
-        alone: the chosen margin of the chunk stage if the model had no line classifier beside it.
+        alone: the chosen margin of the chunk level if the model had no line classifier beside it.
     """
 
     chunk: MarginPoint
@@ -119,7 +118,7 @@ def _prepare_tokenizer(pages: Sequence[LabelledPage], config: TrainConfig, outpu
 
 
 def _validation_f1(pages: Sequence[LabelledPage], config: TrainConfig) -> Callable[[Path], float]:
-    """Mean word F1 at the best of a few margins: what checkpoints are chosen by."""
+    """Mean word F1 at the best of a few margins. Checkpoints are chosen by it."""
     stride = max(1, len(pages) // config.evaluate_pages) if config.evaluate_pages else 1
     chosen = [page for page in pages[::stride] if len(page.lines) <= 900]
 
@@ -138,10 +137,10 @@ def _validation_f1(pages: Sequence[LabelledPage], config: TrainConfig) -> Callab
 def choose_thresholds(
     pages: Sequence[LabelledPage], reader: Reader, *, classifier: LineClassifier | None = None, seed: int = 0
 ) -> Thresholds:
-    """Margins of both stages, and the model's share beside a line classifier, from the pages of validation hosts.
+    """Margins of both levels, and the model's share beside a line classifier, from the pages of validation hosts.
 
     Args:
-        classifier: a second opinion to weigh; it must not have seen these pages.
+        classifier: for an ensemble with the model; it must not have seen these pages.
     """
     margins = dataclasses.replace(reader, opinion=None).line_margins([page.lines for page in pages])
     share, (chosen, curve) = 1.0, choose_margins(pages, margins)
@@ -171,13 +170,13 @@ def choose_thresholds(
 
 
 def make_refiner(
-    config: TrainConfig, *, say: Say, report: Callable[[Progress], None], team: Team = SOLO
+    config: TrainConfig, *, say: Say, report: Callable[[Progress], None], process_group: ProcessGroup = SOLO
 ) -> tuple[list[Progress], Thresholds | None]:
     """Train to the end and choose thresholds. The model is in `output/model` afterwards.
 
     Returns:
         The training log and the thresholds, which are also in `output/thresholds.json` and, short, beside
-        the model; no thresholds in processes that do not lead the team.
+        the model; no thresholds in processes that do not lead the process group.
     """
     output = Path(config.output)
     output.mkdir(parents=True, exist_ok=True)
@@ -185,12 +184,12 @@ def make_refiner(
     train_pages, validation = pages_of_split(pages, "train"), pages_of_split(pages, "validation")
     if not train_pages or not validation:
         raise InputError("TOO_FEW_LABELS", f"{len(pages)} pages leave a split empty.", "Give pages of more hosts.")
-    if not team.leads:
-        team.wait()  # the leading process stores teacher, soft labels and tokenizer first
+    if not process_group.leads:
+        process_group.wait()  # the leading process stores teacher, soft labels and tokenizer first
     mixed = _training_pages(train_pages, config, output, say)
     prompt = _prepare_tokenizer([*train_pages, *mixed[len(train_pages) :]], config, output, say)
-    if team.leads:
-        team.wait()
+    if process_group.leads:
+        process_group.wait()
     data = TrainingData(
         mixed,
         prompt,
@@ -208,9 +207,9 @@ def make_refiner(
         keep_id=prompt.chunk_read_tokens[0],
         evaluate=_validation_f1(validation, config),
         report=report,
-        team=team,
+        process_group=process_group,
     )
-    if not team.leads:
+    if not process_group.leads:
         return log, None
     say("choosing thresholds on validation hosts")
     classifier = _teacher(train_pages, output, say) if config.second_opinion else None
@@ -222,7 +221,7 @@ def make_refiner(
 
 
 def store_verdicts(thresholds: Thresholds, classifier: LineClassifier | None, model: Path) -> None:
-    """Put what was chosen on validation hosts beside the model: recommended margins, and the second opinion."""
+    """Store the choices made on validation hosts beside the model: recommended margins, and the ensemble."""
     if classifier is not None and thresholds.model_share < 1:
         store_second_opinion(SecondOpinion(classifier=classifier, model_share=thresholds.model_share), model)
     chosen = {"min_remove_margin": thresholds.chunk.margin, "min_drop_margin": thresholds.min_drop_margin}

@@ -1,4 +1,4 @@
-"""Training samples: prompts with the verdict wanted at each read position, and what a mistake there costs.
+"""Training samples: prompts with the wanted verdict and the cost of a mistake at each read position.
 
 Uses the same prompt encoder as production. Deterministic in the random source. Knows nothing of torch.
 """
@@ -29,7 +29,7 @@ class Sample:
         ids: the prompt's token ids.
         read_at: positions whose next token is a verdict, ascending.
         keep: wanted probability of `<keep>` there.
-        weights: what a mistake there costs.
+        weights: the cost of a mistake there.
         other: token id of the other verdict, `<remove>` or `<drop>`.
     """
 

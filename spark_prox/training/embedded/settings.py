@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """How to make an embedded refiner.
+    """The settings of an embedded refiner's training.
 
     Attributes:
         labelled: files or folders of line-labelled pages, see `labels`.
@@ -43,9 +43,9 @@ class TrainConfig:
         decay_share: last share of the steps in which the learning rate falls linearly to zero.
         gold_share: weight of the human label in a target; the rest is the classifier's out-of-fold score.
         augment_share: share of pages that are varied (recombined, thinned, content alone).
-        second_opinion: whether the line classifier has a say beside the finished model, with the share that is best
-            on validation hosts.
-        documents_per_page: samples of the document stage for each page.
+        second_opinion: true to put the line classifier beside the finished model (an ensemble), with the weight that
+            is best on validation hosts.
+        documents_per_page: samples of the document level for each page.
         evaluate_every: steps between measurements of word F1 on validation hosts.
         checkpoint_every: steps between checkpoints; a multiple of 25, between which the log has its lines.
         evaluate_pages: most validation pages for one such measurement; 0 means all.

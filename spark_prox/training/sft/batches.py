@@ -25,7 +25,7 @@ def epoch_batches(samples: Sequence[SftSample], *, size: int, epoch: int, seed: 
 
 
 def forward_passes(batch: Sequence[SftSample], *, most_tokens: int, packing: bool) -> list[Rows]:
-    """A batch in portions of at most so many tokens each, padding included; a longer sample is a portion of its own.
+    """Split a batch into passes of at most so many tokens each, padding included; a longer sample is a pass of its own.
 
     Packing fills rows first-fit, the longest first; padding puts samples of similar length together.
     """

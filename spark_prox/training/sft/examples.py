@@ -30,9 +30,9 @@ class Example:
 
     Attributes:
         example_id: unique within its source.
-        host: registered host of the text, or `source:document` where there is none: what no split may tear apart.
+        host: registered host of the text, or `source:document` without one. A split keeps it together.
         program: what to write for `text`, in the language of `spark_prox.programs`.
-        weight: what it counts, where an ordinary example counts 1.
+        weight: its weight; an ordinary example has 1.
     """
 
     example_id: str
@@ -71,12 +71,12 @@ class Example:
 
     @property
     def wanted_text(self) -> str:
-        """What is left of `text` when the program is executed without any doubt about it."""
+        """The text that the program leaves of `text` when it is executed without margins."""
         return refine_text(self.text, self.program, policy="permissive").text or ""
 
 
 def page_example(page: LabelledPage) -> Example:
-    """The chunk-stage example of a labelled page: a program that removes what people do not keep."""
+    """The chunk-level example of a labelled page: a program that removes what people do not keep."""
     removed = (number for number, keep in enumerate(page.keep) if keep < 0.5)
     return Example(
         example_id=page.page_id,
@@ -89,7 +89,7 @@ def page_example(page: LabelledPage) -> Example:
 
 
 def document_examples(pages: Sequence[LabelledPage], *, per_page: float, seed: int) -> list[Example]:
-    """Document-stage examples made from labelled pages; one that is hard to decide counts less."""
+    """Document-level examples made from labelled pages; one that is hard to decide counts less."""
     source = random.Random(f"{seed}/document examples")
     examples = []
     for page in pages:

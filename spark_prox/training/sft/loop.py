@@ -20,9 +20,9 @@ from typing import Any
 from spark_prox.errors import ModelError
 from spark_prox.models import model_directory
 from spark_prox.training.embedded.loop import Progress, Run
-from spark_prox.training.process_group import SOLO, Team
+from spark_prox.training.process_group import SOLO, ProcessGroup
 from spark_prox.training.sft.batches import epoch_batches, forward_passes, weighted_loss
-from spark_prox.training.sft.lora import add_adapters, merged_state, save_adapters
+from spark_prox.training.sft.lora import add_adapters, merged_model, save_adapters
 from spark_prox.training.sft.samples import SftSample
 from spark_prox.training.sft.settings import SftConfig
 
@@ -63,17 +63,18 @@ class FineTuned:
         import torch
 
         dtype = torch.bfloat16 if self._config.precision == "bf16" else torch.float32
-        state = merged_state(self.model, self._config) if self._config.lora_rank else self.model.state_dict()
-        if self.model.config.tie_word_embeddings:
+        model = merged_model(self.model) if self._config.lora_rank else self.model
+        state = model.state_dict()
+        if model.config.tie_word_embeddings:
             state.pop("lm_head.weight")  # loading ties it again
-        self.model.config.dtype = dtype
-        self.model.save_pretrained(str(folder), state_dict={name: value.to(dtype) for name, value in state.items()})
+        model.config.dtype = dtype
+        model.save_pretrained(str(folder), state_dict={name: value.to(dtype) for name, value in state.items()})
         self._copy_tokenizer(folder)
 
     def save_result(self, folder: Path, runnable: Path) -> None:
-        """Write what the run is for: the adapters, or a copy of the runnable model."""
+        """Write the result of the run: the adapters, or a copy of the runnable model."""
         if self._config.lora_rank:
-            save_adapters(self.model, self._config, folder)
+            save_adapters(self.model, folder)
             self._copy_tokenizer(folder)
         else:
             shutil.copytree(runnable, folder, dirs_exist_ok=True)
@@ -94,7 +95,7 @@ def load_model(config: SftConfig, device: str) -> FineTuned:
     """The model to start from: all parameters in float32, or frozen, as precise as `config` says, with new adapters.
 
     Raises:
-        ModelError: MODEL_UNLOADABLE, LORA_NO_TARGET.
+        ModelError: MODEL_UNLOADABLE, LORA_NO_TARGET, PEFT_MISSING.
     """
     import torch
     from transformers import AutoModelForCausalLM
@@ -117,10 +118,14 @@ def load_model(config: SftConfig, device: str) -> FineTuned:
             "MODEL_UNLOADABLE", f"{config.model!r} is no causal language model: {type(error).__name__}."
         ) from error
     model = model.to(device).train()
-    return FineTuned(model, add_adapters(model, config) if config.lora_rank else list(model.parameters()), config)
+    if config.lora_rank:
+        model = add_adapters(model, config)
+    return FineTuned(model, [parameter for parameter in model.parameters() if parameter.requires_grad], config)
 
 
-def _step(run: Run, tuned: FineTuned, batch: Sequence[SftSample], rate: float, config: SftConfig, team: Team) -> float:
+def _step(
+    run: Run, tuned: FineTuned, batch: Sequence[SftSample], rate: float, config: SftConfig, process_group: ProcessGroup
+) -> float:
     """One optimiser step: gradients of all forward passes of all processes added up."""
     import torch
 
@@ -128,11 +133,11 @@ def _step(run: Run, tuned: FineTuned, batch: Sequence[SftSample], rate: float, c
     total_weight = sum(sum(sample.weights) for sample in batch)
     total = torch.zeros((), device=device)
     packing = _packs(config, device)
-    for rows in team.share(forward_passes(batch, most_tokens=config.micro_batch_tokens, packing=packing)):
+    for rows in process_group.share(forward_passes(batch, most_tokens=config.micro_batch_tokens, packing=packing)):
         loss = weighted_loss(tuned.model, rows, total_weight=total_weight, precision=config.precision, device=device)
         loss.backward()
         total += loss.detach()
-    value = team.sum_gradients(run.model, total)
+    value = process_group.sum_gradients(run.model, total)
     torch.nn.utils.clip_grad_norm_(tuned.trained, 1.0)
     for optimiser in run.optimisers:
         for group in optimiser.param_groups:
@@ -149,14 +154,14 @@ def fine_tune_samples(
     *,
     evaluate: Callable[[Path], float],
     report: Callable[[Progress], None] = lambda _: None,
-    team: Team = SOLO,
+    process_group: ProcessGroup = SOLO,
 ) -> list[Progress]:
     """Train to the end, resuming from `output/checkpoint.pt` where there is one.
 
     Args:
         evaluate: F1 on validation hosts of the model in a folder, which is written before each call.
         report: called with every new line of the log; its `word_f1` is what `evaluate` gave.
-        team: the processes that train together; only the leading one evaluates, saves and reports.
+        process_group: the processes that train together; only the leading one evaluates, saves and reports.
 
     Returns:
         The whole log, earlier runs included; also in `output/log.jsonl`. The best model is in `output/model`; where
@@ -183,7 +188,7 @@ def fine_tune_samples(
         if not batches:
             batches = epoch_batches(samples, size=config.batch_examples, epoch=run.block, seed=config.seed)
         batch = batches[run.place]
-        losses.append(_step(run, tuned, batch, learning_rate(run.step, steps, config), config, team))
+        losses.append(_step(run, tuned, batch, learning_rate(run.step, steps, config), config, process_group))
         run.tokens += sum(len(sample.ids) for sample in batch)
         run.place, run.step = run.place + 1, run.step + 1
         if run.place == len(batches):
@@ -194,7 +199,7 @@ def fine_tune_samples(
             continue
         run.seconds += time.monotonic() - started
         score = None
-        if due and team.leads:
+        if due and process_group.leads:
             tuned.save_runnable(latest)
             score = evaluate(latest)
             torch.set_num_threads(config.threads)
@@ -208,9 +213,9 @@ def fine_tune_samples(
         )
         losses = []
         run.log.append(line)
-        if team.leads:
+        if process_group.leads:
             report(line)
-        if team.leads and stored:
+        if process_group.leads and stored:
             run.save(checkpoint)
             (output / "log.jsonl").write_text("".join(json.dumps(asdict(entry)) + "\n" for entry in run.log))
         started = time.monotonic()

@@ -1,7 +1,6 @@
-"""The whole way from examples to a fine-tuned refiner: split by host, train, choose by F1, write card and curve.
+"""Make a fine-tuned refiner from examples: split by host, train, choose by F1, write card and curve.
 
-Everything that a process of a distributed run executes starts here. Knows no Spark: whoever starts processes calls
-`fine_tune` in each.
+A distributed run calls `fine_tune` in each of its processes. Knows no Spark.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from spark_prox.errors import ConfigError, InputError
 from spark_prox.training.embedded.loop import Progress, progress_line
 from spark_prox.training.model_card import FIGURES_MARK, split_table
 from spark_prox.training.plots import draw_training_curve
-from spark_prox.training.process_group import join_team
+from spark_prox.training.process_group import join_process_group
 from spark_prox.training.sft.examples import Example, document_examples, load_examples, page_example
 from spark_prox.training.sft.loop import fine_tune_samples, load_model, total_steps
 from spark_prox.training.sft.samples import SampleMaker
@@ -99,14 +98,14 @@ def split_examples(config: SftConfig) -> SplitExamples:
 
 
 def fine_tune(config: SftConfig, say: Say = lambda _: None) -> float:
-    """Train or resume as one of the processes of a team; the leading one writes everything and says how it goes.
+    """Train or resume as one process of a group; the leading one writes everything and reports progress.
 
     Returns:
         The best F1 on validation hosts, in the leading process; -1 in the others.
     """
     device = _device(config.device)
-    team = join_team(device)
-    speak: Say = say if team.leads else lambda _: None
+    process_group = join_process_group(device)
+    speak: Say = say if process_group.leads else lambda _: None
     output = Path(config.output)
     output.mkdir(parents=True, exist_ok=True)
     _check_same_run(config, output)
@@ -136,9 +135,9 @@ def fine_tune(config: SftConfig, say: Say = lambda _: None) -> float:
         config,
         evaluate=evaluate,
         report=lambda line: speak(progress_line(line, steps, score="F1")),
-        team=team,
+        process_group=process_group,
     )
-    if not team.leads:
+    if not process_group.leads:
         return -1.0
     best = max((line for line in log if line.word_f1 is not None), key=lambda line: line.word_f1 or 0.0)
     draw_training_curve(log, output / "curve.png", title=f"Fine-tuning {Path(config.model).name}", score="F1")
@@ -152,12 +151,12 @@ def fine_tune(config: SftConfig, say: Say = lambda _: None) -> float:
 
 
 def _check_same_run(config: SftConfig, output: Path) -> None:
-    """Refuse to go on from a checkpoint that other settings made; what cannot change the result may differ."""
+    """Refuse to go on from a checkpoint that other settings made; settings that cannot change the result may differ."""
     settings = {name: value for name, value in asdict(config).items() if name not in _FREE}
     text, file = json.dumps(settings, indent=1), output / "settings.json"
     stored = file.read_text(encoding="utf-8") if file.exists() else ""
     if stored == text:
-        return  # without writing: other processes of the team read it now
+        return  # without writing: other processes of the process group read it now
     if stored and (output / "checkpoint.pt").exists():
         earlier = json.loads(stored)
         changed = [name for name, value in json.loads(text).items() if earlier.get(name) != value]

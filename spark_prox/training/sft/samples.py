@@ -1,8 +1,8 @@
-"""Training samples: prompts by the production prompt builder, the program behind each, what each of its tokens counts.
+"""Training samples: prompts by the production prompt builder, each with its program and a weight for each token.
 
 The scheme of the weights. A token of a program counts the square root of the words at stake in it, from 1 to 8
 (`labels.line_weight`): a mistake there loses them or leaves them in. A word of content weighs `content_factor`, a word
-of boilerplate 1, and what is at stake is
+of boilerplate 1. These words are at stake:
 - where a removal begins (its name and first line number, or its not being there): the content just before it and the
   words that it removes;
 - where it ends (its last line number): the words that it removes and the content just after it;
@@ -85,7 +85,7 @@ def chunk_ops(ops: Sequence[Op], removed: set[int], chunk: Chunk) -> list[Op]:
 
 
 def weighted_program(ops: Sequence[Op], chunk: Chunk, *, content_factor: float) -> tuple[str, list[Span], float]:
-    """A chunk's program as text, its spans with what is at stake in each, and what is at stake at its end.
+    """A chunk's program as text, its spans with the words at stake in each, and the words at stake at its end.
 
     Args:
         ops: as `chunk_ops` gives them.
@@ -119,7 +119,7 @@ def weighted_program(ops: Sequence[Op], chunk: Chunk, *, content_factor: float) 
 
 
 class SampleMaker:
-    """Makes samples of both stages for one model.
+    """Makes samples of both levels for one model.
 
     Args:
         config: templates and budgets; `config.model` has the tokenizer.
@@ -177,7 +177,7 @@ class SampleMaker:
         """Token ids of a program as it stands behind the template, and the character of it that each begins at.
 
         A tokenizer that joins the template's end with what follows would give tokens that no prompt is followed by: the
-        program is then encoded alone; but in the document stage `prompts.TextPromptBuilder` reads where they part.
+        program is then encoded alone; but in the document level `prompts.TextPromptBuilder` reads where they part.
         """
         suffix = _template(self._config, stage).suffix
         tail, lead = "x" + (suffix or "\n"), "x" + (f"{suffix} " if suffix else "\n")

@@ -23,7 +23,7 @@ _CHOICES = {
 
 @dataclass(frozen=True, kw_only=True)
 class SftConfig:
-    """How to fine-tune a refiner.
+    """The settings of a fine-tuning run.
 
     Attributes:
         model: folder of the model to start from, in Hugging Face layout.
@@ -31,11 +31,11 @@ class SftConfig:
         examples: files or folders of training examples as JSON lines, see `sft_examples`.
         labelled: files or folders of line-labelled pages, see `labels`.
         exclude_sources: sources never trained on, for example because of their annotations' licence.
-        documents_per_page: examples of the document stage made from each labelled page.
+        documents_per_page: examples of the document level made from each labelled page.
         chunk_template, doc_template: prompts, as in `chunk.template` and `doc.template` of a run.
         max_prompt_tokens, max_chunk_tokens, max_new_tokens: as in a run's `chunk` section.
         epochs: passes over the examples.
-        max_steps: end after so many optimiser steps, whatever the epochs; 0 for no such limit.
+        max_steps: most optimiser steps of the run; 0 for no such limit.
         batch_examples: prompts of one optimiser step, over all processes.
         micro_batch_tokens: most tokens of one forward pass; gradients of a step's passes are added up.
         batching: "packed" puts several prompts into one row of a forward pass, each with its own positions and
@@ -45,7 +45,7 @@ class SftConfig:
         learning_rate, final_learning_rate: where the cosine starts and ends.
         warmup_share: share of the steps in which the learning rate rises.
         weight_decay: AdamW's, on matrices.
-        content_factor: what a word of lost content costs, where a word of boilerplate left in costs 1.
+        content_factor: cost of a word of lost content; a word of boilerplate left in costs 1.
         lora_rank: 0 trains all parameters, otherwise adapters of this rank and nothing else.
         lora_alpha: adapters are scaled by lora_alpha / lora_rank.
         lora_targets: names of the projections that get an adapter.

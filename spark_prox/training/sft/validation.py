@@ -1,7 +1,7 @@
-"""How good a fine-tuned refiner is on held-out examples: its programs, generated and executed as in production.
+"""Measure a fine-tuned refiner on held-out examples. Its programs are generated and executed as in production.
 
-The transformers engine, the production prompts and the executor with the default policy; nothing is read from the
-training code. Word F1 is of the text left, against the text that the examples' own programs leave.
+It uses the transformers engine, the production prompts and the executor with the default policy, and no training
+code. Word F1 compares the text left with the text that the examples' own programs leave.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _WORD = re.compile(r"\w+")
 
 @dataclass(frozen=True, kw_only=True)
 class SftFigures:
-    """What validation says. NaN where there is no example of a stage.
+    """The figures of one validation. NaN for a level without examples.
 
     Attributes:
         word_f1: of the words left by chunk programs, mean over texts.
@@ -47,7 +47,7 @@ class SftFigures:
 
     @property
     def score(self) -> float:
-        """What checkpoints are chosen by: the mean of the two stages' F1, or that of the stage that there is."""
+        """The figure by which checkpoints are chosen: the mean of both levels' F1, or the F1 of the only level."""
         return mean([value for value in (self.word_f1, self.document_f1) if not math.isnan(value)])
 
 
@@ -58,7 +58,7 @@ def some_examples(examples: Sequence[Example], stage: str, most: int) -> list[Ex
 
 
 def measure(folder: str | Path, config: SftConfig, examples: Sequence[Example]) -> SftFigures:
-    """Let the model in a folder write programs for examples of both stages, execute them and compare.
+    """Let the model in a folder write programs for examples of both levels, execute them and compare.
 
     Args:
         folder: a model directory that transformers loads, with its tokenizer.

@@ -7,6 +7,7 @@ import pytest
 
 from spark_prox.config.model import ModelSpec
 from spark_prox.engines.base import Request
+from spark_prox.engines.lora import merge_adapter
 from spark_prox.engines.transformers_engine import TransformersEngine
 from spark_prox.errors import ModelError
 
@@ -55,7 +56,36 @@ def test_a_merged_adapter_is_the_model_merged_by_hand(tiny_llama: Path, tmp_path
     assert got != pytest.approx(margins(tiny_llama), abs=1e-2)
 
 
-@pytest.mark.parametrize("settings", [{"use_dora": True}, {"bias": "all"}, {"modules_to_save": ["lm_head"]}])
+@pytest.mark.parametrize("settings", [{}, {"use_rslora": True}])
+def test_an_adapter_that_peft_wrote_is_merged_as_peft_merges_it(
+    tiny_llama: Path, tmp_path: Path, settings: dict[str, bool]
+) -> None:
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    plain = LoraConfig(r=4, lora_alpha=12, target_modules=["q_proj", "down_proj"], init_lora_weights=False, **settings)
+    torch.manual_seed(3)
+    adapted = get_peft_model(AutoModelForCausalLM.from_pretrained(tiny_llama), plain)
+    adapted.save_pretrained(str(tmp_path / "adapter"))
+    ours = AutoModelForCausalLM.from_pretrained(tiny_llama)
+    assert merge_adapter(ours, str(tmp_path / "adapter")) == 6
+    theirs = adapted.merge_and_unload().state_dict()
+    for name, value in ours.state_dict().items():
+        torch.testing.assert_close(value, theirs[name])
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"use_dora": True},
+        {"bias": "all"},
+        {"modules_to_save": ["lm_head"]},
+        {"alora_invocation_tokens": [7]},
+        {"layer_replication": [[0, 2], [1, 3]]},
+        {"init_lora_weights": "pissa_niter_4"},
+    ],
+)
 def test_what_is_more_than_plain_lora_is_refused(tiny_llama: Path, tmp_path: Path, settings: dict[str, object]) -> None:
     adapter, _ = write_adapter(tiny_llama, tmp_path, **settings)
     with pytest.raises(ModelError, match="ADAPTER_UNLOADABLE"):

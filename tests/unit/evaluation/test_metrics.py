@@ -61,6 +61,7 @@ def test_document_f1_takes_keep_as_positive() -> None:
         ([True, False], [0.0, 1.0], 0.0),
         ([True, False, True, False], [0.5, 0.5, 0.5, 0.5], 0.5),
         ([True, True, False, False], [4.0, 2.0, 3.0, 1.0], 0.75),
+        ([True, True, False, False], [math.inf, 2.0, 3.0, -math.inf], 0.75),
     ],
 )
 def test_auc_of_known_rankings(gold: list[bool], scores: list[float], area: float) -> None:
@@ -86,6 +87,18 @@ def test_a_bootstrap_interval_holds_the_mean_and_narrows_with_more_pages() -> No
     many = values * 10
     narrow = bootstrap_interval(len(many), lambda drawn: mean([many[i] for i in drawn]))
     assert narrow[1] - narrow[0] < (high - low) / 2
+
+
+def test_an_interval_leaves_out_the_rounds_that_have_no_value() -> None:
+    gold, scores = [True, False, False], [3.0, 1.0, 2.0]
+    interval = bootstrap_interval(3, lambda drawn: auc([gold[i] for i in drawn], [scores[i] for i in drawn]))
+    assert interval == (1.0, 1.0)
+    assert all(map(math.isnan, bootstrap_interval(3, lambda drawn: math.nan)))
+
+
+def test_an_interval_of_one_page_is_its_value_and_of_none_is_nan() -> None:
+    assert bootstrap_interval(1, lambda drawn: 0.25 + drawn[0]) == (0.25, 0.25)
+    assert all(map(math.isnan, bootstrap_interval(0, lambda drawn: 0.25)))
 
 
 def test_a_paired_difference_sees_a_small_constant_gain() -> None:

@@ -1,4 +1,4 @@
-"""The comparison of authors: by source, with intervals and paired differences."""
+"""The comparison of writers: by source, with intervals and paired differences."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from spark_prox.errors import InputError
 from spark_prox.evaluation.executed import ExecutedPage, decide_documents, execute_pages
 from spark_prox.evaluation.scores import (
     as_rows,
-    compare_authors,
+    compare_writers,
     document_figures,
     document_table,
     figures_table,
@@ -48,16 +48,16 @@ VERDICTS = {
 }
 
 
-def test_every_author_has_figures_for_every_source_and_for_all() -> None:
-    figures = compare_authors(pages(), VERDICTS, reference="perfect")
-    assert {(f.source, f.author): f.pages for f in figures} == {
-        (source, author): count for source, count in (("a", 6), ("b", 4), ("all", 10)) for author in VERDICTS
+def test_every_writer_has_figures_for_every_source_and_for_all() -> None:
+    figures = compare_writers(pages(), VERDICTS, reference="perfect")
+    assert {(f.source, f.writer): f.pages for f in figures} == {
+        (source, writer): count for source, count in (("a", 6), ("b", 4), ("all", 10)) for writer in VERDICTS
     }
 
 
 def test_figures_are_those_of_the_verdicts() -> None:
-    by_author = {f.author: f for f in compare_authors(pages(), VERDICTS, reference="perfect") if f.source == "all"}
-    perfect, harmful = by_author["perfect"], by_author["harmful"]
+    by_writer = {f.writer: f for f in compare_writers(pages(), VERDICTS, reference="perfect") if f.source == "all"}
+    perfect, harmful = by_writer["perfect"], by_writer["harmful"]
     assert (perfect.word_f1, perfect.chunk_f1, perfect.word_recall) == (1.0, 1.0, 1.0)
     assert perfect.share_removed == pytest.approx(1 / 8)
     assert harmful.word_recall == pytest.approx(4 / 7)
@@ -70,10 +70,10 @@ def test_figures_are_those_of_the_verdicts() -> None:
 
 
 def test_the_table_has_a_row_for_each_figure_and_the_report_is_json() -> None:
-    figures = compare_authors(pages(), VERDICTS)
+    figures = compare_writers(pages(), VERDICTS)
     assert len(figures_table(figures).splitlines()) == 2 + len(figures)
     assert len({line.count("|") for line in figures_table(figures).splitlines()}) == 1
-    assert json.loads(json.dumps(as_rows(figures)))[0]["author"] == "perfect"
+    assert json.loads(json.dumps(as_rows(figures)))[0]["writer"] == "perfect"
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_failures_calls_and_tokens_are_counted_over_programs() -> None:
     ]
     results = execute_pages([LINES] * 2, rows, policy_for("default"))
     assert [(page.programs, page.failed, page.calls) for page in results] == [(2, 1, 2), (1, 1, 0)]
-    (own,) = [f for f in compare_authors(pages()[:2], {"m": results}) if f.source == "all"]
+    (own,) = [f for f in compare_writers(pages()[:2], {"m": results}) if f.source == "all"]
     assert own.failure_ratio == pytest.approx(2 / 3)
     assert own.calls_per_program == pytest.approx(2 / 3)
     assert 0.5 < own.tokens_kept < 1
@@ -110,8 +110,8 @@ def test_failures_calls_and_tokens_are_counted_over_programs() -> None:
     assert missing.text == "\n".join(LINES)
 
 
-def test_an_author_that_replaces_strings_is_scored_by_its_text() -> None:
-    figures = compare_authors(pages(), {"m": executed('remove_lines(1, 1)\nnormalize("one two ", "")')})
+def test_a_writer_that_replaces_strings_is_scored_by_its_text() -> None:
+    figures = compare_writers(pages(), {"m": executed('remove_lines(1, 1)\nnormalize("one two ", "")')})
     assert figures[-1].word_recall == pytest.approx(5 / 7)
     assert figures[-1].chunk_f1 == 1.0
 

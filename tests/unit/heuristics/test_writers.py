@@ -1,4 +1,4 @@
-"""Authors that are no language model: published rules, the line classifier, and the rows that they write."""
+"""Heuristics: published rules, the line classifier, and the rows that they write."""
 
 from __future__ import annotations
 
@@ -94,16 +94,16 @@ def test_the_classifier_writes_margins_and_removes_what_it_rather_removes(tmp_pa
     file = tmp_path / "c.npz"
     train_line_classifier(synthetic_pages(40)).save(file)
     page = synthetic_pages(1, seed=9)[0]
-    author = author_for(f"line_classifier:{file}")
-    written = author.edit_lines(page.lines)
+    heuristic = author_for(f"line_classifier:{file}")
+    written = heuristic.edit_lines(page.lines)
     scores = LineClassifier.load(file).score(page.lines)
     assert written.line_margins is not None
     assert [margin < 0 for margin in written.line_margins] == [score < 0.5 for score in scores]
     assert written.program.startswith("remove_lines(line_start=0,")
-    assert author.judge_document(page.lines).program == "keep_doc()"
+    assert heuristic.judge_document(page.lines).program == "keep_doc()"
 
 
-def test_an_author_that_fails_costs_a_row_and_not_the_task() -> None:
+def test_a_heuristic_that_fails_costs_a_row_and_not_the_task() -> None:
     class Broken:
         def judge_document(self, lines: Sequence[str]) -> Written:
             raise ZeroDivisionError
@@ -116,7 +116,7 @@ def test_an_author_that_fails_costs_a_row_and_not_the_task() -> None:
     }
 
 
-def test_revisions_tell_authors_and_their_versions_apart(tmp_path: Path) -> None:
+def test_revisions_tell_heuristics_and_their_versions_apart(tmp_path: Path) -> None:
     assert len({author_revision(name) for name in RULE_SETS}) == len(RULE_SETS)
     file = tmp_path / "c.npz"
     file.write_bytes(b"one")
@@ -127,7 +127,7 @@ def test_revisions_tell_authors_and_their_versions_apart(tmp_path: Path) -> None
         author_revision("c5")
 
 
-def test_the_key_of_an_author_needs_no_model_files_and_its_margin_is_the_default_policys(tmp_path: Path) -> None:
+def test_the_key_of_a_heuristic_needs_no_model_files_and_its_margin_is_the_default_policys(tmp_path: Path) -> None:
     file = tmp_path / "line_classifier.npz"
     file.write_bytes(b"never unpickled on the driver")
     (tmp_path / "line_classifier.thresholds.json").write_text(json.dumps({"min_remove_margin": 0.4}))

@@ -19,7 +19,7 @@ from spark_prox.training.kinds import load_kind
 from spark_prox.training.sft.batches import epoch_batches, forward_passes, weighted_loss
 from spark_prox.training.sft.examples import load_examples
 from spark_prox.training.sft.loop import learning_rate, load_model, total_steps
-from spark_prox.training.sft.lora import merged_state
+from spark_prox.training.sft.lora import merged_model
 from spark_prox.training.sft.recipe import fine_tune
 from spark_prox.training.sft.samples import SampleMaker, SftSample
 from spark_prox.training.sft.settings import SftConfig
@@ -191,13 +191,21 @@ def test_the_merged_model_answers_as_the_one_with_adapters(base: Path, few: Path
     tuned, plain = load_model(config, "cpu").model, load_model(small_config(base, tmp_path, few), "cpu").model
     with torch.no_grad():
         for name, parameter in tuned.named_parameters():
-            if name.endswith("lora_B"):
+            if ".lora_B." in name:
                 parameter.normal_(std=0.1)
         ids = torch.arange(3, 40)[None]
         adapted = tuned(ids).logits
         assert (adapted - plain(ids).logits).abs().max() > 0.01
-        plain.load_state_dict(merged_state(tuned, config))
-        torch.testing.assert_close(plain(ids).logits, adapted)
+        torch.testing.assert_close(merged_model(tuned)(ids).logits, adapted)
+        torch.testing.assert_close(tuned(ids).logits, adapted)  # merging changed the copy alone
+
+
+def test_adapters_without_peft_say_what_to_install(
+    base: Path, few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "peft", None)
+    with pytest.raises(ModelError, match=r"PEFT_MISSING.*spark_prox\[train\]"):
+        load_model(small_config(base, tmp_path, few, lora_rank=4), "cpu")
 
 
 def test_adapters_without_a_layer_to_sit_on_are_an_error(base: Path, few: Path, tmp_path: Path) -> None:

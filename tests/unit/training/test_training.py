@@ -181,9 +181,9 @@ def test_the_jobs_finish_and_measure_a_trained_refiner(trained: Trained, reposit
     )  # fmt: skip
     assert measured.returncode == 0, measured.stderr
     figures = json.loads((tmp_path / "figures.json").read_text())["chunk"]
-    by_author = {row["author"]: row["word_f1"] for row in figures if row["source"] == "all"}
-    assert by_author["model"] > by_author["keep"]
-    assert "line classifier" in by_author
+    by_writer = {row["writer"]: row["word_f1"] for row in figures if row["source"] == "all"}
+    assert by_writer["model"] > by_writer["keep"]
+    assert "line classifier" in by_writer
     assert "| all |" in card.read_text()
     assert (tmp_path / "recall.png").exists()
 

@@ -1,6 +1,6 @@
-"""Write the tree of files in README.md from the modules' own first sentences: `python dev/readme_tree.py`.
+"""Write docs/map.md, the tree of files, from the first sentence of each: `python dev/map.py`.
 
-With --check it changes nothing and fails when the tree is not what the files say.
+With --check it changes nothing and fails when the map is not what the files say.
 """
 
 from __future__ import annotations
@@ -12,8 +12,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = ("spark_prox", "udfs", "jobs", "conf", "bench", "dev", "docs", "docker", "examples", "tests")
-BEGIN, END = "<!-- tree: written by dev/readme_tree.py -->", "<!-- end of tree -->"
-WIDTH = 100
+MAP = ROOT / "docs" / "map.md"
+HEAD = """# Map of the repository
+
+The first sentence of every file. `python dev/map.py` writes this page; a test fails when it is out of date.
+"""
 SUMMARISED = {
     "examples/pages": "the pages, as HTML",
     "spark_prox/refiners/embedded": "the embedded refiner: weights, tokenizer, model card",
@@ -25,15 +28,16 @@ SUMMARISED = {
 
 
 def main() -> None:
-    """Rewrite the part of README.md between the two marks."""
-    readme = ROOT / "README.md"
-    text = readme.read_text(encoding="utf-8")
-    head, _, rest = text.partition(BEGIN)
-    _, _, tail = rest.partition(END)
-    wanted = f"{head}{BEGIN}\n\n```\n{tree()}\n```\n\n{END}{tail}"
-    if "--check" in sys.argv[1:]:
-        sys.exit("README.md: the tree is out of date; run python dev/readme_tree.py" if wanted != text else 0)
-    readme.write_text(wanted, encoding="utf-8")
+    """Write the map, or compare it with the files."""
+    if "--check" not in sys.argv[1:]:
+        MAP.write_text(map_text(), encoding="utf-8")
+    elif MAP.read_text(encoding="utf-8") != map_text():
+        sys.exit("docs/map.md is out of date: run python dev/map.py")
+
+
+def map_text() -> str:
+    """The whole of docs/map.md."""
+    return f"{HEAD}\n```\n{tree()}\n```\n"
 
 
 def tree() -> str:
@@ -79,8 +83,7 @@ def _clause(file: Path) -> str:
         text = file.read_text(encoding="utf-8").split("\n", 1)[0].strip("# ")
     else:
         return ""
-    first = re.split(r"(?<=[a-zA-Z0-9)`])[.;](?:\s|$)", " ".join(text.split()), maxsplit=1)[0].rstrip(".")
-    return first if len(first) <= WIDTH else first[: WIDTH - 3].rsplit(" ", 1)[0] + " ..."
+    return re.split(r"(?<=[a-zA-Z0-9)`])[.;](?:\s|$)", " ".join(text.split()), maxsplit=1)[0].rstrip(".")
 
 
 if __name__ == "__main__":
