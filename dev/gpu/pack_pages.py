@@ -32,6 +32,8 @@ def main() -> None:
     arguments = parser.parse_args()
     from tokenizers import Tokenizer
 
+    from spark_prox.prompts.text_tokenizer import TextTokenizer
+
     output = Path(arguments.output)
     output.mkdir(parents=True, exist_ok=True)
     base = read_base_model(arguments.base, vocabulary=arguments.vocabulary)
@@ -41,7 +43,7 @@ def main() -> None:
     texts = load_unlabelled_texts(arguments.unlabelled, ("wet_text", "text"))
     packed = pack_pages(
         pages,
-        Tokenizer.from_file(str(output / "tokenizer.json")),
+        TextTokenizer(Tokenizer.from_file(str(output / "tokenizer.json"))),
         unlabelled=[text.split("\n") for text in texts],
         documents=arguments.documents,
         seed=0,

@@ -29,7 +29,7 @@ class EncoderEngine:
     """A line encoder from a model folder.
 
     Raises:
-        ModelError: MODEL_BAD_CONFIG, MODEL_UNLOADABLE.
+        ModelError: MODEL_BAD_CONFIG, MODEL_BAD_METADATA, MODEL_UNLOADABLE.
     """
 
     def __init__(self, spec: ModelSpec) -> None:

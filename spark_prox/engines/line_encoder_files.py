@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from spark_prox.engines.line_encoder import EncoderConfig
 from spark_prox.errors import ModelError
+from spark_prox.metadata import read_object
 from spark_prox.models import LINE_ENCODER
 
 if TYPE_CHECKING:
@@ -71,16 +72,16 @@ def read_config(folder: str | Path) -> EncoderConfig:
     """The sizes in a model folder.
 
     Raises:
-        ModelError: MODEL_BAD_CONFIG.
+        ModelError: MODEL_BAD_CONFIG, MODEL_BAD_METADATA.
     """
     names = {entry.name for entry in fields(EncoderConfig)}
+    found = read_object(Path(folder) / "config.json")
     try:
-        found = json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))
         known: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in found.items() if name in names
         }
         config = EncoderConfig(**known)
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError) as error:
         raise _bad(str(folder), type(error).__name__) from error
     sizes = (config.vocabulary, config.layers, config.width, config.window_tokens)
     if found.get("model_type") != LINE_ENCODER or not all(
@@ -94,7 +95,7 @@ def load_line_encoder(folder: str | Path) -> tuple[EncoderConfig, dict[str, torc
     """Config and float32 weights.
 
     Raises:
-        ModelError: MODEL_BAD_CONFIG, MODEL_UNLOADABLE.
+        ModelError: MODEL_BAD_CONFIG, MODEL_BAD_METADATA, MODEL_UNLOADABLE.
     """
     from safetensors.torch import load_file
 
@@ -102,7 +103,7 @@ def load_line_encoder(folder: str | Path) -> tuple[EncoderConfig, dict[str, torc
     config = read_config(folder)
     stored: dict[str, Any] = {}
     try:
-        where = json.loads((folder / _INDEX).read_text(encoding="utf-8"))["weight_map"]
+        where = read_object(folder / _INDEX)["weight_map"]
         for name in sorted({Path(file).name for file in where.values()}):
             stored |= load_file(folder / name)
     except Exception as error:

@@ -10,15 +10,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from tokenizers import Tokenizer
-
 from spark_prox.documents import Lines
 from spark_prox.errors import ModelError
-from spark_prox.models import load_tokenizer, model_setting
+from spark_prox.models import load_tokenizer, model_number, model_token_ids
 from spark_prox.prompts.chunking import Chunk, Chunks, split_chunks
 from spark_prox.prompts.encoding import encode_all
 from spark_prox.prompts.page_prompt import PagePrompt
 from spark_prox.prompts.templates import PromptTemplate
+from spark_prox.prompts.text_tokenizer import AnyTokenizer, TextTokenizer
 
 __all__ = ["ChunkPrompts", "Prompt", "PromptBuilder", "PromptSpec", "TextPromptBuilder", "builder_for"]
 
@@ -36,6 +35,7 @@ class PromptSpec:
         max_chunk_tokens: budget of one chunk's numbered lines.
         max_new_tokens: most tokens decoded.
         decide: "read" or "generate", for the document level.
+        max_chunks: most chunks of a document; 0 for no limit.
     """
 
     template: PromptTemplate
@@ -44,6 +44,7 @@ class PromptSpec:
     max_chunk_tokens: int
     max_new_tokens: int
     decide: str = "read"
+    max_chunks: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,8 +88,11 @@ class ChunkPrompts:
             yield chunk, self.prompt(chunk)
 
     def prompt(self, chunk: Chunk) -> Prompt | None:
-        """The prompt of one of the chunks, built anew each time; None for a line that exceeds the budget alone."""
-        return None if chunk.too_long else self._prompt(chunk)
+        """The prompt of one of the chunks, built anew each time.
+
+        None for a line that exceeds the budget alone, and for what is left over behind the last chunk that may be made.
+        """
+        return None if chunk.too_long or chunk.left_over else self._prompt(chunk)
 
 
 class PromptBuilder(Protocol):
@@ -107,18 +111,19 @@ def builder_for(spec: PromptSpec) -> PromptBuilder:
     """The builder of a template's kind, with the model's own tokenizer."""
     tokenizer = load_tokenizer(spec.model_path)
     if spec.template.kind == "compact":
-        return _CompactPromptBuilder(tokenizer)
+        return _CompactPromptBuilder(tokenizer, spec.max_chunks)
     if spec.template.kind == "page":
-        return _PagePromptBuilder(spec.model_path, tokenizer)
-    return TextPromptBuilder(spec, tokenizer, bos_token_id=model_setting(spec.model_path, "bos_token_id"))
+        return _PagePromptBuilder(spec.model_path, tokenizer, spec.max_chunks)
+    bos = model_token_ids(spec.model_path, "bos_token_id")
+    return TextPromptBuilder(spec, tokenizer, bos_token_id=bos[0] if bos else None)
 
 
 class TextPromptBuilder:
     """Prompts of templates made of text, for the released ProX refiners and models fine-tuned like them."""
 
-    def __init__(self, spec: PromptSpec, tokenizer: Tokenizer, *, bos_token_id: int | None) -> None:
+    def __init__(self, spec: PromptSpec, tokenizer: AnyTokenizer, *, bos_token_id: int | None) -> None:
         self._spec = spec
-        self._tokenizer = tokenizer
+        self._tokenizer = TextTokenizer.of(tokenizer)
         self._bos = () if bos_token_id is None else (int(bos_token_id),)
         self._overhead = len(self._encode(spec.template.prefix + spec.template.suffix)) + 2
         self._answer_prefix: tuple[int, ...] = ()
@@ -161,6 +166,7 @@ class TextPromptBuilder:
             self._line_tokens(lines, budget),
             max_tokens=budget,
             max_lines=self._spec.template.max_chunk_lines,
+            max_chunks=self._spec.max_chunks,
         )
         return ChunkPrompts(chunks, self._chunk_prompt)
 
@@ -230,10 +236,11 @@ class TextPromptBuilder:
 class _CompactPromptBuilder:
     """The embedded refiner's own layout, see `spark_prox.prompts.compact`: decisions are read, never generated."""
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
+    def __init__(self, tokenizer: AnyTokenizer, max_chunks: int = 0) -> None:
         from spark_prox.prompts.compact import CompactPrompt
 
         self._compact = CompactPrompt(tokenizer)
+        self._max_chunks = max_chunks
 
     def document_prompt(self, text: str) -> Prompt:
         """See `PromptBuilder`."""
@@ -254,6 +261,7 @@ class _CompactPromptBuilder:
             compact.line_tokens(lines),
             max_tokens=compact.max_chunk_tokens,
             max_lines=compact.max_chunk_lines,
+            max_chunks=self._max_chunks,
         )
         return ChunkPrompts(chunks, prompt)
 
@@ -261,9 +269,10 @@ class _CompactPromptBuilder:
 class _PagePromptBuilder:
     """The line encoder's layout, see `spark_prox.prompts.page_prompt`: one prompt has thousands of lines."""
 
-    def __init__(self, model_path: str, tokenizer: Tokenizer) -> None:
-        pieces = {name: model_setting(model_path, name) for name in ("head_pieces", "tail_pieces")}
+    def __init__(self, model_path: str, tokenizer: AnyTokenizer, max_chunks: int) -> None:
+        pieces = {name: model_number(model_path, name) for name in ("head_pieces", "tail_pieces")}
         self._page = PagePrompt(tokenizer, **pieces)
+        self._max_chunks = max_chunks
 
     def document_prompt(self, text: str) -> Prompt:
         """See `PromptBuilder`. The verdict is read from the first chunk, which is nearly always the whole document."""
@@ -284,5 +293,9 @@ class _PagePromptBuilder:
     def _chunks(self, lines: Lines) -> Chunks:
         page = self._page
         return split_chunks(
-            lines, page.line_tokens(lines), max_tokens=page.max_chunk_tokens, max_lines=page.max_chunk_lines
+            lines,
+            page.line_tokens(lines),
+            max_tokens=page.max_chunk_tokens,
+            max_lines=page.max_chunk_lines,
+            max_chunks=self._max_chunks,
         )

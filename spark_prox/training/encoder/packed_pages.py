@@ -18,7 +18,7 @@ from spark_prox.prompts.line_shape import line_shapes, page_qualities
 from spark_prox.prompts.page_prompt import line_pieces
 
 if TYPE_CHECKING:
-    from tokenizers import Tokenizer
+    from spark_prox.prompts.text_tokenizer import AnyTokenizer
 
 __all__ = ["LABELLED", "MADE", "UNLABELLED", "PackedPages", "pack_pages", "page_quality"]
 
@@ -92,7 +92,7 @@ def page_quality(page: LabelledPage) -> float:
 
 def pack_pages(
     pages: Sequence[LabelledPage],
-    tokenizer: Tokenizer,
+    tokenizer: AnyTokenizer,
     *,
     unlabelled: Iterable[Sequence[str]] = (),
     documents: int,
