@@ -25,8 +25,10 @@ setup(
         "pandas>=2.2,<3",
         "pyarrow>=18",
         "pyyaml>=6",
-        "resiliparse>=1.0",
+        "resiliparse>=2.0",
+        "webencodings>=0.5",
         "brotli>=1.1",
+        "backports.zstd>=1.0; python_version < '3.14'",
     ],
     extras_require={
         "train": ["scikit-learn>=1.5", "matplotlib>=3.9"],

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from spark_prox.errors import RejectCode
+from spark_prox.sources.unpacking import PackedError, is_decompressing, unpacked
 from spark_prox.sources.warc.archive_bytes import ArchiveBytes
 
 __all__ = ["LineRow", "read_json_lines"]
@@ -41,8 +42,13 @@ def read_json_lines(
         end: offset behind the part, None for the end of the file.
         max_line_bytes: a longer line is TEXT_TOO_LARGE.
     """
-    data = ArchiveBytes(stream)
-    if data.gzipped:
+    try:
+        content = stream if start else unpacked(stream)
+        data = ArchiveBytes(content)
+    except PackedError as error:
+        yield LineRow(position=0, reject_code=RejectCode.FILE_UNREADABLE, reject_detail=error.detail)
+        return
+    if data.gzipped or (not start and is_decompressing(content)):
         end = None  # offsets of a part mean nothing in a packed file: its first part is all of it
     base = max(start - 1, 0)
     if start and not _pass_line(data):
