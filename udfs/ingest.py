@@ -21,6 +21,8 @@ from spark_prox.config.input import InputSpec
 from spark_prox.errors import RejectCode
 from spark_prox.sources.contained import ContainedPageText
 from spark_prox.sources.json_lines import read_json_lines
+from spark_prox.sources.json_shape import Shape
+from spark_prox.sources.readers import SHAPE
 from spark_prox.sources.unpacking import is_packed
 from spark_prox.sources.warc.archive import read_archive
 
@@ -94,8 +96,10 @@ class ReadArchives:
                         yield (path, *astuple(row)[:-2], code and code.value, row.reject_detail)
                     return
                 limit = 6 * self.spec.max_text_chars + (1 << 20)  # six bytes for a character written \uXXXX
-                for line in read_json_lines(stream, start=start, end=stop, max_line_bytes=limit):
+                shape = Shape(fields={})
+                for line in read_json_lines(stream, start=start, end=stop, max_line_bytes=limit, shape=shape):
                     yield _row(path, line.position, line.line, line.reject_code, line.reject_detail)
+                yield (path, None, None, None, shape.bounded().to_json(), None, None, None, SHAPE, None)
         except (OSError, EOFError, ValueError) as error:  # pyarrow's errors are among them
             yield _row(path, None, None, unreadable, f"cannot be read: {type(error).__name__}")
 
