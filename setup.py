@@ -25,9 +25,11 @@ setup(
         "pandas>=2.2,<3",
         "pyarrow>=18",
         "pyyaml>=6",
-        "resiliparse>=1.0",
+        "resiliparse>=2.0",
+        "webencodings>=0.5",
         "brotli>=1.1",
         "urllib3>=2.6",
+        "backports.zstd>=1.0; python_version < '3.14'",
     ],
     extras_require={
         "train": ["scikit-learn>=1.5", "scipy>=1.15", "matplotlib>=3.9", "peft>=0.17"],

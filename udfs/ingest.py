@@ -8,7 +8,6 @@ small pieces, so memory is bounded by one record, not by the file. Knows pandas 
 
 from __future__ import annotations
 
-import bz2
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import astuple, dataclass
@@ -22,6 +21,9 @@ from spark_prox.config.input import InputSpec
 from spark_prox.errors import RejectCode
 from spark_prox.sources.contained import ContainedPageText
 from spark_prox.sources.json_lines import read_json_lines
+from spark_prox.sources.json_shape import Shape
+from spark_prox.sources.readers import SHAPE
+from spark_prox.sources.unpacking import is_packed
 from spark_prox.sources.warc.archive import read_archive
 
 __all__ = ["ReadArchives"]
@@ -29,7 +31,6 @@ __all__ = ["ReadArchives"]
 BATCH_BYTES = 4 << 20
 BATCH_ROWS = 512
 PARQUET_ROWS = 1024
-GZIP_MAGIC = b"\x1f\x8b"
 COLUMNS = [
     "path",
     "position",
@@ -86,8 +87,8 @@ class ReadArchives:
                     _check_parquet(_open(path, 0, opened), verify=self.spec.verify_files)
                     yield _row(path, None, None, None, None)
                     return
-                if kind == "lines" and start and _open(path, 0, opened).read(2) == GZIP_MAGIC:
-                    return  # a gzip without its suffix: the first part reads all of it
+                if kind == "lines" and start and is_packed(_open(path, 0, opened).read(8)):
+                    return  # packed, without its suffix: the first part reads all of it
                 stream = _open(path, max(start - 1, 0), opened)
                 if kind == "archive":
                     for row in read_archive(stream, max_text_chars=self.spec.max_text_chars, html_to_text=html_to_text):
@@ -95,8 +96,10 @@ class ReadArchives:
                         yield (path, *astuple(row)[:-2], code and code.value, row.reject_detail)
                     return
                 limit = 6 * self.spec.max_text_chars + (1 << 20)  # six bytes for a character written \uXXXX
-                for line in read_json_lines(stream, start=start, end=stop, max_line_bytes=limit):
+                shape = Shape(fields={})
+                for line in read_json_lines(stream, start=start, end=stop, max_line_bytes=limit, shape=shape):
                     yield _row(path, line.position, line.line, line.reject_code, line.reject_detail)
+                yield (path, None, None, None, shape.bounded().to_json(), None, None, None, SHAPE, None)
         except (OSError, EOFError, ValueError) as error:  # pyarrow's errors are among them
             yield _row(path, None, None, unreadable, f"cannot be read: {type(error).__name__}")
 
@@ -116,7 +119,7 @@ def _check_parquet(stream: BinaryIO, *, verify: bool) -> None:
 
 
 def _open(path: str, offset: int, opened: ExitStack) -> BinaryIO:
-    """A stream of the file from `offset`, decompressed if it is bz2 or zstd; gzip stays as it is."""
+    """A stream of the file from `offset`, as stored."""
     scheme = urlsplit(path).scheme if "://" in path else ""
     stream: Any
     if scheme in ("", "file"):
@@ -128,13 +131,6 @@ def _open(path: str, offset: int, opened: ExitStack) -> BinaryIO:
         stream = opened.enter_context(system.open_input_file(name))
     if offset:
         stream.seek(offset)
-    suffix = path.rpartition(".")[2].lower()
-    if suffix == "bz2":
-        stream = opened.enter_context(bz2.BZ2File(stream))
-    elif suffix in ("zst", "zstd"):
-        import pyarrow as pa
-
-        stream = opened.enter_context(pa.CompressedInputStream(stream, "zstd"))
     return cast(BinaryIO, stream)
 
 

@@ -1,7 +1,8 @@
 """Cuts a JSON Lines file, or a part of one, into lines that hold one object each, and rejects for the others.
 
-Only checks that a line is one JSON object; Spark reads its fields. A line belongs to the part that its first byte is
-in. Knows nothing of columns.
+Checks that a line is one JSON object and notes its shape; Spark reads its fields. A line with a repeated key is
+written again with the last value of each, so that no other line hears of it; so is one with a bare NaN. A line
+belongs to the part that its first byte is in. Knows nothing of columns.
 """
 
 from __future__ import annotations
@@ -9,9 +10,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from spark_prox.errors import RejectCode
+from spark_prox.sources.json_shape import MAX_DEPTH, Shape
+from spark_prox.sources.unpacking import PackedError, is_decompressing, unpacked
 from spark_prox.sources.warc.archive_bytes import ArchiveBytes
 
 __all__ = ["LineRow", "read_json_lines"]
@@ -31,18 +34,29 @@ class LineRow:
 
 
 def read_json_lines(
-    stream: BinaryIO, *, start: int = 0, end: int | None = None, max_line_bytes: int = 128 << 20
+    stream: BinaryIO,
+    *,
+    start: int = 0,
+    end: int | None = None,
+    max_line_bytes: int = 128 << 20,
+    shape: Shape | None = None,
 ) -> Iterator[LineRow]:
     """The non-blank lines whose first byte is in `start..end`.
 
     Args:
-        stream: the file at `start`, or one byte before it where `start` is over 0; plain or gzip.
+        stream: the file at `start`, or one byte before it where `start` is over 0; plain or packed.
         start: offset of the part in a plain file.
         end: offset behind the part, None for the end of the file.
         max_line_bytes: a longer line is TEXT_TOO_LARGE.
+        shape: takes what the lines look like.
     """
-    data = ArchiveBytes(stream)
-    if data.gzipped:
+    try:
+        content = stream if start else unpacked(stream)
+        data = ArchiveBytes(content)
+    except PackedError as error:
+        yield LineRow(position=0, reject_code=RejectCode.FILE_UNREADABLE, reject_detail=error.detail)
+        return
+    if data.gzipped or (not start and is_decompressing(content)):
         end = None  # offsets of a part mean nothing in a packed file: its first part is all of it
     base = max(start - 1, 0)
     if start and not _pass_line(data):
@@ -64,7 +78,7 @@ def read_json_lines(
             if end is not None and position >= end:
                 return
             if raw.strip():
-                yield _checked(raw, position)
+                yield _checked(raw, position, shape)
             position += len(raw) + 1
     if data.fault is not None:
         detail = f"{data.fault.detail}; what follows is lost"
@@ -99,16 +113,76 @@ def _pass_line(data: ArchiveBytes) -> bool:
     return False
 
 
-def _checked(raw: bytes, position: int) -> LineRow:
+def _checked(raw: bytes, position: int, shape: Shape | None) -> LineRow:
     line = raw.decode("utf-8", "replace")
+    objects = _Objects()
     try:
-        value = json.loads(line, strict=False)
+        value = json.loads(line, strict=False, object_pairs_hook=objects, parse_constant=objects.constant)
+        if _is_deep(value, line):
+            raise RecursionError
     except RecursionError:
         problem = "nested too deeply"
     except ValueError as error:
         problem = f"no JSON at column {error.colno}" if isinstance(error, json.JSONDecodeError) else "no JSON"
     else:
         if isinstance(value, dict):
-            return LineRow(position=position, line=line)
+            if shape is not None:
+                shape.add_line(value)
+            return LineRow(position=position, line=_rewritten(line) if objects.is_odd else line)
         problem = f"a JSON {type(value).__name__}, not an object"
     return LineRow(position=position, reject_code=RejectCode.BAD_ROW, reject_detail=problem)
+
+
+class _Objects:
+    """Makes objects of pairs, of which the last value of a key counts, and notes what Spark would read otherwise."""
+
+    def __init__(self) -> None:
+        self.is_odd = False
+
+    def __call__(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        made = dict(pairs)
+        self.is_odd |= len(made) < len(pairs)
+        return made
+
+    def constant(self, name: str) -> float:
+        """NaN or an infinity, which JSON does not have."""
+        self.is_odd = True
+        return float(name)
+
+
+class _Token(str):
+    """A number as it is written."""
+
+
+def _rewritten(line: str) -> str:
+    """The line with one value for each key, numbers as they are written, and NaN in quotes."""
+    value = json.loads(line, strict=False, parse_int=_Token, parse_float=_Token, parse_constant=str)
+    return _written(value)
+
+
+def _written(value: object) -> str:
+    if isinstance(value, _Token):
+        return str(value)
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{json.dumps(name)}:{_written(inner)}" for name, inner in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(_written(inner) for inner in value) + "]"
+    return json.dumps(value)
+
+
+def _is_deep(value: object, line: str) -> bool:
+    """Whether a value has more than `MAX_DEPTH` levels."""
+    if line.count("{") + line.count("[") <= MAX_DEPTH:
+        return False
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        inner: list[object] = []
+        for one in level:
+            if isinstance(one, dict):
+                inner.extend(one.values())
+            elif isinstance(one, list):
+                inner.extend(one)
+        level = [one for one in inner if isinstance(one, (dict, list))]
+        if not level:
+            return False
+    return True

@@ -1,8 +1,8 @@
 """The visible text of a page in the shape of the refiner's training data: one block a line, no blank lines.
 
 The same call and the same folding as the derivation of the training pages, so that a model meets the shape it was
-trained on. Runs in the process that calls it; `contained` runs it where a hostile page can do no harm. Knows nothing
-of HTTP.
+trained on; `page_tree` says what is done to the page before. Runs in the process that calls it; `contained` runs it
+where a hostile page can do no harm. Knows nothing of HTTP.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 
 from spark_prox.sources.charsets import decode_page
+from spark_prox.sources.page_tree import KEPT_BLANK, KEPT_TAB, NO_TEXT_ELEMENTS, prepare_tree
+from spark_prox.sources.xhtml import as_html, is_xhtml
 
 __all__ = ["conversion_text", "fold_lines", "page_text", "plain_text"]
 
@@ -24,23 +26,32 @@ def page_text(payload: bytes, charset: str | None) -> str:
         charset: what its HTTP header declares.
     """
     from resiliparse.extract.html2text import extract_plain_text
+    from resiliparse.parse.html import HTMLTree
 
+    page = decode_page(payload, charset)
+    for mark in (KEPT_BLANK, KEPT_TAB):
+        page = page.replace(mark, "")
+    tree = HTMLTree.parse(as_html(page) if is_xhtml(page) else page)
+    prepare_tree(tree)
     text = extract_plain_text(
-        decode_page(payload, charset),
+        tree,
         main_content=False,
-        alt_texts=False,
+        alt_texts=True,  # without it whole figures are left out; images have no text here
         links=False,
         form_fields=False,
         noscript=False,
         preserve_formatting=True,
         list_bullets=False,
+        skip_elements=NO_TEXT_ELEMENTS,
     )
     return fold_lines(text)
 
 
 def fold_lines(text: str) -> str:
-    """White space of each line folded to single blanks, blank lines dropped."""
+    """White space of each line folded to single blanks, preformatted lines as they are; blank lines dropped."""
     lines = (WHITE_SPACE.sub(" ", line).strip() for line in text.split("\n"))
+    if KEPT_BLANK in text or KEPT_TAB in text:
+        lines = (line.replace(KEPT_BLANK, " ").replace(KEPT_TAB, "\t").rstrip() for line in lines)
     return "\n".join(line for line in lines if line)
 
 
@@ -51,7 +62,7 @@ def conversion_text(block: bytes) -> str:
 
 def plain_text(payload: bytes, charset: str | None) -> str:
     """Text that is text already: decoded, line ends made "\\n", NULs and outer blank lines dropped."""
-    return _plain(decode_page(payload, charset))
+    return _plain(decode_page(payload, charset, is_html=False))
 
 
 def _plain(text: str) -> str:

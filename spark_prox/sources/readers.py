@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-__all__ = ["RAW_COLUMNS", "SLICE_FIELDS"]
+__all__ = ["RAW_COLUMNS", "SHAPE", "SLICE_FIELDS"]
 
 SLICE_FIELDS = "path: string, kind: string, start: bigint, stop: bigint"
 """A part of a file. `kind` is archive, lines (JSON Lines) or parquet; `stop` is null for the end."""
@@ -15,3 +15,6 @@ RAW_COLUMNS = (
     "mime_type string, reject_code string, reject_detail string"
 )
 """A record of an archive, a line of a JSON file (in `text`), or the verdict on a Parquet file."""
+
+SHAPE = "SHAPE"
+"""`reject_code` of a row that is none: `text` tells what the file's rows look like."""

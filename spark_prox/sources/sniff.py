@@ -10,6 +10,7 @@ import json
 import zlib
 
 from spark_prox.config.input import ARCHIVE_FORMATS
+from spark_prox.sources.unpacking import is_unpackable
 from spark_prox.sources.warc.record_heads import ARC_LINE, RECORD_START
 
 __all__ = ["SNIFF_BYTES", "may_be"]
@@ -17,7 +18,6 @@ __all__ = ["SNIFF_BYTES", "may_be"]
 SNIFF_BYTES = 1 << 16
 PARQUET_MAGIC = b"PAR1"
 GZIP_MAGIC = b"\x1f\x8b"
-PACKED_MAGICS = (b"\x28\xb5\x2f\xfd", b"BZh")  # zstd and bzip2: not looked into
 
 
 def may_be(format_name: str, start: bytes) -> bool:
@@ -28,8 +28,8 @@ def may_be(format_name: str, start: bytes) -> bool:
         return start.startswith(PARQUET_MAGIC)
     if start.startswith(PARQUET_MAGIC):
         return False
-    if start.startswith(PACKED_MAGICS):
-        return True
+    if is_unpackable(start):
+        return True  # not looked into
     if start.startswith(GZIP_MAGIC):
         try:
             start = zlib.decompressobj(31).decompress(start, SNIFF_BYTES)

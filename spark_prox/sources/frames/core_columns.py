@@ -6,47 +6,45 @@ nothing of files, and nothing of duplicates.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import DataType, StructType
+from pyspark.sql.types import DataType
 
 from spark_prox.config.input import InputSpec
-from spark_prox.sources.frames.raw import CODE, DETAIL, PATH, POSITION
+from spark_prox.sources.frames.places import CODE, DETAIL, PATH, PLACES, POSITION
 from spark_prox.sources.layouts import Layout
 from spark_prox.warehouse.schemas import DOCUMENTS, REFINED, REJECTS
 
-__all__ = ["CORE_COLUMNS", "flat_columns", "with_core_columns"]
+__all__ = ["CORE_COLUMNS", "with_core_columns"]
 
 CORE_COLUMNS = ("doc_id", "url", "text", "source", "crawl", "path", "position")
 VERDICT = ("reject_code", "reject_detail")
 CRAWL_IN_TEXT = r"CC-(?:MAIN|NEWS)-\d{4}-\d{2}"
-PLACES = (PATH, POSITION, CODE, DETAIL)
 
 
-def flat_columns(schema: StructType) -> dict[str, str]:
-    """Type by name, with the fields of structs as `struct.field`; Spark's own columns left out."""
-    flat: dict[str, str] = {}
-    for field in schema.fields:
-        if field.name in PLACES:
-            continue
-        flat[field.name] = field.dataType.simpleString()
-        if isinstance(field.dataType, StructType):
-            flat.update(
-                {f"{field.name}.{inner.name}": inner.dataType.simpleString() for inner in field.dataType.fields}
-            )
-    return flat
+def with_core_columns(
+    rows: DataFrame,
+    spec: InputSpec,
+    layout: Layout,
+    *,
+    keep: Sequence[str] = (),
+    spellings: Mapping[str, str] | None = None,
+    together: frozenset[str] = frozenset(),
+) -> DataFrame:
+    """Core columns, the user's own, `reject_code` and `reject_detail`, and the columns `keep` as they are.
 
-
-def with_core_columns(rows: DataFrame, spec: InputSpec, layout: Layout, *, keep: Sequence[str] = ()) -> DataFrame:
-    """Core columns, the user's own, `reject_code` and `reject_detail`, and the columns `keep` as they are."""
+    Args:
+        spellings, together: as in `RawFrame`.
+    """
     types = {field.name: field.dataType for field in rows.schema.fields if field.name not in keep}
     texts = [_column(name, types).cast("string") for name in layout.text]
     text = F.coalesce(*texts)
     url = _first(layout.url, types)
-    given = _column(layout.doc_id, types).cast("string") if layout.doc_id else F.lit(None).cast("string")
+    ids = (layout.doc_id, *layout.other_ids) if layout.doc_id else ()
+    given = _first(ids, types)
     made = F.concat(
         F.lit("sha256:"), F.substring(F.sha2(F.concat_ws("\n", F.coalesce(url, F.lit("")), text), 256), 1, 32)
     )
@@ -63,7 +61,14 @@ def with_core_columns(rows: DataFrame, spec: InputSpec, layout: Layout, *, keep:
         F.col(PATH).alias("path"),
         F.col(POSITION).alias("position"),
     ]
-    own = _own_columns(types, consumed)
+    left = {}
+    for names in (layout.text, ids, layout.url, layout.crawl):
+        for name, value in _unused(names, types, spellings or {}).items():
+            if (spellings or {}).get(name, name).lower() in together:
+                left[name] = value
+            else:
+                consumed.add(name)
+    own = _own_columns(types, consumed, left)
     return rows.select(*core, *own, code.alias("reject_code"), detail.alias("reject_detail"), *keep)
 
 
@@ -126,8 +131,26 @@ def _reserved() -> frozenset[str]:
     return frozenset(name.lower() for name in (*names, *CORE_COLUMNS, *VERDICT))
 
 
-def _own_columns(types: dict[str, DataType], consumed: set[str | None]) -> list[Column]:
-    """What was not used, under its name or `input_<name>` where the tables have that name already."""
+def _unused(names: tuple[str, ...], types: dict[str, DataType], spellings: Mapping[str, str]) -> dict[str, Column]:
+    """Of further spellings of a name the values that a row did not use, because an earlier one is there."""
+    unused: dict[str, Column] = {}
+    before: dict[str, list[Column]] = {}
+    for name in names:
+        if name in types:
+            earlier = before.setdefault(spellings.get(name, name).lower(), [])
+            column = _column(name, types)
+            if earlier:
+                unused[name] = F.when(F.coalesce(*earlier).isNotNull(), column)
+            earlier.append(column.cast("string"))
+    return unused
+
+
+def _own_columns(types: dict[str, DataType], consumed: set[str | None], changed: Mapping[str, Column]) -> list[Column]:
+    """What was not used, under its name or `input_<name>` where the tables have that name already.
+
+    Args:
+        changed: what stands in such a column instead of its value.
+    """
     taken = _reserved() | {name.lower() for name in types}
     own = []
     for name in types:
@@ -139,5 +162,5 @@ def _own_columns(types: dict[str, DataType], consumed: set[str | None]) -> list[
             while new.lower() in taken:
                 new = f"input_{new}"
             taken |= {new.lower()}
-        own.append(_column(name, types).alias(new))
+        own.append(changed.get(name, _column(name, types)).alias(new))
     return own

@@ -16,10 +16,11 @@ from pyspark.sql import functions as F
 
 from spark_prox.config.input import InputSpec
 from spark_prox.errors import InputError, ProxError
-from spark_prox.sources.frames.core_columns import flat_columns, with_core_columns
+from spark_prox.sources.frames.core_columns import with_core_columns
 from spark_prox.sources.frames.files import plain_path
 from spark_prox.sources.frames.identity import ROW, resolve_duplicates
-from spark_prox.sources.frames.raw import CODE, DETAIL, PATH, POSITION, delta_table
+from spark_prox.sources.frames.places import CODE, DETAIL, PATH, POSITION, flat_columns
+from spark_prox.sources.frames.raw import delta_table
 from spark_prox.sources.layouts import find_layout
 
 __all__ = ["DELETED", "DeltaStream", "open_stream", "stream_error"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pyspark import StorageLevel
@@ -20,14 +20,13 @@ from pyspark.sql.types import StringType, StructField, StructType
 from spark_prox.config.input import InputSpec
 from spark_prox.errors import InputError
 from spark_prox.sources.frames.files import InputFile, check_format, list_files
-from spark_prox.sources.frames.json_schema import infer_json_schema
-from spark_prox.sources.readers import RAW_COLUMNS, SLICE_FIELDS
+from spark_prox.sources.frames.json_schema import JsonSchema, json_schema
+from spark_prox.sources.frames.places import CODE, DETAIL, PATH, PLACES, POSITION, flat_columns
+from spark_prox.sources.json_shape import merge_shapes
+from spark_prox.sources.layouts import KNOWN_NAMES, find_layout
+from spark_prox.sources.readers import RAW_COLUMNS, SHAPE, SLICE_FIELDS
 
 __all__ = [
-    "CODE",
-    "DETAIL",
-    "PATH",
-    "POSITION",
     "RawFrame",
     "delta_table",
     "read_archives",
@@ -36,7 +35,6 @@ __all__ = [
     "read_parquet",
 ]
 
-PATH, POSITION, CODE, DETAIL = "__prox_path", "__prox_position", "__prox_code", "__prox_detail"
 SPLIT_BYTES = 128 << 20
 TASK_BYTES = 64 << 20  # packed bytes of one task, where files are smaller
 MAX_TASKS = 20_000
@@ -52,11 +50,15 @@ class RawFrame:
         rows: the user's columns, then PATH, POSITION, CODE and DETAIL.
         mixed: rows may follow different layouts.
         has_positions: (PATH, POSITION) tells rows apart.
+        spellings: what rows call a column, where that is not its name.
+        together: such names, in lower case, of which one row has several spellings.
     """
 
     rows: DataFrame
     mixed: bool = False
     has_positions: bool = True
+    spellings: dict[str, str] = field(default_factory=dict)
+    together: frozenset[str] = frozenset()
 
 
 def read_archives(spark: SparkSession, spec: InputSpec, reader: Callable[..., Any]) -> RawFrame:
@@ -67,25 +69,52 @@ def read_archives(spark: SparkSession, spec: InputSpec, reader: Callable[..., An
 
 
 def read_json(spark: SparkSession, spec: InputSpec, reader: Callable[..., Any]) -> RawFrame:
-    """Rows of JSON Lines files, fields by the union of what is in all of them."""
+    """Rows of JSON Lines files under one schema that fits all of them."""
     files = _checked_files(spark, spec)
     slices = [part for file in files for part in _parts(file)]
-    lines = _read_files(spark, slices, reader).persist(StorageLevel.DISK_ONLY)
-    schema, renamed = infer_json_schema(spark, lines.where("text IS NOT NULL").select("text"))
+    read = _read_files(spark, slices, reader).persist(StorageLevel.DISK_ONLY)
+    shape = merge_shapes(row.text for row in read.where(F.col("reject_code") == SHAPE).select("text").collect())
+    lines = read.where(F.col("reject_code").isNull() | (F.col("reject_code") != SHAPE))
+    given = [name for name in (spec.id_column, spec.text_column, spec.url_column) if name]
+    schema = json_schema(shape.columns([*KNOWN_NAMES, *given, *(name.partition(".")[0] for name in given)]).bounded())
+    placed = _placed(lines.select("path", "position", "text", "reject_code", "reject_detail"))
+    if not schema.parsed.fields:
+        return RawFrame(rows=placed.drop("text"), mixed=True)
+    layout = find_layout(spec, flat_columns(schema.named), mixed=True, spellings=schema.spellings)
+    schema = schema.with_text((*layout.text, *((layout.doc_id,) if layout.doc_id else ()), *layout.other_ids))
+    rows = _parsed(placed, schema)
+    return RawFrame(rows=rows, mixed=True, spellings=schema.spellings, together=schema.together)
+
+
+def _parsed(placed: DataFrame, schema: JsonSchema) -> DataFrame:
+    """The columns of lines, and the keys that have none together in `other_keys`."""
     options = {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": "__prox_bad", "allowUnquotedControlChars": "true"}
-    parsed = _placed(lines.select("path", "position", "text", "reject_code", "reject_detail"))
-    if not schema.fields:
-        return RawFrame(rows=parsed.drop("text"), mixed=True)
-    row = F.from_json("text", _with_bad(schema), options)
+    names = [field.name for field in schema.named.fields]
+    row = F.from_json("text", _with_bad(schema.parsed), options)
     bad = F.col("text").isNotNull() & (F.col("__prox_row").isNull() | F.col("__prox_row.__prox_bad").isNotNull())
+    others = []
+    if schema.has_more:
+        keys = [field.name for field in schema.parsed.fields]
+        everything = F.from_json("text", "map<string,string>", {"allowUnquotedControlChars": "true"})
+        rest = F.map_filter(everything, lambda key, _: ~key.isin(keys))
+        others = [F.when(F.size(rest) > 0, rest).alias(_free_name("other_keys", names))]
     rows = (
-        parsed.withColumn("__prox_row", row)
+        placed.withColumn("__prox_row", row)
         .withColumn(CODE, F.when(bad, F.lit("BAD_ROW")).otherwise(F.col(CODE)))
         .withColumn(DETAIL, F.when(bad, F.lit("JSON that Spark cannot read")).otherwise(F.col(DETAIL)))
-        .select(F.col("__prox_row").cast(_with_bad(renamed)).alias("__prox_row"), PATH, POSITION, CODE, DETAIL)
-        .select("__prox_row.*", PATH, POSITION, CODE, DETAIL)
+        .select(F.col("__prox_row").cast(_with_bad(schema.named)).alias("__prox_row"), *others, *PLACES)
     )
-    return RawFrame(rows=rows.drop("__prox_bad"), mixed=True)
+    columns = [
+        (F.lit(None) if name in schema.empty else F.col("__prox_row").getField(name)).alias(name) for name in names
+    ]
+    return rows.select(*columns, *(name for name in rows.columns if name != "__prox_row"))
+
+
+def _free_name(name: str, taken: list[str]) -> str:
+    lower = {one.lower() for one in taken}
+    while name in lower:
+        name = f"input_{name}"
+    return name
 
 
 def _with_bad(schema: StructType) -> StructType:

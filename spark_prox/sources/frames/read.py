@@ -14,8 +14,9 @@ from pyspark.sql import DataFrame, SparkSession
 
 from spark_prox.config.input import InputSpec
 from spark_prox.errors import InputError
-from spark_prox.sources.frames.core_columns import flat_columns, with_core_columns
+from spark_prox.sources.frames.core_columns import with_core_columns
 from spark_prox.sources.frames.identity import resolve_duplicates
+from spark_prox.sources.frames.places import flat_columns
 from spark_prox.sources.frames.raw import RawFrame, read_archives, read_delta, read_json, read_parquet
 from spark_prox.sources.layouts import Layout, find_layout
 
@@ -46,7 +47,7 @@ def read_input(spark: SparkSession, spec: InputSpec, *, archive_reader: Callable
     if layout is None:
         layout = Layout(text=("text",), doc_id=None, id_is_explicit=False, url=(), crawl=(), source=None)
         raw = RawFrame(rows=raw.rows.selectExpr("CAST(NULL AS STRING) AS text", "*"), has_positions=raw.has_positions)
-    rows = with_core_columns(raw.rows, spec, layout)
+    rows = with_core_columns(raw.rows, spec, layout, spellings=raw.spellings, together=raw.together)
     return resolve_duplicates(rows, id_is_explicit=layout.id_is_explicit, has_positions=raw.has_positions)
 
 
@@ -69,4 +70,4 @@ def _layout(spec: InputSpec, raw: RawFrame) -> Layout | None:
     if spec.is_archive:
         return ARCHIVE_LAYOUT
     columns = flat_columns(raw.rows.schema)
-    return find_layout(spec, columns, mixed=raw.mixed) if columns else None
+    return find_layout(spec, columns, mixed=raw.mixed, spellings=raw.spellings) if columns else None

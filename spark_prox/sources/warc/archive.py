@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from spark_prox.errors import RejectCode
-from spark_prox.sources.charsets import declared_charset
+from spark_prox.sources.charsets import declared_charset, is_utf_16
 from spark_prox.sources.media_types import TextKind, may_be_text, media_type, text_kind
 from spark_prox.sources.page_text import conversion_text, page_text, plain_text
+from spark_prox.sources.unpacking import PackedError, unpacked
 from spark_prox.sources.warc.archive_bytes import ArchiveBytes
 from spark_prox.sources.warc.framing import Frame, Gap, iterate_frames
 from spark_prox.sources.warc.http_message import HttpResponse, PayloadError, parse_response, read_payload
@@ -26,8 +27,8 @@ __all__ = ["ArchiveRow", "read_archive"]
 NO_DOCUMENTS = ("warcinfo", "request", "metadata", "continuation")
 DOCUMENTS = ("response", "resource", "conversion", "revisit")
 CRAWL_NAME = re.compile(rb"(?im)^isPartOf:[ \t]*([^\r\n]{1,200})")
-ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 MAX_PAYLOAD_BYTES = 32 << 20
+LOOK_BYTES = 1 << 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,25 +68,26 @@ def read_archive(
     """Rows of one archive, in order; a broken archive gives rejects and never an exception.
 
     Args:
-        stream: the file, plain or gzip; read once, forward.
+        stream: the file, plain or packed; read once, forward.
         max_text_chars: a longer text is TEXT_TOO_LARGE.
         max_payload_bytes: a longer page, stored or decompressed, is RECORD_TOO_LARGE.
         html_to_text: payload and declared charset to text; raises PayloadError where it gives up.
     """
     data: ArchiveBytes | None = None
     try:
-        data = ArchiveBytes(stream)
-        if not data.fill(1) and data.fault is None:
-            yield _reject(0, RejectCode.ARCHIVE_TRUNCATED, "the file is empty")
-            return
-        if data.window.startswith(ZSTD_MAGIC):
-            yield _reject(0, RejectCode.ARCHIVE_UNREADABLE, "the file is zstd-compressed; recompress it with gzip")
+        data = ArchiveBytes(unpacked(stream))
+        if not data.fill(1) and not data.gzipped:
+            fault = data.fault
+            code = RejectCode.ARCHIVE_UNREADABLE if fault else RejectCode.ARCHIVE_TRUNCATED
+            yield _reject(0, code, fault.detail if fault else "the file is empty")
             return
         reader = _Reader(max_text_chars, max_payload_bytes, html_to_text)
         for item in iterate_frames(data, max_block_bytes=max(max_payload_bytes, 4 * max_text_chars)):
             row = reader.gap(item) if isinstance(item, Gap) else reader.frame(item)
             if row is not None:
                 yield row
+    except PackedError as error:
+        yield _reject(0, RejectCode.ARCHIVE_UNREADABLE, error.detail)
     except OSError as error:
         position = data.position if data else 0
         yield _reject(position, RejectCode.ARCHIVE_UNREADABLE, f"reading the file failed: {type(error).__name__}")
@@ -159,10 +161,10 @@ class _Reader:
             raise PayloadError(RejectCode.RECORD_TOO_LARGE, f"record of {size} bytes")
         is_clipped = "warc-truncated" in head.headers
         payload = read_payload(response, max_bytes=self._max_payload_bytes, is_clipped=is_clipped)
-        kind = text_kind(mime, payload[:1024])
-        if kind is None:
-            raise PayloadError(RejectCode.RECORD_NOT_TEXT, f"media type {_quoted(mime)}")
         charset = declared_charset(response.headers.get("content-type", ""))
+        kind = text_kind(mime, payload[:LOOK_BYTES], is_utf_16=is_utf_16(payload, charset))
+        if kind is None:
+            raise PayloadError(RejectCode.RECORD_NOT_TEXT, f"media type {_quoted(mime)}, other content")
         read = self._html_to_text if kind is TextKind.HTML else plain_text
         return mime, self._checked(read(payload, charset))
 

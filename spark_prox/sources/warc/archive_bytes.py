@@ -1,5 +1,7 @@
 """The bytes of an archive file, decompressed, with a place for each: plain, gzip per record, or one gzip for all.
 
+Of bzip2, xz and Zstandard files (see `unpacking`) the places are those of the content.
+
 Keeps a window of decompressed bytes that grows only as far as a reader asks (`fill`), so that a file of any size
 passes in flat memory. A broken gzip member ends the stream with a `Fault`; `recover` goes on at the next member that
 starts like an archive record. Knows nothing of records beyond how one starts.
@@ -13,6 +15,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from spark_prox.errors import RejectCode
+from spark_prox.sources.unpacking import PackedError
 
 __all__ = ["ArchiveBytes", "Fault"]
 
@@ -48,16 +51,16 @@ class ArchiveBytes:
         self.window = bytearray()
         self.fault: Fault | None = None
         self._file = raw
-        self._raw = bytearray(raw.read(FEED_BYTES))
+        self._raw = bytearray()
         self._raw_start = 0  # file offset of _raw[0]
         self._fed = 0  # bytes of _raw already given to zlib
-        self._file_ended = not self._raw
-        self._ended = not self._raw
+        self._inflater: zlib._Decompress | None = None
+        self._member_start = 0
+        self._pump()
+        self._ended = self._file_ended
         self.gzipped = bytes(self._raw[:2]) in (GZIP_MAGIC[:1], GZIP_MAGIC[:2])
         self._marks: deque[tuple[int, int]] = deque()  # (decompressed offset, file offset) where a member starts
         self._last_mark = (0, 0)
-        self._inflater: zlib._Decompress | None = None
-        self._member_start = 0
         if self.gzipped:
             self._open_member()
         elif not self._raw.startswith(b"WARC/") and _hidden_member(bytes(self._raw)):
@@ -122,6 +125,7 @@ class ArchiveBytes:
             if 0 <= found <= len(self._raw) - FEED_BYTES or (found >= 0 and self._file_ended):
                 if _begins(bytes(self._raw[found : found + FEED_BYTES]), starts):
                     self._drop_raw(found)
+                    self._fed = 0
                     self.fault = None
                     self._ended = False
                     self._open_member()
@@ -141,7 +145,12 @@ class ArchiveBytes:
             self._last_mark = self._marks.popleft()
 
     def _pump(self, count: int = FEED_BYTES) -> None:
-        data = self._file.read(count)
+        try:
+            data = self._file.read(count)
+        except PackedError as error:
+            data = b""
+            code = RejectCode.ARCHIVE_TRUNCATED if error.ends_early else RejectCode.ARCHIVE_CORRUPT
+            self._break(code, error.detail)
         self._file_ended = not data
         self._raw += data
 

@@ -8,22 +8,32 @@ harmless. Knows nothing of WARC.
 
 from __future__ import annotations
 
+import codecs
 import re
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from spark_prox.errors import RejectCode
+from spark_prox.sources.unpacking import PackedError, is_unpackable, unpack_zstd
 
 __all__ = ["HttpResponse", "PayloadError", "parse_response", "read_payload"]
 
 HEAD_END = re.compile(rb"\r?\n\r?\n")
 STATUS_LINE = re.compile(rb"(?:HTTP|ICY|SHOUTCAST)(?:/\d(?:\.\d)?)?[ \t]+(\d{3})(?:\D|$)", re.IGNORECASE)
-CHUNK_SIZE = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\n]*)?\r?\n")
+# As servers write it: padded with blanks or zeros, with a prefix, with extensions, with more line ends than one.
+CHUNK_SIZE = re.compile(rb"[ \t]*(?:0[xX])?0{0,64}([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\n]{0,4096})?\r{0,2}\n")
+CHUNK_END = re.compile(rb"[ \t]*\r{0,2}\n?")
+MAX_CHUNKS = 1 << 20
 MAX_HEAD_BYTES = 1 << 20
 MAX_CODINGS = 4
 STEP_BYTES = 1 << 20
-HTML_OR_TEXT = re.compile(rb"\s*[<\w\xef\xbb\xbf]")
+GZIP_BITS = 31
+GZIP_MAGIC = b"\x1f\x8b"
+ZSTD_WINDOW_LOG = 23  # 8 MiB, the most that RFC 9659 allows a server
+LOOK_BYTES = 1024
+MARKUP = re.compile(rb"(?:\xef\xbb\xbf)?\s*<[A-Za-z!?/]")
+CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 
 
 class PayloadError(Exception):
@@ -88,54 +98,64 @@ def _dechunk(body: bytes, is_clipped: bool) -> bytes:
     size = CHUNK_SIZE.match(body)
     if size is None:
         return body
-    parts: list[bytes] = []
-    at = 0
+    out = bytearray()
+    at = count = 0
     while size is not None:
         begin = size.end()
         length = int(size[1], 16)
         if length == 0:
-            return b"".join(parts)
-        parts.append(body[begin : begin + length])
+            return bytes(out)
+        out += memoryview(body)[begin : begin + length]
         at = begin + length
         if at >= len(body):
             break
-        at += 2 if body[at : at + 2] == b"\r\n" else 1 if body[at : at + 1] == b"\n" else 0
+        end = CHUNK_END.match(body, at)
+        at = end.end() if end else at
         size = CHUNK_SIZE.match(body, at)
+        count += 1
+        if count > MAX_CHUNKS:
+            raise PayloadError(RejectCode.RECORD_UNREADABLE, f"the body has more than {MAX_CHUNKS} chunks")
     if at < len(body):
         raise PayloadError(RejectCode.RECORD_UNREADABLE, f"bad chunk size {at} bytes into the body")
     if at > len(body) and not is_clipped:
         raise PayloadError(RejectCode.RECORD_UNREADABLE, "the last chunk ends early")
-    return b"".join(parts)
+    return bytes(out)
 
 
 def _decode(body: bytes, coding: str, max_bytes: int, is_clipped: bool) -> bytes:
     if not body or coding in ("identity", "none", "utf-8"):
         return body
     if coding in ("gzip", "x-gzip"):
-        return _inflate(body, 31, max_bytes, is_clipped) if body.startswith(b"\x1f\x8b") else body
+        return _inflate(body, GZIP_BITS, max_bytes, is_clipped) if body.startswith(GZIP_MAGIC) else body
+    if _is_plain(body):  # of a crawler that stored it decoded
+        return body
     if coding == "deflate":
         return _undeflate(body, max_bytes, is_clipped)
     if coding == "br":
         return _unbrotli(body, max_bytes, is_clipped)
-    if HTML_OR_TEXT.match(body) and b"\0" not in body[:1024]:
-        return body
-    raise PayloadError(RejectCode.RECORD_UNREADABLE, "content coding that is not gzip, deflate or br")
+    if coding == "zstd":
+        return _unzstd(body, max_bytes, is_clipped)
+    raise PayloadError(RejectCode.RECORD_UNREADABLE, "content coding that is not gzip, deflate, br or zstd")
 
 
 def _inflate(body: bytes, window_bits: int, max_bytes: int, is_clipped: bool) -> bytes:
-    inflater = zlib.decompressobj(window_bits)
+    """Every member of a gzip body (RFC 1952, 2.2); what follows the last one is no part of it."""
     out = bytearray()
     feed = body
-    try:
-        while feed and not inflater.eof:
-            out += inflater.decompress(feed, STEP_BYTES)
-            feed = inflater.unconsumed_tail
-            _check_size(out, max_bytes)
-    except zlib.error as error:
-        raise PayloadError(RejectCode.RECORD_UNREADABLE, "broken gzip or deflate coding") from error
-    if not inflater.eof and not is_clipped:
-        raise PayloadError(RejectCode.RECORD_UNREADABLE, "the gzip or deflate coding ends early")
-    return bytes(out)
+    while True:
+        inflater = zlib.decompressobj(window_bits)
+        try:
+            while feed and not inflater.eof:
+                out += inflater.decompress(feed, STEP_BYTES)
+                feed = inflater.unconsumed_tail
+                _check_size(out, max_bytes)
+        except zlib.error as error:
+            raise PayloadError(RejectCode.RECORD_UNREADABLE, "broken gzip or deflate coding") from error
+        if not inflater.eof and not is_clipped:
+            raise PayloadError(RejectCode.RECORD_UNREADABLE, "the gzip or deflate coding ends early")
+        feed = inflater.unused_data
+        if window_bits != GZIP_BITS or not feed.startswith(GZIP_MAGIC):
+            return bytes(out)
 
 
 def _undeflate(body: bytes, max_bytes: int, is_clipped: bool) -> bytes:
@@ -146,14 +166,14 @@ def _undeflate(body: bytes, max_bytes: int, is_clipped: bool) -> bytes:
         except PayloadError as error:
             if error.code is RejectCode.RECORD_TOO_LARGE:
                 raise
-    return _plain_or_broken(body, "deflate")
+    raise PayloadError(RejectCode.RECORD_UNREADABLE, "broken content coding deflate")
 
 
 def _unbrotli(body: bytes, max_bytes: int, is_clipped: bool) -> bytes:
     try:
         import brotli  # type: ignore[import-untyped]
     except ImportError:
-        return _plain_or_broken(body, "br (the package brotli is not installed)")
+        raise PayloadError(RejectCode.RECORD_UNREADABLE, "br: the package brotli is not installed") from None
     decoder = brotli.Decompressor()
     out = bytearray()
     feed = body
@@ -166,9 +186,23 @@ def _unbrotli(body: bytes, max_bytes: int, is_clipped: bool) -> bytes:
             if not data and decoder.can_accept_more_data():
                 break
     except brotli.error:
-        return _plain_or_broken(body, "br")
+        raise PayloadError(RejectCode.RECORD_UNREADABLE, "broken content coding br") from None
     if not decoder.is_finished() and not is_clipped:
         raise PayloadError(RejectCode.RECORD_UNREADABLE, "the br coding ends early")
+    return bytes(out)
+
+
+def _unzstd(body: bytes, max_bytes: int, is_clipped: bool) -> bytes:
+    if not is_unpackable(body):
+        raise PayloadError(RejectCode.RECORD_UNREADABLE, "broken content coding zstd")
+    out = bytearray()
+    try:
+        for piece in unpack_zstd(body, window_log=ZSTD_WINDOW_LOG):
+            out += piece
+            _check_size(out, max_bytes)
+    except PackedError as error:
+        if not (is_clipped and error.ends_early):
+            raise PayloadError(RejectCode.RECORD_UNREADABLE, error.detail) from None
     return bytes(out)
 
 
@@ -177,7 +211,15 @@ def _check_size(out: bytearray, max_bytes: int) -> None:
         raise PayloadError(RejectCode.RECORD_TOO_LARGE, f"the payload decompresses to more than {max_bytes} bytes")
 
 
-def _plain_or_broken(body: bytes, coding: str) -> bytes:
-    if HTML_OR_TEXT.match(body) and b"\0" not in body[:1024] and body[:512].isascii():
-        return body
-    raise PayloadError(RejectCode.RECORD_UNREADABLE, f"broken content coding {coding}")
+def _is_plain(body: bytes) -> bool:
+    """Whether a body that says it is coded is text as it stands."""
+    start = body[:LOOK_BYTES]
+    if CONTROL.search(start):
+        return False
+    if MARKUP.match(start):
+        return True
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(start)
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -82,3 +82,80 @@ def test_the_charset_of_a_header_is_found_in_all_spellings() -> None:
 def test_random_bytes_are_always_decoded() -> None:
     for declared in (None, "utf-16", "hz", "utf-7", "shift_jis"):
         assert isinstance(decode_page(bytes(range(256)) * 20, declared), str)
+
+
+ASCII_PAGE = "<html><head>{0}</head><body><p>The river rose.</p></body></html>"
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        '<meta charset="utf-16">',
+        "<META http-equiv=Content-Type content='text/html; charset=unicode'>",
+        '<meta name="description" content="how to set charset=utf-16"><meta charset="utf-8">',
+        "<!-- <meta charset=koi8-r> --><meta charset=utf-8>",
+        "<script src='a?charset=koi8-r'></script>",
+    ],
+)
+def test_a_label_that_could_be_read_byte_by_byte_is_not_utf_16_and_others_need_their_place(head: str) -> None:
+    page = ASCII_PAGE.format(head) + "\u0451"
+    assert decode_page(page.encode(), None) == page
+    xml = '<?xml version="1.0" encoding="utf-16"?>' + page
+    assert decode_page(xml.encode(), None) == xml
+
+
+@pytest.mark.parametrize("description", ["<!-- charset=koi8-r -->", '<meta name=d content="charset=koi8-r">', "<!-->"])
+def test_what_stands_before_the_label_is_passed_over(description: str) -> None:
+    page = f"<html>{description}<meta http-equiv='content-type' content='text/html;charset=\"windows-1251\"'>{RUSSIAN}"
+    assert decode_page(page.encode("cp1251"), None) == page
+
+
+KOREAN = "오늘 강이 이 미터 상승하여 다리가 폐쇄되었습니다. "
+LITHUANIAN = "Tiltas uždarytas šiandien, sakė meras. "
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding", "labels"),
+    [
+        (KOREAN, "cp949", "windows-949 ks_c_5601-1989 ksc_5601 cseuckr iso-ir-149 korean"),
+        (LITHUANIAN, "cp1257", "x-cp1257 windows-1257"),
+        (LITHUANIAN, "iso8859-13", "iso885913 iso8859-13"),
+        (RUSSIAN, "mac-cyrillic", "x-mac-cyrillic x-mac-ukrainian"),
+        (RUSSIAN, "cp866", "csibm866 866 ibm866"),
+        (RUSSIAN, "koi8-r", "koi koi8 cskoi8r"),
+        ("“Brücke” – 5 €", "cp1252", "iso8859-1 l1 cp819 iso-ir-100 x-cp1252"),
+        (HEBREW, "iso8859-8", "logical csiso88598i visual"),
+        (CHINESE, "gb18030", "chinese csgb2312 gb_2312-80 iso-ir-58 x-gbk"),
+        (JAPANESE, "cp932", "ms_kanji windows-31j csshiftjis ms932"),
+    ],
+)
+def test_every_label_of_the_encoding_standard_is_known(text: str, encoding: str, labels: str) -> None:
+    for label in labels.split():
+        page = f"<meta charset={label}>{text}"
+        assert decode_page(page.encode(encoding), None) == page
+        assert decode_page(text.encode(encoding), label.upper()) == text
+
+
+def test_one_bad_byte_does_not_change_a_declared_charset() -> None:
+    assert decode_page(b"The river rose \xe9 two metres", "utf-8") == "The river rose \ufffd two metres"
+    page = JAPANESE.encode("cp932") + b"\xff" + JAPANESE.encode("cp932")
+    assert decode_page(page, "shift_jis").count("日本語") == 10
+    assert decode_page(RUSSIAN.encode("cp1251") + b"\x98", "windows-1251").startswith(RUSSIAN)
+
+
+def test_a_header_that_says_utf_8_of_another_page_is_not_believed() -> None:
+    page = f"<meta charset=windows-1251>{RUSSIAN}"
+    assert decode_page(page.encode("cp1251"), "utf-8") == page
+    assert decode_page(RUSSIAN.encode("cp1251"), "utf-8") == RUSSIAN
+    assert decode_page(b"<p>plain</p>", "utf-16") == "<p>plain</p>"
+
+
+def test_detection_reads_the_text_and_not_the_script_before_it() -> None:
+    page = "<script>" + 'var a = "x";\n' * 9000 + "</script><p>" + RUSSIAN
+    assert decode_page(page.encode("cp1251"), None) == page
+    assert decode_page((KOREAN * 3).encode("cp949"), None) == KOREAN * 3
+
+
+def test_utf_16_without_a_mark_is_told_by_its_first_tag() -> None:
+    for encoding in ("utf-16-le", "utf-16-be"):
+        assert decode_page(ASCII_PAGE.encode(encoding), None) == ASCII_PAGE

@@ -10,11 +10,14 @@ import brotli
 import pytest
 
 from spark_prox.errors import RejectCode
+from spark_prox.sources.unpacking import _zstd
+from spark_prox.sources.warc import http_message
 from spark_prox.sources.warc.http_message import PayloadError, parse_response, read_payload
 from tests.unit.sources.archive_builder import http
 
 BODY = b"<html>" + b"a long page. " * 500 + b"</html>"
 MIB = 1 << 20
+zstd = _zstd()
 
 
 def payload(block: bytes, *, max_bytes: int = MIB, is_clipped: bool = False) -> bytes:
@@ -49,6 +52,10 @@ def chunked(data: bytes, size: int = 1000) -> bytes:
         ("deflate", BODY),
         ("br", BODY),
         ("zstd", BODY),
+        ("zstd", zstd.compress(BODY)),
+        ("zstd", zstd.compress(BODY[:100]) + zstd.compress(BODY[100:])),
+        ("gzip", gzip.compress(BODY[:100], mtime=0) + gzip.compress(BODY[100:], mtime=0)),
+        ("gzip", gzip.compress(BODY, mtime=0) + b"\0\0\0 padding"),
     ],
 )
 def test_a_coded_body_is_decoded_and_one_that_only_says_so_is_left(coding: str, body: bytes) -> None:
@@ -91,9 +98,42 @@ def test_what_the_crawler_clipped_may_end_early() -> None:
     assert payload(http(b"50\r\nhello", "Transfer-Encoding: chunked"), is_clipped=True) == b"hello"
 
 
-@pytest.mark.parametrize("pack", [gzip.compress, zlib.compress, brotli.compress])
+@pytest.mark.parametrize("coding", ["br", "gzip", "deflate", "zstd", "compress"])
+@pytest.mark.parametrize("body", ["<p>Съешь ещё".encode(), "Съешь ещё этих булок".encode(), "<p>поле".encode("cp1251")])
+def test_a_plain_body_beside_a_stale_header_is_left(coding: str, body: bytes) -> None:
+    assert payload(http(body, f"Content-Encoding: {coding}")) == body
+
+
+@pytest.mark.parametrize(
+    "size", [b"5", b"5  ", b"00000000000005", b"0x5", b" 5", b"5;name=value", b'5 ; a="b"', b"5\r"]
+)
+@pytest.mark.parametrize("end", [b"\r\n", b"\n", b"\r\r\n", b""])
+def test_chunk_sizes_are_read_as_servers_write_them(size: bytes, end: bytes) -> None:
+    body = (size + b"\r\nhello" + end) * 3 + b"0\r\n\r\n"
+    assert payload(http(body, "Transfer-Encoding: chunked")) == b"hello" * 3
+
+
+def test_chunks_of_one_byte_cost_no_more_than_their_size() -> None:
+    body = b"1\r\nx\r\n" * 100_000 + b"0\r\n\r\n"
+    tracemalloc.start()
+    try:
+        assert payload(http(body, "Transfer-Encoding: chunked")) == b"x" * 100_000
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 3 * len(body)
+
+
+def test_a_body_of_millions_of_chunks_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_message, "MAX_CHUNKS", 10)
+    assert payload(http(b"1\r\nx\r\n" * 10 + b"0\r\n", "Transfer-Encoding: chunked")) == b"x" * 10
+    with pytest.raises(PayloadError, match="more than 10 chunks"):
+        payload(http(b"1\r\nx\r\n" * 12 + b"0\r\n", "Transfer-Encoding: chunked"))
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zlib.compress, brotli.compress, zstd.compress])
 def test_a_bomb_stops_at_the_limit(pack: object) -> None:
-    name = {gzip.compress: "gzip", zlib.compress: "deflate"}.get(pack, "br")  # type: ignore[call-overload]
+    name = {gzip.compress: "gzip", zlib.compress: "deflate", zstd.compress: "zstd"}.get(pack, "br")  # type: ignore[call-overload]
     bomb = pack(b"\0" * (20 * MIB))  # type: ignore[operator]
     tracemalloc.start()
     try:

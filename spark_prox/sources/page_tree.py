@@ -1,0 +1,160 @@
+"""Changes the tree of a page so that its visible text is what a reader sees, once each.
+
+- Elements that are hidden by attribute or by their own style go; style sheets and scripts are not read.
+- A formula is its TeX where the page has it, else its characters: MathML, KaTeX, MathJax and images of formulas write
+  the same formula up to three times.
+- White space inside preformatted elements is replaced by characters that extraction leaves alone.
+
+Knows resiliparse's tree; nothing of bytes or lines.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from resiliparse.parse.html import HTMLTree
+
+__all__ = ["KEPT_BLANK", "KEPT_TAB", "NO_TEXT_ELEMENTS", "prepare_tree"]
+
+KEPT_BLANK, KEPT_TAB = "\ufdd0", "\ufdd1"
+"""Noncharacters: no text of the open web means anything by them."""
+
+NO_TEXT_ELEMENTS = ("img", "svg", "video", "audio", "embed", "object", "iframe", "area", "rp", "datalist")
+"""What stands in them is for readers without images, and was never part of the text."""
+
+PREFORMATTED = "pre, listing, xmp"
+HIDDEN = "[hidden], dialog, [style]"
+FORMULAS = (
+    "math, script[type^='math/' i], .katex-html, .mwe-math-element, .MathJax, .MathJax_Display, .MathJax_Preview, "
+    ".MathJax_SVG, .MathJax_SVG_Display, .MathJax_CHTML, .MJXc-display, mjx-container, img.latex, img.tex"
+)
+HIDING = re.compile("none|hidden|collapse", re.IGNORECASE)
+WHITE_SPACE = re.compile(r"\s+")
+DISPLAY_STYLE = re.compile(r"^\{\\(?:displaystyle|textstyle)\s+(.*?)\s*\}$", re.DOTALL)
+
+
+def prepare_tree(tree: HTMLTree) -> None:
+    """Change the tree in place."""
+    document: Any = tree.document
+    if document is None:
+        return
+    _write_formulas_once(document)
+    _remove_hidden(document)
+    _protect_preformatted(document)
+
+
+def _write_formulas_once(document: Any) -> None:
+    found = document.query_selector_all(FORMULAS).values()
+    if not found:
+        return
+    has_scripts = any(node.tag == "script" for node in found)
+    for node in found:
+        names = (node.get_attribute("class") or "").split()
+        if node.parent_node is None or not document.contains(node):
+            continue  # inside a formula that was replaced already
+        if node.tag == "mjx-container":
+            _replace(document, node, _tex_inside(node) or _assistive_text(node))
+        elif node.tag in ("span", "div"):
+            if "mwe-math-element" in names:
+                _replace(document, node, _tex_inside(node))
+            elif "katex-html" in names:
+                if _has_sibling(node, "katex-mathml"):
+                    node.remove()
+            elif has_scripts or "MathJax_Preview" in names:
+                node.remove()  # what MathJax made of the script beside it
+        elif node.tag == "math":
+            _replace(document, node, _tex_inside(node))
+        elif node.tag == "script":
+            source = (node.text_content or "").strip()
+            is_markup = "mml" in (node.get_attribute("type") or "").lower()
+            _replace(document, node, re.sub("<[^>]*>", "", source) if is_markup else source)
+        elif node.tag == "img":
+            _replace(document, node, node.get_attribute("alt") or "")
+
+
+def _tex_inside(node: Any) -> str | None:
+    """The TeX of a formula's element, None if only its characters are there."""
+    for inner in node.query_selector_all("annotation").values():
+        if "tex" in (inner.get_attribute("encoding") or "").lower():
+            return inner.text_content or ""
+    math = node if node.tag == "math" else node.query_selector("math")
+    alternative = math.get_attribute("alttext") if math is not None else None
+    if alternative:
+        return str(alternative)
+    if math is not None:
+        for inner in math.query_selector_all("annotation, annotation-xml").values():
+            inner.remove()
+        return None if math is node else str(math.text_content or "")
+    image = node.query_selector("img")
+    return (image.get_attribute("alt") or None) if image is not None else None
+
+
+def _assistive_text(node: Any) -> str | None:
+    inner = node.query_selector("mjx-assistive-mml")
+    return str(inner.text_content or "") if inner is not None else None
+
+
+def _has_sibling(node: Any, name: str) -> bool:
+    parent = node.parent_element
+    return parent is not None and parent.query_selector(f".{name}") is not None
+
+
+def _replace(document: Any, node: Any, text: str | None) -> None:
+    if text is None:
+        return
+    text = WHITE_SPACE.sub(" ", text).strip()
+    shortened = DISPLAY_STYLE.match(text)
+    node.replace_with(document.create_text_node(shortened[1] if shortened else text))
+
+
+def _remove_hidden(document: Any) -> None:
+    for node in document.query_selector_all(HIDDEN).values():
+        # Scripts show the whole page when it is ready: what hides `html` or `body` hides nothing.
+        if node.tag not in ("html", "body") and _is_hidden(node):
+            node.remove()
+
+
+def _is_hidden(node: Any) -> bool:
+    hidden = node.get_attribute("hidden") if node.has_attribute("hidden") else None
+    if hidden is not None and hidden.strip().lower() != "until-found":
+        return True
+    if node.tag == "dialog" and not node.has_attribute("open"):
+        return True
+    written = node.get_attribute("style")
+    if written is None or HIDING.search(written) is None:
+        return False
+    style = _declarations(written)
+    return style.get("display") == "none" or style.get("visibility") in ("hidden", "collapse")
+
+
+def _declarations(style: str) -> dict[str, str]:
+    """Value by property of a style attribute: the last one counts, an important one before others."""
+    values: dict[str, str] = {}
+    important: dict[str, str] = {}
+    for declaration in re.sub(r"/\*.*?\*/", "", style, flags=re.DOTALL).split(";"):
+        name, _, value = declaration.partition(":")
+        value, mark, _ = value.strip().lower().partition("!")
+        (important if mark else values)[name.strip().lower()] = value.strip()
+    return {**values, **important}
+
+
+def _protect_preformatted(document: Any) -> None:
+    for element in document.query_selector_all(PREFORMATTED).values():
+        for node in _texts(element):
+            value = node.node_value or ""
+            if " " in value or "\t" in value:
+                node.node_value = value.replace(" ", KEPT_BLANK).replace("\t", KEPT_TAB)
+
+
+def _texts(element: Any) -> Iterator[Any]:
+    """The text nodes below an element, without recursion."""
+    waiting = [element]
+    while waiting:
+        node = waiting.pop()
+        if node.tag == "#text":
+            yield node
+        else:
+            waiting.extend(node.child_nodes.values())
