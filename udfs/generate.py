@@ -9,13 +9,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar
 
 import pandas as pd
 from pyspark import TaskContext
 
 from spark_prox.config.model import ModelSpec
-from spark_prox.documents import Document
+from spark_prox.documents import Document, Level
 from spark_prox.engines import worker
 from spark_prox.generation import GeneratedProgram, generate_programs
 from spark_prox.heuristics.ensemble import SecondOpinion, open_second_opinion
@@ -43,7 +43,8 @@ class GeneratePrograms:
         prompt: how its prompts are made.
     """
 
-    stage: Literal["doc", "chunk"]
+    columns: ClassVar[str] = PROGRAM_COLUMNS
+    stage: Level
     model: ModelSpec
     prompt: PromptSpec
 
@@ -74,7 +75,7 @@ class GeneratePrograms:
             yield _frame(portion, engine_id)
 
     def _opinion(self) -> SecondOpinion | None:
-        if self.stage == "doc" or self.model.engine == "scripted":  # a script's answers are to be seen as they are
+        if self.stage == "doc" or self.model.is_scripted:  # a script's answers are to be seen as they are
             return None
         return open_second_opinion(self.model.path)
 

@@ -15,6 +15,7 @@ from typing import Literal, get_args
 import yaml
 
 from spark_prox.config.plain_yaml import parse_yaml
+from spark_prox.documents import Level
 from spark_prox.errors import ConfigError
 
 __all__ = ["PLACE", "SCORES", "AnnotationPrompt", "AskedFor", "Question", "load_prompt"]
@@ -48,7 +49,7 @@ class AnnotationPrompt:
 
     name: str
     version: int
-    stage: Literal["doc", "chunk"]
+    stage: Level
     asks_for: AskedFor
     system: str
     questions: tuple[Question, ...]

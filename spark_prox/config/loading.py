@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
+import re
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -22,6 +23,9 @@ from spark_prox.errors import ConfigError
 __all__ = ["as_mapping", "bad_value", "build", "read_tree"]
 
 T = TypeVar("T")
+
+_EXPONENT = re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+")
+"""A number that YAML reads as text, because it has no point: 1e-5."""
 
 
 def read_tree(
@@ -113,8 +117,15 @@ def _convert(hint: Any, value: Any, name: str) -> Any:
         if value is not None and not isinstance(value, Mapping):
             raise bad_value(name, value, "a mapping of keys")
         return dict(value or {})
+    if origin is tuple:
+        values = [value] if isinstance(value, str) else value
+        if not isinstance(values, (list, tuple)) or not all(isinstance(item, str) for item in values):
+            raise bad_value(name, value, "a list of texts")
+        return tuple(values)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
+    if hint is float and isinstance(value, str) and _EXPONENT.fullmatch(value):
+        value = float(value)
     if hint is float and isinstance(value, float) and not math.isfinite(value):
         raise bad_value(name, value, "a finite number")
     if hint is str and isinstance(value, (int, float)) and not isinstance(value, bool):

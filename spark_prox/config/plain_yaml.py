@@ -32,7 +32,7 @@ def read_yaml(path: Path) -> Any:
         raise ConfigError(
             "CONFIG_NOT_FOUND",
             f"There is no configuration file {str(path)!r}.",
-            "Start from conf/local.yaml.",
+            "Start from a file in conf/.",
         )
     try:
         with path.open(encoding="utf-8") as stream:

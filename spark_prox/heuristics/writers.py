@@ -12,9 +12,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
-from spark_prox.documents import Document, split_lines
+from spark_prox.documents import Document, Level, split_lines
 from spark_prox.errors import ModelError
 from spark_prox.generation import GeneratedProgram, ProgramStatus
 from spark_prox.heuristics.document_rules import DocumentRule, c4_page_rules, fineweb_quality, gopher_quality
@@ -155,9 +155,7 @@ def author_margins(path: str) -> dict[str, float]:
     return {"min_remove_margin": finite_number(file, read_object(file), "min_remove_margin")}
 
 
-def write_programs(
-    documents: Iterable[Document], heuristic: Heuristic, *, stage: Literal["doc", "chunk"]
-) -> Iterator[GeneratedProgram]:
+def write_programs(documents: Iterable[Document], heuristic: Heuristic, *, stage: Level) -> Iterator[GeneratedProgram]:
     """One row for each document: a heuristic needs no window, so a document is one chunk.
 
     A document on which a heuristic fails gives a row with a status, never an exception.

@@ -34,6 +34,8 @@ _PROBED = b"spark_prox looks whether it can write here\n"
 _STAGING_TABLE = "_staging_"
 _PROPERTY = "spark_prox.scratch"
 _UNFINISHED = re.compile(r".*/(?:_staged_commits|\.[^/]*\.tmp|\.[^/]*\.crc)")
+_CREATING = re.compile(r"creating-([a-z_]+)-[0-9a-f]{12}")
+_OF_A_WRITE = re.compile(r".*/(?:_delta_log|_change_data|_temporary|\.?part-[^/]*|\._[^/]*\.crc)")
 
 
 class Scratch:
@@ -101,6 +103,8 @@ class Scratch:
                 self._spark.sql(f"DROP TABLE IF EXISTS {self._schema}.{quoted(name)}")
             deleted += [name for name in listed if name not in deleted]
         for name in deleted:
+            if created := _CREATING.fullmatch(name):
+                self._delete_uncreated(created[1])
             if self._root():
                 marks.delete_marked(name)
         return deleted + self._delete_probes()
@@ -124,6 +128,30 @@ class Scratch:
         elif not self._is_empty(path, table):
             return  # a shallow clone, or somebody else's
         self._delete(table)
+
+    def _delete_uncreated(self, table: str) -> None:
+        """Delete the rows of a table whose creation was cut off; a table, a link and anything else stay."""
+        path = f"{self._root()}/{table}"
+        inside = (name for name, _ in self._children(table, ""))
+        if is_link(self._spark, path) or not all(_OF_A_WRITE.fullmatch(name) for name in inside):
+            return
+        if not DeltaTable.isDeltaTable(self._spark, path):
+            self._delete(table)
+
+    def is_free(self, table: str) -> bool:
+        """Whether nothing lies where a table would be."""
+        return not self._children(table, "")
+
+    @contextmanager
+    def creating(self, table: str) -> Iterator[None]:
+        """Around the write that creates a table with its first rows; a killed one leaves data without a log.
+
+        The mark that stays then tells `delete_leftovers` that this data is nobody's.
+        """
+        marks, name = self._marks(), f"creating-{table}-{uuid.uuid4().hex[:12]}"
+        marks.set(name)
+        yield
+        marks.remove(name)
 
     def lease_folder(self) -> str:
         """Where the lease lies if the configuration does not say: beside the tables, or in the schema's own folder."""

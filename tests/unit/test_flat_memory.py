@@ -24,8 +24,9 @@ from tokenizers import Tokenizer
 from spark_prox.documents import Document
 from spark_prox.engines.scripted import ScriptedEngine
 from spark_prox.generation import generate_programs
-from spark_prox.prompts.builder import PromptSpec, TextPromptBuilder, builder_for
+from spark_prox.prompts.builder import PromptSpec, builder_for
 from spark_prox.prompts.templates import TEMPLATES
+from spark_prox.prompts.text_builder import TextPromptBuilder
 
 kind, stage, folder = sys.argv[1:]
 engine = ScriptedEngine("keep_chunk()", 1.0)

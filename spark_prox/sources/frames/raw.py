@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
@@ -19,12 +17,13 @@ from pyspark.sql.types import StringType, StructField, StructType
 
 from spark_prox.config.input import InputSpec
 from spark_prox.errors import InputError
+from spark_prox.functions import PandasFunction
 from spark_prox.sources.frames.files import InputFile, check_format, list_files
 from spark_prox.sources.frames.json_schema import JsonSchema, json_schema
 from spark_prox.sources.frames.places import CODE, DETAIL, PATH, PLACES, POSITION, flat_columns
 from spark_prox.sources.json_shape import merge_shapes
 from spark_prox.sources.layouts import KNOWN_NAMES, find_layout
-from spark_prox.sources.readers import RAW_COLUMNS, SHAPE, SLICE_FIELDS
+from spark_prox.sources.readers import SHAPE, SLICE_FIELDS
 
 __all__ = [
     "RawFrame",
@@ -61,14 +60,14 @@ class RawFrame:
     together: frozenset[str] = frozenset()
 
 
-def read_archives(spark: SparkSession, spec: InputSpec, reader: Callable[..., Any]) -> RawFrame:
+def read_archives(spark: SparkSession, spec: InputSpec, reader: PandasFunction) -> RawFrame:
     """Rows of WARC, WET and ARC files; user columns: record_id, url, text, crawl, crawled_at, mime_type."""
     files = _checked_files(spark, spec)
     raw = _read_files(spark, _whole(files, "archive"), reader)
     return RawFrame(rows=_placed(raw.persist(StorageLevel.DISK_ONLY)))
 
 
-def read_json(spark: SparkSession, spec: InputSpec, reader: Callable[..., Any]) -> RawFrame:
+def read_json(spark: SparkSession, spec: InputSpec, reader: PandasFunction) -> RawFrame:
     """Rows of JSON Lines files under one schema that fits all of them."""
     files = _checked_files(spark, spec)
     slices = [part for file in files for part in _parts(file)]
@@ -122,7 +121,7 @@ def _with_bad(schema: StructType) -> StructType:
     return StructType([*schema.fields, StructField("__prox_bad", StringType())])
 
 
-def read_parquet(spark: SparkSession, spec: InputSpec, reader: Callable[..., Any]) -> RawFrame:
+def read_parquet(spark: SparkSession, spec: InputSpec, reader: PandasFunction) -> RawFrame:
     """Rows of Parquet files; one without a readable footer becomes a reject."""
     files = _checked_files(spark, spec)
     verdicts = _read_files(spark, _whole(files, "parquet"), reader).cache()
@@ -149,7 +148,7 @@ def read_parquet(spark: SparkSession, spec: InputSpec, reader: Callable[..., Any
     return RawFrame(rows=placed.unionByName(rejects, allowMissingColumns=True) if bad_paths else placed)
 
 
-def read_delta(spark: SparkSession, spec: InputSpec) -> RawFrame:
+def read_delta(spark: SparkSession, spec: InputSpec, reader: PandasFunction) -> RawFrame:
     """Rows of a Delta table, by path or by name. Its rows have no position of their own."""
     return RawFrame(rows=_with_metadata(delta_table(spark, spec)[0], None), has_positions=False)
 
@@ -197,14 +196,14 @@ def _parts(file: InputFile) -> list[tuple[Slice, int]]:
     return [((file.path, "lines", at, at + SPLIT_BYTES), min(SPLIT_BYTES, file.size - at)) for at in starts]
 
 
-def _read_files(spark: SparkSession, slices: list[tuple[Slice, int]], reader: Callable[..., Any]) -> DataFrame:
+def _read_files(spark: SparkSession, slices: list[tuple[Slice, int]], reader: PandasFunction) -> DataFrame:
     """Run the file reader over parts of files: one task for a large file, one for many small ones."""
     loads = _balance(slices, spark.sparkContext.defaultParallelism)
     tasks = spark.createDataFrame(
         spark.sparkContext.parallelize([(load,) for load in loads], len(loads)),
         f"slices array<struct<{SLICE_FIELDS}>>",
     )
-    return tasks.select(F.inline("slices")).mapInPandas(reader, RAW_COLUMNS)
+    return tasks.select(F.inline("slices")).mapInPandas(reader, reader.columns)
 
 
 def _balance(slices: list[tuple[Slice, int]], cores: int) -> list[list[Slice]]:

@@ -20,7 +20,7 @@ from typing import Any
 from spark_prox.errors import ModelError
 from spark_prox.models import model_directory
 from spark_prox.pretrained import load_causal_model
-from spark_prox.training.embedded.loop import Progress, Run
+from spark_prox.training.embedded.loop import LogLine, TrainingState
 from spark_prox.training.process_group import SOLO, ProcessGroup
 from spark_prox.training.sft.batches import epoch_batches, forward_passes, weighted_loss
 from spark_prox.training.sft.lora import add_adapters, merged_model, save_adapters
@@ -122,7 +122,12 @@ def load_model(config: SftConfig, device: str) -> FineTuned:
 
 
 def _step(
-    run: Run, tuned: FineTuned, batch: Sequence[SftSample], rate: float, config: SftConfig, process_group: ProcessGroup
+    run: TrainingState,
+    tuned: FineTuned,
+    batch: Sequence[SftSample],
+    rate: float,
+    config: SftConfig,
+    process_group: ProcessGroup,
 ) -> float:
     """One optimiser step: gradients of all forward passes of all processes added up."""
     import torch
@@ -151,9 +156,9 @@ def fine_tune_samples(
     config: SftConfig,
     *,
     evaluate: Callable[[Path], float],
-    report: Callable[[Progress], None] = lambda _: None,
+    report: Callable[[LogLine], None] = lambda _: None,
     process_group: ProcessGroup = SOLO,
-) -> list[Progress]:
+) -> list[LogLine]:
     """Train to the end, resuming from `output/checkpoint.pt` where there is one.
 
     Args:
@@ -173,7 +178,7 @@ def fine_tune_samples(
     others = [p for p in tuned.trained if p.ndim < 2]
     groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
     optimiser = torch.optim.AdamW([g for g in groups if g["params"]], lr=config.learning_rate, betas=(0.9, 0.95))
-    run = Run(torch.nn.ParameterList(tuned.trained), [optimiser])
+    run = TrainingState(torch.nn.ParameterList(tuned.trained), [optimiser])
     torch.set_num_threads(config.threads)
     if checkpoint.exists():
         run.load(checkpoint)
@@ -206,7 +211,7 @@ def fine_tune_samples(
                 tuned.save_result(output / "model", latest)
                 if config.lora_rank:
                     shutil.copytree(latest, output / "merged", dirs_exist_ok=True)
-        line = Progress(
+        line = LogLine(
             step=run.step, tokens=run.tokens, seconds=run.seconds, loss=sum(losses) / len(losses), word_f1=score
         )
         losses = []

@@ -15,7 +15,7 @@ from spark_prox.errors import ConfigError, InputError
 from spark_prox.evaluation.metrics import mean
 from spark_prox.evaluation.reading import open_reader
 from spark_prox.evaluation.thresholds import score_at
-from spark_prox.training.embedded.loop import Progress, learning_rate_factor
+from spark_prox.training.embedded.loop import LogLine, learning_rate_factor
 from spark_prox.training.embedded.recipe import Thresholds, load_pages, make_refiner
 from spark_prox.training.embedded.settings import TrainConfig, load_train_config
 from spark_prox.training.model_card import model_card, write_figures
@@ -25,7 +25,7 @@ from tests.jobs import run_job
 
 SHORT = ("steps=26", "evaluate_every=24", "batch_tokens=1024")
 """A run that is long enough for a line of the log between a checkpoint and the end."""
-Trained = tuple[TrainConfig, list[Progress], Thresholds]
+Trained = tuple[TrainConfig, list[LogLine], Thresholds]
 
 
 def quiet(_: object) -> None:
@@ -94,8 +94,8 @@ def test_a_killed_run_ends_as_one_that_was_not(tmp_path: Path) -> None:
     class KilledError(Exception):
         pass
 
-    def kill_at(step: int) -> Callable[[Progress], None]:
-        def report(line: Progress) -> None:
+    def kill_at(step: int) -> Callable[[LogLine], None]:
+        def report(line: LogLine) -> None:
             if line.step >= step:
                 raise KilledError
 
@@ -170,7 +170,7 @@ def test_a_wrong_setting_is_named(tmp_path: Path, override: str, code: str, hint
 
 def test_a_missing_setting_is_named(tmp_path: Path) -> None:
     (tmp_path / "t.yaml").write_text("steps: 5\n")
-    with pytest.raises(ConfigError, match="labelled and output"):
+    with pytest.raises(ConfigError, match=r"CONFIG_MISSING_KEY.*labelled, output"):
         load_train_config(tmp_path / "t.yaml")
 
 
