@@ -35,9 +35,9 @@ def load_kind(path: str | Path, overrides: Sequence[str] = ()) -> Settings:
         ConfigError: CONFIG_BAD_VALUE for an unknown kind, and as `load_settings`.
     """
     kind = read_tree(path, overrides).get("kind", "embedded")
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         raise ConfigError("CONFIG_BAD_VALUE", f"kind is {kind!r}.", f"Use one of {', '.join(KINDS)}.")
-    return load_settings(KINDS[str(kind)], path, overrides)
+    return load_settings(KINDS[kind], path, overrides)
 
 
 def train_kind(config: Settings, say: Say) -> None:
