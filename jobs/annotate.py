@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from spark_prox.annotation.examples import labels_of_people, labels_revision, write_examples
 from spark_prox.annotation.questions import load_prompt
+from spark_prox.documents import LEVELS
 from spark_prox.jobkit import config_from_arguments, job_parser, run_job
-from spark_prox.keys import STAGES
 from spark_prox.pipeline import Pipeline
 from spark_prox.report.annotation_report import annotation_report
 from spark_prox.stages.annotate import annotate, asking, examples_in, judge_again, store_labels
@@ -30,7 +30,7 @@ def annotate_documents(arguments: argparse.Namespace) -> None:
     config = config_from_arguments(arguments)
     settings, model, labels = config.annotate, config.model, arguments.from_labels
     prompts = {"doc": settings.doc_prompt, "chunk": settings.chunk_prompt}
-    stages = [stage for stage in STAGES if arguments.stage in (stage, "both") and not labels]
+    stages = [stage for stage in LEVELS if arguments.stage in (stage, "both") and not labels]
     asked = [asking(load_prompt(prompts[stage], stage), model, settings) for stage in stages]
     off = replace(config, doc=replace(config.doc, enabled=False), chunk=replace(config.chunk, enabled=False))
     pipeline = Pipeline(off, FUNCTIONS, name="spark_prox annotate")  # no refiner takes part

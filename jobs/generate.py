@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from spark_prox.documents import LEVELS
 from spark_prox.jobkit import add_retry, config_from_arguments, job_parser, run_job
-from spark_prox.keys import STAGES
 from spark_prox.pipeline import Pipeline
 from spark_prox.report.run_report import tables_report
 from spark_prox.stages.retry import parse_codes
@@ -26,7 +26,7 @@ def generate(arguments: argparse.Namespace) -> None:
     codes = parse_codes(arguments.retry) if arguments.retry else ()
     pipeline = Pipeline(config_from_arguments(arguments), FUNCTIONS, name="spark_prox generate")
     pipeline.check_executors()
-    for stage in STAGES:
+    for stage in LEVELS:
         if arguments.stage not in (stage, "both"):
             continue
         if codes:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from spark_prox.documents import LEVELS
 from spark_prox.jobkit import add_retry, config_from_arguments, job_parser, require_input, run_job
-from spark_prox.keys import STAGES
 from spark_prox.pipeline import Pipeline
 from spark_prox.report.run_report import example_report, outcome_report, plan_report, query_report, tables_report
 from spark_prox.stages.retry import parse_codes
@@ -37,7 +37,7 @@ def refine(arguments: argparse.Namespace) -> None:
         return
     pipeline.check_executors()
     if codes:
-        print(f"{sum(pipeline.retry(stage, codes) for stage in STAGES):,} documents were asked about again.")
+        print(f"{sum(pipeline.retry(stage, codes) for stage in LEVELS):,} documents were asked about again.")
         pipeline.execute_retried()
     elif config.input is not None and config.input.incremental:
         print(f"{pipeline.refine_new() or 'No'} micro-batches: all that was new in {config.input.path}.")

@@ -14,8 +14,8 @@ from importlib import metadata
 from pathlib import Path
 
 from spark_prox.config.run import RunConfig
+from spark_prox.documents import LEVELS
 from spark_prox.errors import ProxError
-from spark_prox.keys import STAGES
 
 __all__ = [
     "Finding",
@@ -123,7 +123,7 @@ def check_models(config: RunConfig) -> Iterator[Finding]:
     from spark_prox.keys import prompt_spec, stage_key
     from spark_prox.prompts.builder import builder_for
 
-    for stage in STAGES:
+    for stage in LEVELS:
         path = config.stage_model(stage).path
         if not config.stage(stage).enabled:
             yield Finding(what=f"{stage} model", ok=None, found="stage is off")

@@ -1,4 +1,7 @@
-"""The unit of work: a document, its hash and its lines. Knows nothing of where documents come from."""
+"""The unit of work: a document, its hash, its lines, and the two levels at which it is refined.
+
+Knows nothing of where documents come from.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,15 @@ import re
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import overload
+from typing import Literal, overload
 
-__all__ = ["Document", "Lines", "document_hash", "join_lines", "split_lines"]
+__all__ = ["LEVELS", "Document", "Level", "Lines", "document_hash", "join_lines", "split_lines"]
+
+Level = Literal["doc", "chunk"]
+"""ProX's two levels: "doc" keeps or drops a document, "chunk" edits what was kept. Tables say stage."""
+
+LEVELS: tuple[Level, ...] = ("doc", "chunk")
+"""In the order in which a run goes through them."""
 
 _LINES_AT_ONCE = 256
 _NEWLINE = re.compile("\n")

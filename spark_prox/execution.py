@@ -20,7 +20,7 @@ from spark_prox.programs import (
     refine_document,
 )
 
-__all__ = ["Decision", "RefinedRow", "StoredChunk", "decide_stored", "execute_stored"]
+__all__ = ["RefinedRow", "StoredChunk", "StoredDecision", "decide_stored", "execute_stored"]
 
 
 class StoredChunk(NamedTuple):
@@ -35,7 +35,7 @@ class StoredChunk(NamedTuple):
     line_margins: Sequence[float] | None = None
 
 
-class Decision(NamedTuple):
+class StoredDecision(NamedTuple):
     """Keep or drop a document, and why."""
 
     keep: bool
@@ -71,16 +71,16 @@ class RefinedRow(NamedTuple):
 
 def decide_stored(
     program: str | None, status: str | None, margin: float | None, *, policy: Policy, dialect: str
-) -> Decision:
+) -> StoredDecision:
     """The document stage's decision. Without a usable program the document is kept: where unsure, keep."""
     if status == "OFF":
-        return Decision(keep=True, reason="STAGE_OFF")
+        return StoredDecision(keep=True, reason="STAGE_OFF")
     if status is None:
-        return Decision(keep=True, reason="NO_PROGRAM")
+        return StoredDecision(keep=True, reason="NO_PROGRAM")
     if status != ProgramStatus.OK or program is None:
-        return Decision(keep=True, reason=status)
+        return StoredDecision(keep=True, reason=status)
     verdict, reason = decide_document(program, dialect=dialect, policy=policy, margin=margin)
-    return Decision(keep=verdict == "keep", reason=reason.value)
+    return StoredDecision(keep=verdict == "keep", reason=reason.value)
 
 
 def execute_stored(

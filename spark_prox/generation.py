@@ -13,9 +13,9 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Literal, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
-from spark_prox.documents import Document, Lines
+from spark_prox.documents import Document, Level, Lines
 from spark_prox.engines.base import Completion, Engine, Request
 from spark_prox.engines.lookahead import LookAhead
 from spark_prox.programs import remove_lines_program
@@ -105,7 +105,7 @@ def generate_programs(
     engine: Engine,
     builder: PromptBuilder,
     *,
-    stage: Literal["doc", "chunk"],
+    stage: Level,
     answers: tuple[str, str] = ("keep_doc()", "drop_doc()"),
     opinion: LineOpinion | None = None,
 ) -> Iterator[GeneratedProgram]:

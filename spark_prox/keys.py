@@ -9,10 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Literal
 
 from spark_prox.config.model import ModelSpec
 from spark_prox.config.run import RunConfig
+from spark_prox.documents import LEVELS, Level
 from spark_prox.errors import ModelError
 from spark_prox.heuristics.writers import author_margins, author_revision
 from spark_prox.models import (
@@ -26,17 +26,14 @@ from spark_prox.programs import Policy, policy_for
 from spark_prox.prompts.builder import PromptSpec
 from spark_prox.prompts.templates import PromptTemplate, template_for
 
-__all__ = ["STAGES", "StageKey", "digest", "model_revision", "policy_of", "prompt_spec", "settings_hash", "stage_key"]
-
-Stage = Literal["doc", "chunk"]
-STAGES: tuple[Stage, Stage] = ("doc", "chunk")
+__all__ = ["StageKey", "digest", "model_revision", "policy_of", "prompt_spec", "settings_hash", "stage_key"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class StageKey:
     """What, besides the document, decides a stage's programs."""
 
-    stage: Stage
+    stage: Level
     model: str
     model_revision: str
     template: str
@@ -49,7 +46,7 @@ def digest(value: object) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:16]
 
 
-def prompt_spec(config: RunConfig, stage: Stage) -> PromptSpec:
+def prompt_spec(config: RunConfig, stage: Level) -> PromptSpec:
     """The prompt settings of a stage.
 
     Raises:
@@ -67,7 +64,7 @@ def prompt_spec(config: RunConfig, stage: Stage) -> PromptSpec:
     )
 
 
-def stage_key(config: RunConfig, stage: Stage) -> StageKey:
+def stage_key(config: RunConfig, stage: Level) -> StageKey:
     """The key of a stage; reads the model's files once to hash them.
 
     Raises:
@@ -98,7 +95,7 @@ def policy_of(config: RunConfig) -> Policy:
     """
     margins: dict[str, object] = {}
     if config.policy.name == "default":
-        for stage in STAGES:
+        for stage in LEVELS:
             if config.stage(stage).enabled and not {*MARGIN_FIELDS[stage]} & {*dict(config.policy.overrides)}:
                 recommended = _recommended_margins(config.stage_model(stage))
                 margins |= {name: recommended[name] for name in MARGIN_FIELDS[stage] if name in recommended}
@@ -107,7 +104,7 @@ def policy_of(config: RunConfig) -> Policy:
 
 def settings_hash(config: RunConfig) -> str:
     """What, besides the document, decides a row of `refined`: the keys of the enabled stages and the policy."""
-    keys = [vars_of(stage_key(config, stage)) for stage in STAGES if config.stage(stage).enabled]
+    keys = [vars_of(stage_key(config, stage)) for stage in LEVELS if config.stage(stage).enabled]
     return digest([keys, policy_of(config).fingerprint(), config.dialect, config.count_tokens])
 
 
@@ -121,7 +118,7 @@ def vars_of(key: StageKey) -> dict[str, str]:
     }
 
 
-def _author_key(model: ModelSpec, stage: Stage) -> StageKey:
+def _author_key(model: ModelSpec, stage: Level) -> StageKey:
     """An author that is no language model has no prompt and generates nothing: its revision says it all."""
     return StageKey(
         stage=stage,
@@ -164,7 +161,7 @@ def _model_parameters(model: ModelSpec) -> dict[str, object]:
     return parameters
 
 
-def _generation_parameters(spec: PromptSpec, template: PromptTemplate, stage: Stage) -> dict[str, object]:
+def _generation_parameters(spec: PromptSpec, template: PromptTemplate, stage: Level) -> dict[str, object]:
     if template.kind == "compact":
         from spark_prox.prompts.compact import CompactPrompt
 

@@ -14,12 +14,11 @@ from pyspark.sql import functions as F
 from spark_prox.config.input import InputSpec
 from spark_prox.config.model import ModelSpec
 from spark_prox.config.run import RunConfig
+from spark_prox.documents import LEVELS, Level
 from spark_prox.engines.worker import engine_name
 from spark_prox.functions import Functions
 from spark_prox.jobkit import require_input
 from spark_prox.keys import (
-    STAGES,
-    Stage,
     StageKey,
     digest,
     policy_of,
@@ -66,8 +65,8 @@ class Pipeline:
         self.config = config
         self.functions = functions
         self.policy = policy_of(config)
-        self._keys: dict[Stage, StageKey | None] = {}
-        for stage in STAGES:
+        self._keys: dict[Level, StageKey | None] = {}
+        for stage in LEVELS:
             enabled = config.stage(stage).enabled
             if enabled and config.stage_model(stage).engine != "author":
                 builder_for(prompt_spec(config, stage))  # template, tokenizer and budgets fit together
@@ -153,11 +152,11 @@ class Pipeline:
 
     def advance(self, only: DataFrame | None = None) -> None:
         """Generate and execute what is missing, of the documents of `only` (doc_id) or of all."""
-        for stage in STAGES:
+        for stage in LEVELS:
             self.generate(stage, only)
         self.execute(only)
 
-    def generate(self, stage: Stage, only: DataFrame | None = None) -> None:
+    def generate(self, stage: Level, only: DataFrame | None = None) -> None:
         """Generate the missing programs of one stage; does nothing when it is off."""
         generator = self._generator(stage)
         if generator is None:
@@ -174,7 +173,7 @@ class Pipeline:
             evidence=self.config.guard.evidence,
         )
 
-    def retry(self, stage: Stage, codes: tuple[str, ...]) -> int:
+    def retry(self, stage: Level, codes: tuple[str, ...]) -> int:
         """Ask again for the programs of one stage that failed with one of the codes; gives the number of documents."""
         generator = self._generator(stage)
         if generator is None:
@@ -230,7 +229,7 @@ class Pipeline:
                 source = open_stream(self.spark, spec)
                 announce(backlog(self.spark, source, checkpoint_folder(self.spark, self.warehouse, source)))
                 gone = lost_documents(self.warehouse, source)
-        on = [stage for stage in STAGES if self._keys[stage] is not None]
+        on = [stage for stage in LEVELS if self._keys[stage] is not None]
         modelled = [stage for stage in on if self.config.stage_model(stage).engine != "author"]
         return DryRun(
             warehouse=self.warehouse,
@@ -247,7 +246,7 @@ class Pipeline:
     def _read(self, spec: InputSpec) -> DataFrame:
         return read_input(self.spark, spec, archive_reader=self.functions.read_archives(spec=spec))
 
-    def _generator(self, stage: Stage) -> Generator | None:
+    def _generator(self, stage: Level) -> Generator | None:
         key = self._keys[stage]
         if key is None:
             return None
@@ -262,12 +261,12 @@ class Pipeline:
             engine=engine_name(model) if is_local(self.spark) else model.engine,
         )
 
-    def _candidates(self, stage: Stage, only: DataFrame | None) -> DataFrame:
+    def _candidates(self, stage: Level, only: DataFrame | None) -> DataFrame:
         """(doc_id, doc_hash) of the documents that a stage is for."""
         before = None if stage == "doc" else self._keys["doc"]
         return kept_documents(self.warehouse, before, self._decide(), self.functions.decision_columns, only)
 
-    def _writer(self, stage: Stage, model: ModelSpec) -> PandasFunction:
+    def _writer(self, stage: Level, model: ModelSpec) -> PandasFunction:
         """What writes the programs of a stage: a language model, or an author that is none."""
         writer: PandasFunction
         if model.engine == "author":

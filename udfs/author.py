@@ -9,11 +9,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
-from typing import Literal
 
 import pandas as pd
 
-from spark_prox.documents import Document
+from spark_prox.documents import Document, Level
 from spark_prox.heuristics.writers import author_for, write_programs
 
 __all__ = ["WritePrograms"]
@@ -27,7 +26,7 @@ class WritePrograms:
         author: what `model.path` names, see `author_for`.
     """
 
-    stage: Literal["doc", "chunk"]
+    stage: Level
     author: str
 
     def __call__(self, batches: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:

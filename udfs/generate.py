@@ -9,13 +9,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal
 
 import pandas as pd
 from pyspark import TaskContext
 
 from spark_prox.config.model import ModelSpec
-from spark_prox.documents import Document
+from spark_prox.documents import Document, Level
 from spark_prox.engines import worker
 from spark_prox.generation import GeneratedProgram, generate_programs
 from spark_prox.heuristics.ensemble import SecondOpinion, open_second_opinion
@@ -43,7 +42,7 @@ class GeneratePrograms:
         prompt: how its prompts are made.
     """
 
-    stage: Literal["doc", "chunk"]
+    stage: Level
     model: ModelSpec
     prompt: PromptSpec
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from spark_prox.annotation.questions import AnnotationPrompt, AskedFor, Question
 from spark_prox.config.annotate import AnnotateConfig
-from spark_prox.documents import join_lines, split_lines
+from spark_prox.documents import Level, join_lines, split_lines
 from spark_prox.errors import ConfigError, ModelError
 from spark_prox.models import load_tokenizer, model_directory, model_setting
 from spark_prox.prompts.chunking import Chunk, split_chunks
@@ -37,7 +37,7 @@ class AskedQuestion:
 class AskSpec:
     """What an executor needs to ask and to judge; fields as in `AnnotationPrompt` and `AnnotateConfig`."""
 
-    stage: Literal["doc", "chunk"]
+    stage: Level
     asks_for: AskedFor
     questions: tuple[AskedQuestion, ...]
     model_path: str

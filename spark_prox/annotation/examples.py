@@ -12,19 +12,26 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from tokenizers import Tokenizer
 
 from spark_prox.annotation.judging import Judgement, Status
 from spark_prox.annotation.labels import LabelledPage, load_labelled_pages, registered_host
 from spark_prox.config.annotate import AnnotateConfig
-from spark_prox.documents import document_hash, join_lines
+from spark_prox.documents import Level, document_hash, join_lines
 from spark_prox.models import load_tokenizer
 from spark_prox.programs import remove_lines_program
 from spark_prox.prompts.chunking import split_chunks
 
-__all__ = ["PEOPLE", "Example", "PeoplesLabel", "example_of", "labels_of_people", "labels_revision", "write_examples"]
+__all__ = [
+    "PEOPLE",
+    "LabelledExample",
+    "PeoplesLabel",
+    "example_of",
+    "labels_of_people",
+    "labels_revision",
+    "write_examples",
+]
 
 PEOPLE = "people"
 """What the table calls the author of labels that people gave."""
@@ -33,7 +40,7 @@ _LINE_FORMAT = "[{:03d}]"  # as the refiners' templates number lines: chunks are
 
 
 @dataclass(frozen=True, kw_only=True)
-class Example:
+class LabelledExample:
     """One example to learn from.
 
     Attributes:
@@ -43,7 +50,7 @@ class Example:
 
     id: str
     host: str
-    stage: Literal["doc", "chunk"]
+    stage: Level
     text: str = field(repr=False)
     program: str = field(repr=False)
     source: str
@@ -68,9 +75,9 @@ class PeoplesLabel:
 
 def example_of(
     *, doc_id: str, url: str | None, source: str | None, stage: str, chunk_index: int, text: str, program: str
-) -> Example:
+) -> LabelledExample:
     """The example that a row of `annotations` gives."""
-    return Example(
+    return LabelledExample(
         id=doc_id if stage == "doc" else f"{doc_id}#{chunk_index}",
         host=registered_host(url) or f"{source or 'unknown'}:{doc_id}",
         stage="doc" if stage == "doc" else "chunk",
@@ -105,7 +112,7 @@ def labels_revision(paths: Iterable[str | Path]) -> str:
     return "labels-" + digest.hexdigest()[:16]
 
 
-def write_examples(examples: Iterable[Example], path: str | Path) -> int:
+def write_examples(examples: Iterable[LabelledExample], path: str | Path) -> int:
     """Write examples as JSON lines, gzipped where the name ends in .gz; gives their number."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -14,6 +14,7 @@ from typing import Literal, get_args
 
 import yaml
 
+from spark_prox.documents import Level
 from spark_prox.errors import ConfigError
 
 __all__ = ["PLACE", "SCORES", "AnnotationPrompt", "AskedFor", "Question", "load_prompt"]
@@ -47,7 +48,7 @@ class AnnotationPrompt:
 
     name: str
     version: int
-    stage: Literal["doc", "chunk"]
+    stage: Level
     asks_for: AskedFor
     system: str
     questions: tuple[Question, ...]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from spark_prox.errors import GuardError
 
-__all__ = ["Counts", "GuardConfig", "verdict"]
+__all__ = ["GuardConfig", "PortionCounts", "verdict"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,7 @@ class GuardConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Counts:
+class PortionCounts:
     """What a stage did to some documents.
 
     Attributes:
@@ -66,15 +66,15 @@ class Counts:
     chars_before: int = 0
     chars_after: int = 0
 
-    def __add__(self, other: Counts) -> Counts:
-        return Counts(**{name: value + getattr(other, name) for name, value in vars(self).items()})
+    def __add__(self, other: PortionCounts) -> PortionCounts:
+        return PortionCounts(**{name: value + getattr(other, name) for name, value in vars(self).items()})
 
     def figures(self) -> dict[str, float]:
         """The counts by name, for the table `runs`."""
         return {name: float(value) for name, value in vars(self).items()}
 
     @classmethod
-    def of(cls, figures: dict[str, float]) -> Counts:
+    def of(cls, figures: dict[str, float]) -> PortionCounts:
         """Back from `figures`; names of other versions are left out."""
         return cls(**{name: int(value) for name, value in figures.items() if name in cls.__dataclass_fields__})
 
@@ -94,7 +94,9 @@ class Counts:
         return self.failed / self.tried if self.tried else None
 
 
-def verdict(stage: str, run_id: str, window: Counts, history: Counts, limits: GuardConfig) -> GuardError | None:
+def verdict(
+    stage: str, run_id: str, window: PortionCounts, history: PortionCounts, limits: GuardConfig
+) -> GuardError | None:
     """Judge a window of documents.
 
     Args:
@@ -108,7 +110,7 @@ def verdict(stage: str, run_id: str, window: Counts, history: Counts, limits: Gu
     """
     if not limits.enabled or window.documents < limits.min_documents:
         return None
-    earlier = history if limits.history and history.documents >= limits.min_documents else Counts()
+    earlier = history if limits.history and history.documents >= limits.min_documents else PortionCounts()
     what = f"{stage} of run {run_id}, the last {window.documents:,} documents"
     for name, label, sign, limit_name in (
         ("failure_ratio", "failed", 1, "max_failure_ratio"),

@@ -14,7 +14,7 @@ from typing import Literal
 
 from spark_prox.annotation.labels import LabelledPage
 from spark_prox.config.model import ModelSpec
-from spark_prox.documents import Document, join_lines
+from spark_prox.documents import Document, Level, join_lines
 from spark_prox.engines.worker import engine_for
 from spark_prox.evaluation.thresholds import best_margin, margin_curve
 from spark_prox.generation import GeneratedProgram, generate_programs
@@ -30,7 +30,6 @@ from spark_prox.prompts.templates import template_for
 __all__ = ["CLASSIFIER", "KEEP", "Contestant", "classifier_entry", "model_entry", "rule_entries", "stored_classifier"]
 
 CLASSIFIER, KEEP = "line classifier", "keep"
-Stage = Literal["doc", "chunk"]
 Say = Callable[[str], None]
 _CHUNK_ANSWER_TOKENS, _WINDOW_TOKENS, _CHUNK_TOKENS = 256, 2048, 1500  # ProX's
 
@@ -46,11 +45,11 @@ class Contestant:
     """
 
     name: str
-    write: Callable[[Sequence[Document], Stage], Iterator[GeneratedProgram]]
+    write: Callable[[Sequence[Document], Level], Iterator[GeneratedProgram]]
     policy: Policy
-    stages: tuple[Stage, ...] = ("doc", "chunk")
+    stages: tuple[Level, ...] = ("doc", "chunk")
 
-    def rows(self, texts: Sequence[Sequence[str]], stage: Stage) -> list[GeneratedProgram]:
+    def rows(self, texts: Sequence[Sequence[str]], stage: Level) -> list[GeneratedProgram]:
         """Programs for documents given as lines; a row's `doc_id` is the document's index."""
         documents = [Document(doc_id=str(n), text=join_lines(list(lines))) for n, lines in enumerate(texts)]
         return list(self.write(documents, stage))
@@ -119,8 +118,8 @@ def model_entry(model: str, *, threads: int, template: str = "auto") -> Contesta
     )
 
 
-def _stages_of(rules: RuleSet) -> tuple[Stage, ...]:
-    stages: list[Stage] = []
+def _stages_of(rules: RuleSet) -> tuple[Level, ...]:
+    stages: list[Level] = []
     if rules.document_rule is not None or rules.name == KEEP:
         stages.append("doc")
     if rules.line_rule is not keep_everything or rules.name == KEEP:
@@ -128,12 +127,12 @@ def _stages_of(rules: RuleSet) -> tuple[Stage, ...]:
     return tuple(stages)
 
 
-def _write_rules(author: Author, documents: Sequence[Document], stage: Stage) -> Iterator[GeneratedProgram]:
+def _write_rules(author: Author, documents: Sequence[Document], stage: Level) -> Iterator[GeneratedProgram]:
     return write_programs(documents, author, stage=stage)
 
 
 def _write_model(
-    spec: ModelSpec, template: str, documents: Sequence[Document], stage: Stage
+    spec: ModelSpec, template: str, documents: Sequence[Document], stage: Level
 ) -> Iterator[GeneratedProgram]:
     bare = template.removesuffix("-bare")
     name = f"{bare}-{stage}" + template[len(bare) :]

@@ -13,9 +13,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
-from spark_prox.documents import Document, split_lines
+from spark_prox.documents import Document, Level, split_lines
 from spark_prox.errors import ModelError
 from spark_prox.generation import GeneratedProgram, ProgramStatus
 from spark_prox.heuristics.document_rules import DocumentRule, c4_page_rules, fineweb_quality, gopher_quality
@@ -156,9 +156,7 @@ def author_margins(path: str) -> dict[str, float]:
     return {"min_remove_margin": float(margins["min_remove_margin"])}
 
 
-def write_programs(
-    documents: Iterable[Document], author: Author, *, stage: Literal["doc", "chunk"]
-) -> Iterator[GeneratedProgram]:
+def write_programs(documents: Iterable[Document], author: Author, *, stage: Level) -> Iterator[GeneratedProgram]:
     """One row for each document: an author needs no window, so a document is one chunk.
 
     A document on which an author fails gives a row with a status, never an exception.

@@ -15,6 +15,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Literal
 
+from spark_prox.documents import Level
 from spark_prox.errors import ConfigError
 from spark_prox.models import is_line_encoder
 
@@ -38,7 +39,7 @@ class PromptTemplate:
 
     name: str
     version: int
-    stage: Literal["doc", "chunk"]
+    stage: Level
     kind: Literal["text", "compact", "page"] = "text"
     prefix: str = ""
     suffix: str = ""

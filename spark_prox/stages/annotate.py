@@ -14,7 +14,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from spark_prox.annotation.asking import AskSpec, ask_spec
-from spark_prox.annotation.examples import PEOPLE, Example, PeoplesLabel, example_of
+from spark_prox.annotation.examples import PEOPLE, LabelledExample, PeoplesLabel, example_of
 from spark_prox.annotation.questions import AnnotationPrompt
 from spark_prox.config.annotate import AnnotateConfig
 from spark_prox.config.model import ModelSpec
@@ -202,7 +202,7 @@ def store_labels(
             warehouse.upsert("annotations", stored)
 
 
-def examples_in(warehouse: Warehouse) -> Iterator[Example]:
+def examples_in(warehouse: Warehouse) -> Iterator[LabelledExample]:
     """The examples in `annotations`, ordered by document; of what one model said under several keys, the latest."""
     key = "struct(doc_hash, model_revision, prompt_hash, generation_hash)"
     latest = warehouse.read("annotations").withColumn(

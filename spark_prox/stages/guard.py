@@ -11,7 +11,7 @@ from datetime import datetime
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from spark_prox.config.guard import Counts, GuardConfig, verdict
+from spark_prox.config.guard import GuardConfig, PortionCounts, verdict
 from spark_prox.keys import StageKey
 from spark_prox.stages.generate import PandasFunction, with_stage_programs
 from spark_prox.stages.runlog import StageFigures
@@ -46,8 +46,8 @@ class RunGuard:
         self._settings = settings
         self._decide = decide
         self._decision_columns = decision_columns
-        self._windows: dict[str, Counts] = {}
-        self._histories: dict[str, Counts] = {}
+        self._windows: dict[str, PortionCounts] = {}
+        self._histories: dict[str, PortionCounts] = {}
 
     def programs(self, key: StageKey, since: datetime, figures: StageFigures) -> None:
         """Judge the programs that this run stored since a time.
@@ -72,7 +72,7 @@ class RunGuard:
             judged = documents
             columns = stored.select("doc_id", "doc_hash", "program", "status", "margin")
             kept = columns.mapInPandas(self._decide, self._decision_columns).count()
-        counts = Counts(documents=documents, judged=judged, kept=kept, tried=tried, failed=failed)
+        counts = PortionCounts(documents=documents, judged=judged, kept=kept, tried=tried, failed=failed)
         self._judge(f"generate-{key.stage}", counts, figures)
 
     def refined(self, rows: DataFrame, figures: StageFigures) -> None:
@@ -92,7 +92,7 @@ class RunGuard:
             F.sum(F.when(~dropped, F.col("chars_before"))),
             F.sum(F.when(~dropped, F.col("chars_after"))),
         )
-        counts = Counts(
+        counts = PortionCounts(
             documents=documents,
             judged=documents,
             kept=documents - lost,
@@ -103,24 +103,24 @@ class RunGuard:
         )
         self._judge("execute", counts, figures)
 
-    def _judge(self, stage: str, counts: Counts, figures: StageFigures) -> None:
-        figures.guard = (Counts.of(figures.guard) + counts).figures()
-        window = self._windows.get(stage, Counts()) + counts
+    def _judge(self, stage: str, counts: PortionCounts, figures: StageFigures) -> None:
+        figures.guard = (PortionCounts.of(figures.guard) + counts).figures()
+        window = self._windows.get(stage, PortionCounts()) + counts
         if window.documents < self.limits.min_documents:
             self._windows[stage] = window
             return
-        self._windows[stage] = Counts()
+        self._windows[stage] = PortionCounts()
         error = verdict(stage, self._run_id, window, self._history(stage), self.limits)
         if error is not None:
             raise error
 
-    def _history(self, stage: str) -> Counts:
+    def _history(self, stage: str) -> PortionCounts:
         """What the last runs did in a stage under the same settings; runs that failed do not count."""
         if not self.limits.history:
-            return Counts()
+            return PortionCounts()
         if stage not in self._histories:
             runs = self._warehouse.read("runs") if self._warehouse.exists("runs") else None
-            total = Counts()
+            total = PortionCounts()
             if runs is not None:
                 mine = (
                     (F.col("stage") == stage)
@@ -130,7 +130,7 @@ class RunGuard:
                     & F.col("guard").isNotNull()
                 )
                 last = runs.where(mine).orderBy(F.desc("started_at")).limit(_RUNS_REMEMBERED).select("guard")
-                total = sum((Counts.of(row["guard"]) for row in last.collect()), total)
+                total = sum((PortionCounts.of(row["guard"]) for row in last.collect()), total)
             self._histories[stage] = total
         return self._histories[stage]
 

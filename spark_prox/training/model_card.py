@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from spark_prox.annotation.labels import SPLITS, LabelledPage, split_of
-from spark_prox.training.embedded.loop import Progress
+from spark_prox.training.embedded.loop import LogLine
 from spark_prox.training.embedded.recipe import Thresholds
 from spark_prox.training.embedded.settings import TrainConfig
 
@@ -108,7 +108,7 @@ def _opinion(thresholds: Thresholds) -> str:
 
 
 def model_card(
-    config: TrainConfig, pages: Sequence[LabelledPage], log: Sequence[Progress], thresholds: Thresholds
+    config: TrainConfig, pages: Sequence[LabelledPage], log: Sequence[LogLine], thresholds: Thresholds
 ) -> str:
     """The card as Markdown; figures on test hosts are added by `jobs/evaluate.py`."""
     last, short = log[-1], thresholds.chunk.short_margin

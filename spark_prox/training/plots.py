@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from spark_prox.evaluation.thresholds import MarginPoint
-from spark_prox.training.embedded.loop import Progress
+from spark_prox.training.embedded.loop import LogLine
 
 __all__ = ["draw_recall_curves", "draw_training_curve"]
 
@@ -22,7 +22,7 @@ def _figure(**options: Any) -> tuple[Any, Any]:
 
 
 def draw_training_curve(
-    log: Sequence[Progress],
+    log: Sequence[LogLine],
     path: str | Path,
     *,
     title: str = "Training of the embedded refiner",

@@ -177,6 +177,19 @@ def test_what_a_module_offers_exists() -> None:
     assert not found
 
 
+def test_one_name_means_one_class_and_the_two_levels_are_written_once() -> None:
+    places: dict[str, list[str]] = {}
+    for file in LIBRARY:
+        text = file.read_text(encoding="utf-8")
+        for node in ast.parse(text).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(module_name(file))
+        if 'Literal["doc", "chunk"]' in text:
+            places.setdefault("Level", []).append(module_name(file))
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}
+    assert places["Level"] == ["spark_prox.documents"]
+
+
 def names_of(file: Path) -> tuple[set[str], list[str]]:
     """Names that a module defines at its top, and those in its `__all__`."""
     tree = ast.parse(file.read_text(encoding="utf-8"))

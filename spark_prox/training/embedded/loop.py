@@ -21,13 +21,13 @@ from spark_prox.training.embedded.samples import Sample
 from spark_prox.training.embedded.settings import TrainConfig
 from spark_prox.training.process_group import SOLO, Team
 
-__all__ = ["Progress", "Run", "batch_loss", "learning_rate_factor", "progress_line", "train"]
+__all__ = ["LogLine", "TrainingState", "batch_loss", "learning_rate_factor", "progress_line", "train"]
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Progress:
+class LogLine:
     """One line of the training log.
 
     Attributes:
@@ -45,7 +45,7 @@ class Progress:
     word_f1: float | None = None
 
 
-def progress_line(line: Progress, steps: int, *, score: str = "word F1") -> str:
+def progress_line(line: LogLine, steps: int, *, score: str = "word F1") -> str:
     """A line of the log for people: how far, how fast, how good, how long still."""
     f1 = "" if line.word_f1 is None else f", {score} {line.word_f1:.4f} on validation hosts"
     minutes = (steps - line.step) * line.seconds / line.step / 60
@@ -84,7 +84,7 @@ def batch_loss(model: Any, batch: Sequence[Sample], *, keep_id: int, precision: 
     return -(weights * (keep * log_keep + (1 - keep) * log_other)).sum() / total_weight
 
 
-class Run:
+class TrainingState:
     """The state that a checkpoint holds.
 
     Args:
@@ -97,7 +97,7 @@ class Run:
         self.optimisers = optimisers
         self.step, self.tokens, self.block, self.place = 0, 0, 0, 0
         self.seconds, self.best = 0.0, -1.0
-        self.log: list[Progress] = []
+        self.log: list[LogLine] = []
 
     def save(self, path: Path) -> None:
         """Write the state, in place of an older one, in one step that a kill cannot tear."""
@@ -121,10 +121,10 @@ class Run:
         for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
             optimiser.load_state_dict(saved)
         self.step, self.tokens, self.block, self.place, self.seconds, self.best = state["counts"]
-        self.log = [Progress(**line) for line in state["log"]]
+        self.log = [LogLine(**line) for line in state["log"]]
 
 
-def _optimise(run: Run, batch: Sequence[Sample], config: TrainConfig, keep_id: int, team: Team) -> float:
+def _optimise(run: TrainingState, batch: Sequence[Sample], config: TrainConfig, keep_id: int, team: Team) -> float:
     import torch
 
     factor = learning_rate_factor(run.step, config)
@@ -150,10 +150,10 @@ def train(
     *,
     keep_id: int,
     evaluate: Callable[[Path], float],
-    report: Callable[[Progress], None] = lambda _: None,
+    report: Callable[[LogLine], None] = lambda _: None,
     report_every: int = 25,
     team: Team = SOLO,
-) -> list[Progress]:
+) -> list[LogLine]:
     """Train to `config.steps`, resuming from `output/checkpoint.pt` where there is one.
 
     Args:
@@ -172,7 +172,7 @@ def train(
 
     output = Path(config.output)
     checkpoint = output / "checkpoint.pt"
-    run = Run(model, build_optimisers(model, config))
+    run = TrainingState(model, build_optimisers(model, config))
     torch.set_num_threads(config.threads)
     if checkpoint.exists():
         run.load(checkpoint)
@@ -204,7 +204,7 @@ def train(
                 run.best = word_f1
                 save_model(model, output / "model")
             model.train()
-        line = Progress(
+        line = LogLine(
             step=run.step, tokens=run.tokens, seconds=run.seconds, loss=sum(losses) / len(losses), word_f1=word_f1
         )
         losses = []

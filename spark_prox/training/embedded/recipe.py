@@ -25,7 +25,7 @@ from spark_prox.heuristics.line_classifier import LineClassifier, out_of_fold_sc
 from spark_prox.prompts.compact import CompactPrompt
 from spark_prox.training.embedded.data import TrainingData, load_unlabelled_texts, mix_labels, teacher_pages
 from spark_prox.training.embedded.llama import MAX_PROMPT_TOKENS, build_model
-from spark_prox.training.embedded.loop import Progress, train
+from spark_prox.training.embedded.loop import LogLine, train
 from spark_prox.training.embedded.settings import TrainConfig
 from spark_prox.training.embedded.tokenizer import save_tokenizer, train_tokenizer
 from spark_prox.training.process_group import SOLO, Team
@@ -171,8 +171,8 @@ def choose_thresholds(
 
 
 def make_refiner(
-    config: TrainConfig, *, say: Say, report: Callable[[Progress], None], team: Team = SOLO
-) -> tuple[list[Progress], Thresholds | None]:
+    config: TrainConfig, *, say: Say, report: Callable[[LogLine], None], team: Team = SOLO
+) -> tuple[list[LogLine], Thresholds | None]:
     """Train to the end and choose thresholds. The model is in `output/model` afterwards.
 
     Returns:

@@ -13,11 +13,10 @@ import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from spark_prox.annotation.document_labels import labelled_document
 from spark_prox.annotation.labels import LabelledPage, registered_host, split_of
-from spark_prox.documents import join_lines
+from spark_prox.documents import Level, join_lines
 from spark_prox.errors import InputError
 from spark_prox.programs import RemoveAll, RemoveLines, parse_program, refine_text, remove_lines_program
 
@@ -36,7 +35,7 @@ class Example:
     """
 
     example_id: str
-    stage: Literal["doc", "chunk"]
+    stage: Level
     text: str = field(repr=False)
     program: str = field(repr=False)
     source: str = "examples"

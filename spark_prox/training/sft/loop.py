@@ -19,7 +19,7 @@ from typing import Any
 
 from spark_prox.errors import ModelError
 from spark_prox.models import model_directory
-from spark_prox.training.embedded.loop import Progress, Run
+from spark_prox.training.embedded.loop import LogLine, TrainingState
 from spark_prox.training.process_group import SOLO, Team
 from spark_prox.training.sft.batches import epoch_batches, forward_passes, weighted_loss
 from spark_prox.training.sft.lora import add_adapters, merged_state, save_adapters
@@ -120,7 +120,9 @@ def load_model(config: SftConfig, device: str) -> FineTuned:
     return FineTuned(model, add_adapters(model, config) if config.lora_rank else list(model.parameters()), config)
 
 
-def _step(run: Run, tuned: FineTuned, batch: Sequence[SftSample], rate: float, config: SftConfig, team: Team) -> float:
+def _step(
+    run: TrainingState, tuned: FineTuned, batch: Sequence[SftSample], rate: float, config: SftConfig, team: Team
+) -> float:
     """One optimiser step: gradients of all forward passes of all processes added up."""
     import torch
 
@@ -148,9 +150,9 @@ def fine_tune_samples(
     config: SftConfig,
     *,
     evaluate: Callable[[Path], float],
-    report: Callable[[Progress], None] = lambda _: None,
+    report: Callable[[LogLine], None] = lambda _: None,
     team: Team = SOLO,
-) -> list[Progress]:
+) -> list[LogLine]:
     """Train to the end, resuming from `output/checkpoint.pt` where there is one.
 
     Args:
@@ -170,7 +172,7 @@ def fine_tune_samples(
     others = [p for p in tuned.trained if p.ndim < 2]
     groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
     optimiser = torch.optim.AdamW([g for g in groups if g["params"]], lr=config.learning_rate, betas=(0.9, 0.95))
-    run = Run(torch.nn.ParameterList(tuned.trained), [optimiser])
+    run = TrainingState(torch.nn.ParameterList(tuned.trained), [optimiser])
     torch.set_num_threads(config.threads)
     if checkpoint.exists():
         run.load(checkpoint)
@@ -203,7 +205,7 @@ def fine_tune_samples(
                 tuned.save_result(output / "model", latest)
                 if config.lora_rank:
                     shutil.copytree(latest, output / "merged", dirs_exist_ok=True)
-        line = Progress(
+        line = LogLine(
             step=run.step, tokens=run.tokens, seconds=run.seconds, loss=sum(losses) / len(losses), word_f1=score
         )
         losses = []

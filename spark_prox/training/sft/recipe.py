@@ -16,7 +16,7 @@ from pathlib import Path
 
 from spark_prox.annotation.labels import load_labelled_pages, pages_of_split
 from spark_prox.errors import ConfigError, InputError
-from spark_prox.training.embedded.loop import Progress, progress_line
+from spark_prox.training.embedded.loop import LogLine, progress_line
 from spark_prox.training.model_card import FIGURES_MARK, split_table
 from spark_prox.training.plots import draw_training_curve
 from spark_prox.training.process_group import join_team
@@ -190,7 +190,7 @@ def _figures(figures: SftFigures) -> str:
 
 
 def _card(
-    config: SftConfig, split: SplitExamples, samples: int, log: list[Progress], best: Progress, figures: SftFigures
+    config: SftConfig, split: SplitExamples, samples: int, log: list[LogLine], best: LogLine, figures: SftFigures
 ) -> str:
     adapter = (
         f"A LoRA adapter of rank {config.lora_rank} (set `model.path` to the base, `model.adapter` to this folder)"

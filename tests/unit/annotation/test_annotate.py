@@ -12,7 +12,7 @@ import pytest
 from spark_prox.annotation.annotate import Annotation, annotate_documents, judge
 from spark_prox.annotation.asking import AskSpec, ask_spec
 from spark_prox.annotation.examples import (
-    Example,
+    LabelledExample,
     example_of,
     labels_of_people,
     labels_revision,
@@ -182,4 +182,4 @@ def test_examples_are_json_lines_with_exactly_these_keys(tmp_path: Path) -> None
         "weight": 1.0,
     }
     assert (read[1]["id"], read[1]["host"]) == ("d", "s:d")
-    assert [Example(**row) for row in read] == examples
+    assert [LabelledExample(**row) for row in read] == examples

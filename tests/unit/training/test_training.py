@@ -15,14 +15,14 @@ from spark_prox.errors import ConfigError, InputError
 from spark_prox.evaluation.metrics import mean
 from spark_prox.evaluation.reading import open_reader
 from spark_prox.evaluation.thresholds import score_at
-from spark_prox.training.embedded.loop import Progress, learning_rate_factor
+from spark_prox.training.embedded.loop import LogLine, learning_rate_factor
 from spark_prox.training.embedded.recipe import Thresholds, load_pages, make_refiner
 from spark_prox.training.embedded.settings import TrainConfig, load_train_config
 from spark_prox.training.model_card import model_card, write_figures
 from spark_prox.training.plots import draw_recall_curves, draw_training_curve
 from spark_prox.training.synthetic import smoke_settings, synthetic_pages
 
-Trained = tuple[TrainConfig, list[Progress], Thresholds]
+Trained = tuple[TrainConfig, list[LogLine], Thresholds]
 
 
 def quiet(_: object) -> None:
@@ -84,8 +84,8 @@ def test_a_killed_run_ends_as_one_that_was_not(trained: Trained, tmp_path: Path)
     class KilledError(Exception):
         pass
 
-    def kill_at(step: int) -> Callable[[Progress], None]:
-        def report(line: Progress) -> None:
+    def kill_at(step: int) -> Callable[[LogLine], None]:
+        def report(line: LogLine) -> None:
             if line.step >= step:
                 raise KilledError
 
