@@ -38,10 +38,10 @@ from spark_prox.engines.base import Completion, Engine, Request, is_ready
 from spark_prox.engines.packed_linear import packed_linear
 from spark_prox.engines.worker import engine_for
 from spark_prox.generation import generate_programs
-from spark_prox.keys import prompt_spec
 from spark_prox.models import matrix_parameters, model_directory
 from spark_prox.prompts.builder import PromptSpec, builder_for
 from spark_prox.report.run_report import table
+from spark_prox.writers import writer_of
 
 ROOT = Path(__file__).parent.parent
 _COMPARED = (
@@ -223,10 +223,11 @@ def _in_a_process(name: tuple[str, str], model: str) -> dict[str, float]:
 
 def _measure(engine: str, row: str, arguments: argparse.Namespace) -> dict[str, float]:
     overrides = [f"model.path={arguments.model}", f"{arguments.stage}.max_new_tokens={arguments.new_tokens}"]
-    prompt = prompt_spec(load_config(None, overrides), arguments.stage)
+    prompt = writer_of(load_config(None, overrides), arguments.stage).prompt
+    assert prompt is not None
     spec = ModelSpec(
         path=arguments.model,
-        engine=engine,  # type: ignore[arg-type]
+        engine=engine,
         threads=arguments.threads,
         dtype=arguments.dtype,
         device=arguments.device,

@@ -19,13 +19,13 @@ import engine as shared  # bench/engine.py
 
 from spark_prox.config.model import ModelSpec
 from spark_prox.config.run import RunConfig, load_config
-from spark_prox.documents import Document
+from spark_prox.documents import LEVELS, Document
 from spark_prox.engines.base import Engine, Request
 from spark_prox.engines.worker import engine_for
 from spark_prox.generation import generate_programs
-from spark_prox.keys import policy_of, prompt_spec
 from spark_prox.prompts.builder import PromptBuilder, builder_for
 from spark_prox.report.run_report import table
+from spark_prox.writers import policy_of, writer_of
 
 
 def two_passes(documents: list[Document], engines: tuple[Engine, Engine], config: RunConfig) -> tuple[int, int]:
@@ -118,7 +118,10 @@ def _one_engine(
 
 
 def _builders(config: RunConfig) -> tuple[PromptBuilder, PromptBuilder]:
-    return builder_for(prompt_spec(config, "doc")), builder_for(prompt_spec(config, "chunk"))
+    doc, chunk = (writer_of(config, level).prompt for level in LEVELS)
+    assert doc is not None
+    assert chunk is not None
+    return builder_for(doc), builder_for(chunk)
 
 
 def main() -> None:

@@ -6,12 +6,14 @@ import argparse
 from dataclasses import replace
 
 from spark_prox.annotation.examples import labels_of_people, labels_revision, write_examples
-from spark_prox.annotation.questions import load_prompt
 from spark_prox.documents import LEVELS
 from spark_prox.jobkit import config_from_arguments, job_parser, run_job
 from spark_prox.pipeline import Pipeline
 from spark_prox.report.annotation_report import annotation_report
-from spark_prox.stages.annotate import annotate, asking, examples_in, judge_again, store_labels
+from spark_prox.stages.annotate import Annotate, examples_in
+from spark_prox.stages.base import Stage
+from spark_prox.stages.ingest import Ingest
+from spark_prox.stages.labels import store_labels
 from udfs.functions import FUNCTIONS
 
 PARSER = job_parser(
@@ -27,32 +29,18 @@ PARSER.add_argument("--export", metavar="FILE", help="write the usable labels as
 
 def annotate_documents(arguments: argparse.Namespace) -> None:
     """Answers are stored in portions; a killed run goes on where it stopped."""
-    config = config_from_arguments(arguments)
-    settings, model, labels = config.annotate, config.model, arguments.from_labels
-    prompts = {"doc": settings.doc_prompt, "chunk": settings.chunk_prompt}
-    stages = [stage for stage in LEVELS if arguments.stage in (stage, "both") and not labels]
-    asked = [asking(load_prompt(prompts[stage], stage), model, settings) for stage in stages]
+    config, labels = config_from_arguments(arguments), arguments.from_labels
+    stages: list[Stage] = [Ingest()] if config.input is not None else []
+    if not labels:
+        stages += [Annotate(level) for level in LEVELS if arguments.stage in (level, "both")]
     off = replace(config, doc=replace(config.doc, enabled=False), chunk=replace(config.chunk, enabled=False))
-    pipeline = Pipeline(off, FUNCTIONS, name="spark_prox annotate")  # no refiner takes part
+    pipeline = Pipeline(off, FUNCTIONS, name="spark_prox annotate", stages=stages)  # no refiner takes part
     pipeline.check_executors()
-    pipeline.begin()
-    spark, warehouse, log = pipeline.spark, pipeline.warehouse, pipeline.log
-    if config.input is not None:
-        pipeline.ingest()
+    pipeline.refine()
     if labels:
-        pages, budget = labels_of_people(labels, settings, model.path), settings.max_chunk_tokens
-        store_labels(spark, warehouse, log, pages, revision=labels_revision(labels), max_chunk_tokens=budget)
-    for one in asked:
-        judge, ask = FUNCTIONS.judge_answers(spec=one.spec), FUNCTIONS.annotate_documents(model=model, spec=one.spec)
-        judge_again(warehouse, log, asked=one, judge_answers=judge, columns=FUNCTIONS.judgement_columns)
-        annotate(
-            *(spark, warehouse, log),
-            asked=one,
-            annotate_documents=ask,
-            columns=FUNCTIONS.annotation_columns,
-            max_documents=settings.max_documents,
-            placement=config.placement,
-        )
+        pages = labels_of_people(labels, config.annotate, config.model.path)
+        store_labels(pipeline.run, pages, revision=labels_revision(labels))
+    warehouse = pipeline.warehouse
     print(annotation_report(warehouse))
     if arguments.export:
         print(f"{write_examples(examples_in(warehouse), arguments.export):,} examples in {arguments.export}")

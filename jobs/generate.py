@@ -8,6 +8,7 @@ from spark_prox.documents import LEVELS
 from spark_prox.jobkit import add_retry, config_from_arguments, job_parser, run_job
 from spark_prox.pipeline import Pipeline
 from spark_prox.report.run_report import tables_report
+from spark_prox.stages.generate import Generate
 from spark_prox.stages.retry import parse_codes
 from udfs.functions import FUNCTIONS
 
@@ -24,15 +25,13 @@ add_retry(PARSER)
 def generate(arguments: argparse.Namespace) -> None:
     """Programs are stored in portions; a killed run goes on where it stopped."""
     codes = parse_codes(arguments.retry) if arguments.retry else ()
-    pipeline = Pipeline(config_from_arguments(arguments), FUNCTIONS, name="spark_prox generate")
+    stages = [Generate(level) for level in LEVELS if arguments.stage in (level, "both")]
+    pipeline = Pipeline(config_from_arguments(arguments), FUNCTIONS, name="spark_prox generate", stages=stages)
     pipeline.check_executors()
-    for stage in LEVELS:
-        if arguments.stage not in (stage, "both"):
-            continue
-        if codes:
-            print(f"{stage}: {pipeline.retry(stage, codes):,} documents were asked about again.")
-        else:
-            pipeline.generate(stage)
+    if not codes:
+        pipeline.refine()
+    for stage in stages if codes else ():
+        print(f"{stage.level}: {pipeline.retry(codes, [stage]):,} documents were asked about again.")
     print(tables_report(pipeline.warehouse))
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 
-from spark_prox.documents import LEVELS
 from spark_prox.jobkit import config_from_arguments, job_parser, run_job
-from spark_prox.keys import stage_key
 from spark_prox.report.run_report import table
 from spark_prox.spark.session import build_session
 from spark_prox.warehouse.maintenance import SAFE_RETENTION_HOURS, Maintenance
 from spark_prox.warehouse.schemas import TABLES
 from spark_prox.warehouse.tables import Warehouse
+from spark_prox.writers import writers_of
 
 PARSER = job_parser(
     "maintain",
@@ -33,7 +32,7 @@ PARSER.add_argument("--dry-run", action="store_true", help="change nothing; show
 def maintain(arguments: argparse.Namespace) -> None:
     """Takes the lease, unless it only looks."""
     config = config_from_arguments(arguments)
-    keys = [stage_key(config, stage) for stage in LEVELS if config.stage(stage).enabled and arguments.purge_programs]
+    keys = [writer.key() for writer in writers_of(config).values()] if arguments.purge_programs else []
     spark = build_session("spark_prox maintain", extra=config.spark)
     warehouse = Warehouse(spark, config.warehouse)
     work = Maintenance(spark, warehouse, arguments.tables.split(","))

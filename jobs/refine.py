@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 
-from spark_prox.documents import LEVELS
 from spark_prox.jobkit import add_retry, config_from_arguments, job_parser, require_input, run_job
 from spark_prox.pipeline import Pipeline
 from spark_prox.report.run_report import example_report, outcome_report, plan_report, query_report, tables_report
@@ -32,18 +31,15 @@ def refine(arguments: argparse.Namespace) -> None:
         require_input(config)
     pipeline = Pipeline(config, FUNCTIONS, name="spark_prox refine", writes=not arguments.dry_run)
     if arguments.dry_run:
-        plan = pipeline.dry_run(reads_input=not codes)
-        print(plan_report(plan.retries(codes) if codes else plan.stages()))
+        print(plan_report(pipeline.plan(codes)))
         return
     pipeline.check_executors()
     if codes:
-        print(f"{sum(pipeline.retry(stage, codes) for stage in LEVELS):,} documents were asked about again.")
-        pipeline.execute_retried()
+        print(f"{pipeline.retry(codes):,} documents were asked about again.")
     elif config.input is not None and config.input.incremental:
         print(f"{pipeline.refine_new() or 'No'} micro-batches: all that was new in {config.input.path}.")
     else:
-        pipeline.ingest()
-        pipeline.advance()
+        pipeline.refine()
     print()
     if config.show_example and (example := example_report(pipeline.warehouse, pipeline.settings)):
         print(example, end="\n\n")

@@ -120,8 +120,7 @@ def _check_gpu() -> Finding:
 
 def check_models(config: RunConfig) -> Iterator[Finding]:
     """Weights, config and tokenizer of both stages, and that the templates fit them."""
-    from spark_prox.keys import prompt_spec, stage_key
-    from spark_prox.prompts.builder import builder_for
+    from spark_prox.writers import writer_of
 
     for stage in LEVELS:
         path = config.stage_model(stage).path
@@ -129,9 +128,9 @@ def check_models(config: RunConfig) -> Iterator[Finding]:
             yield Finding(what=f"{stage} model", ok=None, found="stage is off")
             continue
         try:
-            if config.stage_model(stage).engine != "author":
-                builder_for(prompt_spec(config, stage))
-            key = stage_key(config, stage)
+            writer = writer_of(config, stage)
+            writer.check()
+            key = writer.key()
             found = f"{path}, revision {key.model_revision}, template {key.template}"
             yield Finding(what=f"{stage} model", ok=True, found=found)
         except ProxError as error:

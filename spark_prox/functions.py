@@ -1,43 +1,93 @@
-"""The callables that run on executors, as the pipeline receives them.
+"""The callables that run on executors, as the run receives them: typed, so that strict mypy sees both sides.
 
-`udfs.FUNCTIONS` is the only instance; the type lives here so that `spark_prox` need not import `udfs`.
+`udfs.FUNCTIONS` is the only instance; the types live here so that `spark_prox` need not import `udfs`. Each callable is
+made by a class with keyword arguments, and carries the columns that it gives.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Protocol
 
-__all__ = ["Functions"]
+from spark_prox.config.input import InputSpec
+from spark_prox.config.model import ModelSpec
+from spark_prox.documents import Level
+from spark_prox.programs import Policy
+from spark_prox.prompts.builder import PromptSpec
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+    from spark_prox.annotation.asking import AskSpec
+
+__all__ = ["ArrowFunction", "Functions", "PandasFunction"]
+
+
+class PandasFunction(Protocol):
+    """For `mapInPandas`."""
+
+    @property
+    def columns(self) -> str:
+        """Spark DDL of the rows that it gives."""
+        ...
+
+    def __call__(self, batches: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]: ...
+
+
+class ArrowFunction(Protocol):
+    """For `mapInArrow`."""
+
+    def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]: ...
+
+
+class _ReadArchives(Protocol):
+    def __call__(self, *, spec: InputSpec) -> PandasFunction: ...
+
+
+class _GeneratePrograms(Protocol):
+    def __call__(self, *, stage: Level, model: ModelSpec, prompt: PromptSpec) -> PandasFunction: ...
+
+
+class _WritePrograms(Protocol):
+    def __call__(self, *, stage: Level, author: str) -> PandasFunction: ...
+
+
+class _DecideDocuments(Protocol):
+    def __call__(self, *, policy: Policy, dialect: str) -> PandasFunction: ...
+
+
+class _ExecutePrograms(Protocol):
+    def __call__(self, *, policy: Policy, dialect: str, tokenizer: str | None) -> ArrowFunction: ...
+
+
+class _AnnotateDocuments(Protocol):
+    def __call__(self, *, model: ModelSpec, spec: AskSpec) -> PandasFunction: ...
+
+
+class _JudgeAnswers(Protocol):
+    def __call__(self, *, spec: AskSpec) -> PandasFunction: ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class Functions:
-    """Classes of frozen callables and the columns that they give.
+    """Classes of frozen callables.
 
     Attributes:
-        read_archives: for `mapInPandas` over archive paths.
-        generate_programs: for `mapInPandas` over (doc_id, doc_hash, text); keywords stage, model, prompt.
-        write_programs: the same for an author that is no language model; keywords stage, author.
-        program_columns: what both give.
-        decide_documents: for `mapInPandas` over the document stage's programs; keywords policy, dialect.
-        decision_columns: what it gives.
-        annotate_documents: for `mapInPandas` over (doc_id, doc_hash, text); keywords model, spec.
-        annotation_columns: what it gives.
-        judge_answers: for `mapInPandas` over stored answers and their texts; keyword spec.
-        judgement_columns: what it gives.
-        execute_programs: for `mapInArrow` over documents with programs; keywords policy, dialect, tokenizer.
+        read_archives: over parts of files, `spark_prox.sources.readers.SLICE_FIELDS`.
+        generate_programs: over (doc_id, doc_hash, text).
+        write_programs: the same for an author that is no language model.
+        decide_documents: over (doc_id, doc_hash, program, status, margin) of the document level; gives the kept ones.
+        annotate_documents: over (doc_id, doc_hash, text).
+        judge_answers: over (doc_id, doc_hash, chunk_index, text, answers).
+        execute_programs: over documents with their programs.
     """
 
-    read_archives: Callable[..., Any]
-    generate_programs: Callable[..., Any]
-    write_programs: Callable[..., Any]
-    program_columns: str
-    decide_documents: Callable[..., Any]
-    decision_columns: str
-    annotate_documents: Callable[..., Any]
-    annotation_columns: str
-    judge_answers: Callable[..., Any]
-    judgement_columns: str
-    execute_programs: Callable[..., Any]
+    read_archives: _ReadArchives
+    generate_programs: _GeneratePrograms
+    write_programs: _WritePrograms
+    decide_documents: _DecideDocuments
+    annotate_documents: _AnnotateDocuments
+    judge_answers: _JudgeAnswers
+    execute_programs: _ExecutePrograms

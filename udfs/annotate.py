@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import pandas as pd
 
@@ -46,6 +46,7 @@ class AnnotateDocuments:
         spec: what is asked and how it is judged.
     """
 
+    columns: ClassVar[str] = ANNOTATION_COLUMNS
     model: ModelSpec
     spec: AskSpec
 
@@ -70,6 +71,7 @@ class AnnotateDocuments:
 class JudgeAnswers:
     """For `mapInPandas` over (doc_id, doc_hash, chunk_index, text, answers): stored answers under the spec's limits."""
 
+    columns: ClassVar[str] = JUDGEMENT_COLUMNS
     spec: AskSpec
 
     def __call__(self, batches: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:

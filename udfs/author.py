@@ -9,11 +9,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
+from typing import ClassVar
 
 import pandas as pd
 
 from spark_prox.documents import Document, Level
 from spark_prox.heuristics.writers import author_for, write_programs
+from udfs.generate import PROGRAM_COLUMNS
 
 __all__ = ["WritePrograms"]
 
@@ -26,6 +28,7 @@ class WritePrograms:
         author: what `model.path` names, see `author_for`.
     """
 
+    columns: ClassVar[str] = PROGRAM_COLUMNS
     stage: Level
     author: str
 

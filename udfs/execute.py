@@ -10,7 +10,7 @@ import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import pandas as pd
 import pyarrow as pa
@@ -49,6 +49,7 @@ _EDIT = pa.struct(
 class DecideDocuments:
     """For `mapInPandas` over (doc_id, doc_hash, program, status, margin): which documents go on to the chunk stage."""
 
+    columns: ClassVar[str] = DECISION_COLUMNS
     policy: Policy
     dialect: str
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 import pandas as pd
 from pyspark import TaskContext
@@ -42,6 +43,7 @@ class GeneratePrograms:
         prompt: how its prompts are made.
     """
 
+    columns: ClassVar[str] = PROGRAM_COLUMNS
     stage: Level
     model: ModelSpec
     prompt: PromptSpec
@@ -73,7 +75,7 @@ class GeneratePrograms:
             yield _frame(portion, engine_id)
 
     def _opinion(self) -> SecondOpinion | None:
-        if self.stage == "doc" or self.model.engine == "scripted":  # a script's answers are to be seen as they are
+        if self.stage == "doc" or self.model.is_scripted:  # a script's answers are to be seen as they are
             return None
         return open_second_opinion(self.model.path)
 

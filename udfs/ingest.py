@@ -9,11 +9,11 @@ small pieces, so memory is bounded by one record, not by the file. Knows pandas 
 from __future__ import annotations
 
 import bz2
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, ClassVar, cast
 from urllib.parse import urlsplit
 
 import pandas as pd
@@ -22,6 +22,7 @@ from spark_prox.config.input import InputSpec
 from spark_prox.errors import RejectCode
 from spark_prox.sources.contained import ContainedPageText
 from spark_prox.sources.json_lines import read_json_lines
+from spark_prox.sources.readers import RAW_COLUMNS
 from spark_prox.sources.warc.archive import read_archive
 
 __all__ = ["ReadArchives"]
@@ -55,11 +56,12 @@ class ReadArchives:
         page_memory_bytes: most address space of the process that reads HTML.
     """
 
+    columns: ClassVar[str] = RAW_COLUMNS
     spec: InputSpec
     page_timeout_s: float = 30.0
     page_memory_bytes: int = 3 << 30
 
-    def __call__(self, batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+    def __call__(self, batches: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         """Rows in batches of at most 512 rows and about 4 MB of text."""
         with ContainedPageText(timeout_s=self.page_timeout_s, max_memory_bytes=self.page_memory_bytes) as html_to_text:
             rows: list[Row] = []

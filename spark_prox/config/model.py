@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from spark_prox.engines.registry import AUTO, ENGINE_NAMES
+
 __all__ = ["ModelSpec"]
 
 
@@ -16,9 +18,9 @@ class ModelSpec:
         path: model directory in Hugging Face layout, visible to every executor; "embedded" for the refiner that ships
             with spark_prox; a free name for the scripted engine.
         revision: what identifies the weights in the tables; empty means a hash of the files, taken on the driver.
-        engine: "auto" takes vllm where a GPU and vLLM are there, transformers otherwise; "openai" asks a server;
-            "author" is no language model: `path` names a rule set or a line classifier
-            (`spark_prox.heuristics.writers`).
+        engine: a name of `spark_prox.engines.registry`. "auto" takes vllm where a GPU and vLLM are there, transformers
+            otherwise; "openai" asks a server; "author" is no language model: `path` names a rule set or a line
+            classifier (`spark_prox.heuristics.writers`).
         dtype: "auto" means bfloat16 on a GPU and float32 on a CPU; otherwise float32, bfloat16, float16.
         device: "auto", "cpu" or "cuda".
         max_batch_tokens: most tokens in one forward pass. 0 means 32,768 on a GPU, which more tokens fill better until
@@ -48,7 +50,7 @@ class ModelSpec:
 
     path: str = "embedded"
     revision: str = ""
-    engine: Literal["auto", "transformers", "vllm", "openai", "scripted", "author"] = "auto"
+    engine: str = AUTO
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     max_batch_tokens: int = 0
@@ -70,3 +72,12 @@ class ModelSpec:
     exclusive: bool = False
     script: str = "keep_chunk()"
     script_margin: float = 10.0
+
+    def __post_init__(self) -> None:
+        if self.engine not in ENGINE_NAMES:
+            raise ValueError(f"engine is {self.engine!r}; expected one of {', '.join(ENGINE_NAMES)}")
+
+    @property
+    def is_scripted(self) -> bool:
+        """Whether a script answers in place of a model."""
+        return self.engine == "scripted"

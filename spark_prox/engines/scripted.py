@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from spark_prox.config.model import ModelSpec
 from spark_prox.engines.base import Completion, Request
 
-__all__ = ["ScriptedEngine"]
+__all__ = ["ScriptedEngine", "scripted_engine"]
 
 
 class ScriptedEngine:
@@ -27,3 +28,8 @@ class ScriptedEngine:
                 prompt_tokens=len(request.prompt_token_ids),
                 margins=(self._margin,) * len(request.read_at),
             )
+
+
+def scripted_engine(spec: ModelSpec) -> ScriptedEngine:
+    """The engine that answers with a spec's script."""
+    return ScriptedEngine(spec.script, spec.script_margin)

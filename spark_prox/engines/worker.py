@@ -1,8 +1,8 @@
 """The only per-process state: the engine of this Python worker, loaded once and kept for all of its tasks.
 
 Spark reuses a Python worker for many tasks. A cache in a function that Spark pickles by value would be emptied at each
-of them; this module is imported by name, so its state lasts as long as the process. Knows engines by name and imports
-torch and vLLM only when it loads one.
+of them; this module is imported by name, so its state lasts as long as the process. Knows engines by
+the names in `spark_prox.engines.registry`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from collections.abc import Sequence
 
 from spark_prox.config.model import ModelSpec
 from spark_prox.engines.base import Engine
+from spark_prox.engines.registry import AUTO, ENGINES
 from spark_prox.engines.supervised import SupervisedEngine
 from spark_prox.errors import ModelError, SetupError
 from spark_prox.models import is_line_encoder
@@ -94,9 +95,9 @@ def engine_name(spec: ModelSpec) -> str:
 
     A line encoder has an engine of its own, whichever of these is asked for.
     """
-    if spec.engine in ("auto", "transformers", "vllm") and is_line_encoder(spec.path):
+    if spec.engine in (AUTO, "transformers", "vllm") and is_line_encoder(spec.path):
         return "encoder"
-    if spec.engine != "auto":
+    if spec.engine != AUTO:
         return spec.engine
     from importlib.util import find_spec
 
@@ -121,27 +122,4 @@ def _supervised(spec: ModelSpec) -> SupervisedEngine:
 
 
 def _load(spec: ModelSpec) -> Engine:
-    name = engine_name(spec)
-    if name == "scripted":
-        from spark_prox.engines.scripted import ScriptedEngine
-
-        return ScriptedEngine(spec.script, spec.script_margin)
-    if name == "encoder":
-        from spark_prox.engines.encoder_engine import EncoderEngine
-
-        return EncoderEngine(spec)
-    if name == "transformers":
-        from spark_prox.engines.loading import load_transformers_engine
-
-        return load_transformers_engine(spec)
-    if name == "vllm":
-        from spark_prox.engines.vllm_engine import VllmEngine
-
-        return VllmEngine(spec)
-    if name == "openai":
-        from spark_prox.engines.openai_engine import OpenAIEngine
-
-        return OpenAIEngine(spec)
-    raise ModelError(
-        "ENGINE_UNKNOWN", f"There is no engine {name!r}.", "Use auto, transformers, vllm, openai, scripted."
-    )
+    return ENGINES[engine_name(spec)].maker()(spec)

@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass
-from typing import Literal
 
 from spark_prox.documents import Level
 from spark_prox.errors import ConfigError
@@ -29,8 +28,8 @@ class PromptTemplate:
     Attributes:
         name: what `doc.template` and `chunk.template` are set to.
         version: raised whenever the prompt changes.
-        kind: "text" puts strings around the document; "page" is the layout of line encoders, "compact" that of small
-            causal models trained by this project.
+        kind: a name of `spark_prox.prompts.builder.KINDS`: "text" puts strings around the document; "page" is the
+            layout of line encoders, "compact" that of small causal models trained by this project.
         prefix: text before the document.
         suffix: text after it.
         line_format: how a line is numbered, for `str.format(number)`; "" shows the lines as they are.
@@ -40,7 +39,7 @@ class PromptTemplate:
     name: str
     version: int
     stage: Level
-    kind: Literal["text", "compact", "page"] = "text"
+    kind: str = "text"
     prefix: str = ""
     suffix: str = ""
     line_format: str = ""

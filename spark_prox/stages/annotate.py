@@ -1,33 +1,63 @@
 """Annotate: documents without a label under the current prompts and model get one, in portions, each stored at once.
 
-Labels of people go into the same table. A document counts as done when all of its rows have an answer; where one had
+A document counts as done when all of its rows have an answer; where one had
 none, the whole document is asked again and its rows are replaced. Knows engines only as the callable it is given.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from spark_prox.annotation.asking import AskSpec, ask_spec
-from spark_prox.annotation.examples import PEOPLE, LabelledExample, PeoplesLabel, example_of
-from spark_prox.annotation.questions import AnnotationPrompt
+from spark_prox.annotation.examples import LabelledExample, example_of
+from spark_prox.annotation.questions import AnnotationPrompt, load_prompt
 from spark_prox.config.annotate import AnnotateConfig
 from spark_prox.config.model import ModelSpec
-from spark_prox.config.placement import PlacementConfig
-from spark_prox.keys import digest, model_revision
-from spark_prox.spark.placement import generation_partitions, generation_profile, generation_workers
+from spark_prox.config.run import RunConfig
+from spark_prox.documents import Level
+from spark_prox.keys import digest
+from spark_prox.spark.placement import generation_partitions, generation_workers
 from spark_prox.spark.progress import Progress
-from spark_prox.stages.generate import PandasFunction
-from spark_prox.stages.runlog import RunLog
+from spark_prox.stages.base import Run, Stage
 from spark_prox.warehouse.schemas import ANNOTATIONS, BUCKETS
 from spark_prox.warehouse.tables import Warehouse
+from spark_prox.writers import model_revision
 
-__all__ = ["Asking", "annotate", "asking", "examples_in", "judge_again", "store_labels"]
+__all__ = ["Annotate", "Asking", "annotate", "asking", "examples_in", "judge_again", "with_run_columns"]
+
+
+@dataclass(frozen=True)
+class Annotate(Stage):
+    """A large model labels documents, or the lines of their chunks."""
+
+    level: Level
+    reads = ("documents", "annotations")
+    writes = ("annotations",)
+    needs = ("engine",)
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        """See `Stage`."""
+        return f"annotate-{self.level}"
+
+    def check(self, config: RunConfig) -> None:
+        """See `Stage`: the prompt and the model."""
+        self._asking(config)
+
+    def run(self, run: Run, only: DataFrame | None = None) -> None:
+        """See `Stage`: all documents, whatever `only` says."""
+        asked = self._asking(run.config)
+        judge_again(run, asked)
+        annotate(run, asked)
+
+    def _asking(self, config: RunConfig) -> Asking:
+        file = config.annotate.doc_prompt if self.level == "doc" else config.annotate.chunk_prompt
+        return asking(load_prompt(file, self.level), config.model, config.annotate)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,28 +90,12 @@ def asking(prompt: AnnotationPrompt, model: ModelSpec, config: AnnotateConfig) -
     )
 
 
-def annotate(
-    spark: SparkSession,
-    warehouse: Warehouse,
-    log: RunLog,
-    *,
-    asked: Asking,
-    annotate_documents: PandasFunction,
-    columns: str,
-    max_documents: int,
-    placement: PlacementConfig,
-) -> None:
-    """Ask for what is missing.
-
-    Args:
-        annotate_documents: for `mapInPandas` over (doc_id, doc_hash, text); gives `columns`.
-        max_documents: of all documents, those with the smallest hashes of their ids; 0 for all.
-
-    Raises:
-        SetupError: see `generation_profile`.
-    """
-    profile = generation_profile(spark, placement)
-    with log.stage(f"annotate-{asked.spec.stage}", digest(asked.columns)) as figures:
+def annotate(run: Run, asked: Asking) -> None:
+    """Ask for what is missing; `annotate.max_documents` takes those with the smallest hashes of ids."""
+    spark, warehouse, placement = run.spark, run.warehouse, run.config.placement
+    max_documents = run.config.annotate.max_documents
+    function = run.functions.annotate_documents(model=run.config.model, spec=asked.spec)
+    with run.log.stage(f"annotate-{asked.spec.stage}", digest(asked.columns)) as figures:
         warehouse.ensure("annotations")
         wanted = warehouse.read("documents").select("doc_id", "doc_hash", "url", "source", "bucket")
         if max_documents:
@@ -107,19 +121,19 @@ def annotate(
                     rows = (
                         texts.join(batch, ["doc_id", "doc_hash"], "left_semi")
                         .repartition(generation_partitions(spark, placement, size))
-                        .mapInPandas(annotate_documents, columns, profile=profile)
+                        .mapInPandas(function, function.columns, profile=run.profile)
                     )
                 progress = Progress(
                     spark, f"annotate {asked.spec.stage}", step=portion + 1, steps=portions, documents=size
                 )
-                named = _with_run_columns(rows, asked.columns, log.run_id)
+                named = with_run_columns(rows, asked.columns, run.log.run_id)
                 # Stored before they are merged: MERGE reads its source twice and would ask twice.
                 with warehouse.staged(named, "annotations", progress) as stored:
                     full = stored.join(batch, ["doc_id", "doc_hash"])
                     warehouse.upsert("annotations", full.select(*ANNOTATIONS.schema.fieldNames()))
         finally:
             pending.unpersist()
-        totals = _under_key(warehouse, asked).where(F.col("run_id") == log.run_id)
+        totals = _under_key(warehouse, asked).where(F.col("run_id") == run.log.run_id)
         counted = totals.agg(
             F.count("*").alias("rows"), F.sum("prompt_tokens").alias("prompt"), F.sum("output_tokens").alias("output")
         ).first()
@@ -128,19 +142,14 @@ def annotate(
         figures.output_tokens = counted["output"] or 0
 
 
-def judge_again(
-    warehouse: Warehouse, log: RunLog, *, asked: Asking, judge_answers: PandasFunction, columns: str
-) -> None:
-    """Bring stored answers under today's limits: they are no part of what was asked, so nothing is asked again.
-
-    Args:
-        judge_answers: for `mapInPandas` over (doc_id, doc_hash, chunk_index, text, answers); gives `columns`.
-    """
-    with log.stage(f"judge-{asked.spec.stage}", digest(asdict(asked.spec))) as figures:
+def judge_again(run: Run, asked: Asking) -> None:
+    """Bring stored answers under today's limits: they are no part of what was asked, so nothing is asked again."""
+    warehouse, function = run.warehouse, run.functions.judge_answers(spec=asked.spec)
+    with run.log.stage(f"judge-{asked.spec.stage}", digest(asdict(asked.spec))) as figures:
         warehouse.ensure("annotations")
         place = ["doc_id", "doc_hash", "chunk_index"]
         stored = _under_key(warehouse, asked).where("status IN ('OK', 'REJECTED')")
-        judged = stored.select(*place, "text", "answers").mapInPandas(judge_answers, columns)
+        judged = stored.select(*place, "text", "answers").mapInPandas(function, function.columns)
         now = [name for name in judged.columns if name not in place]
         before = stored.select(*place, F.struct(*now).alias("before"))
         changed = judged.join(before, place).where(~F.struct(*now).eqNullSafe(F.col("before"))).drop("before").persist()
@@ -152,54 +161,6 @@ def judge_again(
                     warehouse.upsert("annotations", rows.select(*ANNOTATIONS.schema.fieldNames()))
         finally:
             changed.unpersist()
-
-
-def store_labels(
-    spark: SparkSession,
-    warehouse: Warehouse,
-    log: RunLog,
-    labels: Iterable[PeoplesLabel],
-    *,
-    revision: str,
-    max_chunk_tokens: int,
-) -> None:
-    """Bring labels of people into `annotations`; the same files again change nothing.
-
-    Args:
-        revision: of the label files, see `labels_revision`.
-        max_chunk_tokens: the budget by which the pages were cut.
-    """
-    with log.stage("annotate-labels", revision) as figures:
-        warehouse.ensure("annotations")
-        names = {
-            "stage": "chunk",
-            "model": PEOPLE,
-            "model_revision": revision,
-            "prompt": "lines@1",
-            "prompt_hash": digest("lines@1"),
-            "engine": PEOPLE,
-        }
-        rows = [_label_row(label) for label in labels]
-        figures.documents, figures.programs = len({row[0] for row in rows}), len(rows)
-        columns = "doc_id string, doc_hash string, url string, source string, chunk_index int, chunk_count int, "
-        columns += "first_line int, line_count int, text string, program string, status string, code string"
-        frame = spark.createDataFrame(rows, columns).withColumns(
-            {
-                "detail": F.lit(None).cast("string"),
-                "education": F.lit(None).cast("int"),
-                "format": F.lit(None).cast("int"),
-                "answers": F.expr(
-                    "cast(array() as array<struct<question:string,answer:string,finish_reason:string,error:string>>)"
-                ),
-                "prompt_tokens": F.lit(0).cast("long"),
-                "output_tokens": F.lit(0).cast("long"),
-                "generation_hash": F.lit(digest(max_chunk_tokens)),
-            }
-        )
-        named = _with_run_columns(frame.dropDuplicates(["doc_id", "doc_hash", "chunk_index"]), names, log.run_id)
-        named = named.select(*ANNOTATIONS.schema.fieldNames())
-        with warehouse.staged(named, "annotations") as stored:
-            warehouse.upsert("annotations", stored)
 
 
 def examples_in(warehouse: Warehouse) -> Iterator[LabelledExample]:
@@ -221,24 +182,7 @@ def _under_key(warehouse: Warehouse, asked: Asking) -> DataFrame:
     return rows
 
 
-def _with_run_columns(rows: DataFrame, names: dict[str, str], run_id: str) -> DataFrame:
+def with_run_columns(rows: DataFrame, names: dict[str, str], run_id: str) -> DataFrame:
+    """Rows of `annotations` with what is the same for all of a run."""
     constants = {name: F.lit(value) for name, value in {**names, "run_id": run_id}.items()}
     return rows.withColumns({**constants, "annotated_at": F.current_timestamp()})
-
-
-def _label_row(label: PeoplesLabel) -> tuple[object, ...]:
-    judgement = label.judgement
-    return (
-        label.doc_id,
-        label.doc_hash,
-        label.url,
-        label.source,
-        label.chunk_index,
-        label.chunk_count,
-        label.first_line,
-        label.line_count,
-        label.text,
-        judgement.program,
-        judgement.status.value,
-        judgement.code,
-    )

@@ -6,20 +6,17 @@ documents; what a model would answer is not known, so FLOP are those of reading.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from spark_prox.keys import StageKey
-from spark_prox.models import matrix_parameters
-from spark_prox.prompts.builder import PromptSpec, builder_for
-from spark_prox.stages.execute import settled_documents
-from spark_prox.stages.generate import PandasFunction, with_stage_programs
-from spark_prox.stages.retry import failed_programs
-from spark_prox.warehouse.tables import Warehouse
+from spark_prox.documents import Level
+from spark_prox.keys import ProgramKey
+from spark_prox.prompts.builder import PromptBuilder, builder_for
+from spark_prox.stages.base import Run
+from spark_prox.stages.stored import with_stage_programs
 
 __all__ = ["DryRun", "PlannedStage"]
 
@@ -44,90 +41,66 @@ class PlannedStage:
     note: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
 class DryRun:
-    """A run that only counts.
+    """What the stages of a run would find, handed from one to the next.
 
-    Attributes:
+    Args:
         arriving: rows of `spark_prox.sources.frames.read_input`; None for a run that ingests nothing.
         gone: (doc_id) of documents that the source no longer has; None where it does not say.
-        doc_key, chunk_key: keys of the stages that are on.
-        prompts: prompt settings of the stages whose prompts can be built.
-        decide, decision_columns: for `mapInPandas` over document programs: gives the kept ones.
+
+    Attributes:
+        undecided: documents of which the document level would have to be asked whether they are kept.
+        note: what the share of them that would be kept rests on.
     """
 
-    warehouse: Warehouse
-    arriving: DataFrame | None
-    gone: DataFrame | None
-    doc_key: StageKey | None
-    chunk_key: StageKey | None
-    prompts: dict[str, PromptSpec]
-    decide: PandasFunction
-    decision_columns: str
-    settings: str
+    def __init__(self, run: Run, arriving: DataFrame | None = None, gone: DataFrame | None = None) -> None:
+        self.run = run
+        self.arriving = arriving
+        self.gone = gone
+        self.undecided = 0
+        self.note = ""
+        self._kept_share = 1.0
 
-    def stages(self) -> list[PlannedStage]:
-        """What ingest, generate and execute would do."""
-        plan = [] if self.arriving is None else self._ingest()
-        unknown, share, note = 0, 1.0, ""
-        if self.doc_key is not None:
-            pending = self._without_programs(self._documents, self.doc_key)
-            unknown = pending.count()
-            plan.append(self._generate(self.doc_key, pending, unknown))
-        if self.chunk_key is not None:
-            candidates = self._documents
-            if self.doc_key is not None and self._has("programs"):
-                decided = with_stage_programs(self.warehouse, self.doc_key).join(self._documents, _ID, "left_semi")
-                columns = decided.select("doc_id", "doc_hash", "program", "status", "margin")
-                candidates = columns.mapInPandas(self.decide, self.decision_columns)
-                if total := decided.count():
-                    share = candidates.count() / total
-                    note = f"{share:.0%} of the undecided, as of the {total:,} decided"
-            if self.doc_key is not None and unknown and not note:
-                note, candidates = "if the document stage keeps all", self._documents.limit(0)
-            pending = self._without_programs(candidates, self.chunk_key)
-            basis = pending.unionByName(self._without_programs(self._documents, self.doc_key)) if unknown else pending
-            plan.append(self._generate(self.chunk_key, basis, pending.count() + round(share * unknown), note))
-        pending = self._documents
-        if self._has("refined") and self._has("rejects"):
-            keys = [key for key in (self.doc_key, self.chunk_key) if key is not None]
-            pending = pending.join(
-                settled_documents(self.warehouse, self._documents, keys, self.settings), _ID, "left_anti"
-            )
-        return [*plan, PlannedStage(stage="execute", documents=pending.count())]
+    def generate(self, level: Level) -> list[PlannedStage]:
+        """The line of a level: documents without a program, and at the chunk level some of the undecided."""
+        key = self.run.keys[level]
+        if level == "doc":
+            pending = self._without_programs(self.documents, key)
+            self.undecided = pending.count()
+            return [self.line(f"generate-{level}", level, pending, self.undecided)]
+        pending = self._without_programs(self._kept(), key)
+        basis = pending
+        if self.undecided:
+            basis = pending.unionByName(self._without_programs(self.documents, self.run.keys["doc"]))
+        count = pending.count() + round(self._kept_share * self.undecided)
+        return [self.line(f"generate-{level}", level, basis, count, self.note)]
 
-    def retries(self, codes: Sequence[str]) -> list[PlannedStage]:
-        """What `--retry` would ask again."""
-        plan = []
-        for key in (self.doc_key, self.chunk_key):
-            if key is not None and self._has("programs"):
-                failed = failed_programs(self.warehouse, key, tuple(codes), self._documents)
-                documents = failed.select(*_ID).distinct()
-                note = f"{failed.count():,} programs"
-                line = self._generate(key, documents, documents.count(), note)
-                plan.append(PlannedStage(**{**vars(line), "stage": f"retry-{key.stage}"}))
-        return plan
-
-    def _ingest(self) -> list[PlannedStage]:
-        assert self.arriving is not None
-        bad = self.arriving.where("reject_code IS NOT NULL").count()
-        counts = {row["state"]: row["count"] for row in self._arrived.groupBy("state").count().collect()}
-        new, changed, same = (counts.get(state, 0) for state in ("new", "changed", "same"))
-        note = f"{new:,} new, {changed:,} changed, {same:,} known; {bad:,} would be rejects"
-        plan = [PlannedStage(stage="ingest", documents=new + changed, note=note)]
-        if self.gone is not None:
-            count = self.gone.count()
-            plan.append(PlannedStage(stage="remove", documents=count, note="the source has them no more"))
-        return plan
+    def _kept(self) -> DataFrame:
+        """The documents that are known to be kept; also learns which share of the decided ones is."""
+        doc_key = self.run.keys.get("doc")
+        if doc_key is None:
+            return self.documents
+        kept = self.documents
+        if self.has("programs"):
+            decided = with_stage_programs(self.run.warehouse, doc_key).join(self.documents, _ID, "left_semi")
+            columns = decided.select("doc_id", "doc_hash", "program", "status", "margin")
+            kept = columns.mapInPandas(self.run.decide, self.run.decide.columns)
+            if total := decided.count():
+                self._kept_share = kept.count() / total
+                self.note = f"{self._kept_share:.0%} of the undecided, as of the {total:,} decided"
+        if self.undecided and not self.note:
+            self.note = "if the document stage keeps all"
+            return self.documents.limit(0)
+        return kept
 
     @cached_property
-    def _arrived(self) -> DataFrame:
+    def arrived(self) -> DataFrame:
         """(doc_id, doc_hash, state) of the documents of the input."""
         assert self.arriving is not None
         good = self.arriving.where("reject_code IS NULL").select("doc_id", F.sha2("text", 256).alias("doc_hash"))
-        if not self._has("documents"):
+        if not self.has("documents"):
             return good.withColumn("state", F.lit("new")).persist()
-        known = self.warehouse.read("documents").select("doc_id", F.col("doc_hash").alias("known_hash"))
+        known = self.run.warehouse.read("documents").select("doc_id", F.col("doc_hash").alias("known_hash"))
         state = (
             F.when(F.col("known_hash").isNull(), F.lit("new"))
             .when(F.col("known_hash") == F.col("doc_hash"), F.lit("same"))
@@ -136,35 +109,37 @@ class DryRun:
         return good.join(known, "doc_id", "left").select(*_ID, state.alias("state")).persist()
 
     @cached_property
-    def _documents(self) -> DataFrame:
+    def documents(self) -> DataFrame:
         """(doc_id, doc_hash) of `documents` after the ingest."""
         if self.arriving is None:
-            return self.warehouse.read("documents").select(*_ID)
-        known = self.warehouse.read("documents").select(*_ID) if self._has("documents") else None
-        fresh = self._arrived.where("state <> 'same'").select(*_ID)
+            return self.run.warehouse.read("documents").select(*_ID)
+        known = self.run.warehouse.read("documents").select(*_ID) if self.has("documents") else None
+        fresh = self.arrived.where("state <> 'same'").select(*_ID)
         if known is None:
             return fresh
         if self.gone is not None:
             known = known.join(self.gone, "doc_id", "left_anti")
         return known.join(fresh.select("doc_id"), "doc_id", "left_anti").unionByName(fresh)
 
-    def _without_programs(self, candidates: DataFrame, key: StageKey | None) -> DataFrame:
-        if key is None or not self._has("programs"):
+    def _without_programs(self, candidates: DataFrame, key: ProgramKey) -> DataFrame:
+        if not self.has("programs"):
             return candidates
-        return candidates.join(with_stage_programs(self.warehouse, key).select(*_ID), _ID, "left_anti")
+        return candidates.join(with_stage_programs(self.run.warehouse, key).select(*_ID), _ID, "left_anti")
 
-    def _generate(self, key: StageKey, documents: DataFrame, count: int, note: str = "") -> PlannedStage:
-        """A line of a generating stage; `documents` are those from which the sample is drawn."""
+    def line(self, stage: str, level: Level, documents: DataFrame, count: int, note: str = "") -> PlannedStage:
+        """A line of a stage that generates; `documents` are those from which the sample is drawn."""
+        writer = self.run.writers[level]
         tokens: int | None = None
         flop: float | None = None
-        if key.stage in self.prompts:
+        if writer.prompt is not None:
+            builder = builder_for(writer.prompt)
             texts = self._sample(documents, count) if count else []
-            read = sum(self._prompt_tokens(key.stage, text) for text in texts)
+            read = sum(_prompt_tokens(builder, level, text) for text in texts)
             tokens = round(read / len(texts) * count) if texts else 0
-            parameters = None if key.model_revision.startswith("scripted-") else matrix_parameters(key.model)
-            flop = None if parameters is None else 2.0 * parameters * tokens
+            each = writer.flop_per_token()
+            flop = None if each is None else each * tokens
             note = "; ".join(filter(None, [note, f"tokens from {len(texts)} prompts" if texts else ""]))
-        return PlannedStage(stage=f"generate-{key.stage}", documents=count, prompt_tokens=tokens, flop=flop, note=note)
+        return PlannedStage(stage=stage, documents=count, prompt_tokens=tokens, flop=flop, note=note)
 
     def _sample(self, documents: DataFrame, count: int) -> list[str]:
         ids = documents.sample(fraction=min(1.0, 2 * _SAMPLE / count), seed=0).limit(_SAMPLE)
@@ -173,17 +148,18 @@ class DryRun:
         return [row["text"] for frame in found for row in frame.collect()][:_SAMPLE]
 
     def _texts(self) -> list[DataFrame]:
-        tables = [self.warehouse.read("documents")] if self._has("documents") else []
+        tables = [self.run.warehouse.read("documents")] if self.has("documents") else []
         if self.arriving is None:
             return tables
         good = self.arriving.where("reject_code IS NULL")
         return [*tables, good.withColumn("doc_hash", F.sha2("text", 256))]
 
-    def _prompt_tokens(self, stage: str, text: str) -> int:
-        builder = builder_for(self.prompts[stage])
-        if stage == "doc":
-            return len(builder.document_prompt(text).token_ids)
-        return sum(len(prompt.token_ids) for _, prompt in builder.chunk_prompts(text) if prompt is not None)
+    def has(self, table: str) -> bool:
+        """Whether a table is there."""
+        return self.run.warehouse.exists(table)
 
-    def _has(self, table: str) -> bool:
-        return self.warehouse.exists(table)
+
+def _prompt_tokens(builder: PromptBuilder, level: Level, text: str) -> int:
+    if level == "doc":
+        return len(builder.document_prompt(text).token_ids)
+    return sum(len(prompt.token_ids) for _, prompt in builder.chunk_prompts(text) if prompt is not None)

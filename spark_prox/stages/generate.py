@@ -7,61 +7,117 @@ because a retry would compute it again, and differently. Knows engines only as t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING
 
-import pandas as pd
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from spark_prox.config.placement import PlacementConfig
-from spark_prox.keys import StageKey
-from spark_prox.models import matrix_parameters
-from spark_prox.spark.placement import generation_workers
+from spark_prox.config.run import RunConfig
+from spark_prox.documents import Level
+from spark_prox.engines.worker import engine_name
+from spark_prox.keys import ProgramKey
+from spark_prox.spark.placement import generation_partitions, generation_workers
 from spark_prox.spark.progress import Progress
+from spark_prox.spark.shipping import is_local
+from spark_prox.stages.base import Run, Stage
+from spark_prox.stages.dry_run import DryRun, PlannedStage
 from spark_prox.stages.portions import portions
-from spark_prox.stages.runlog import RunLog, StageFigures
+from spark_prox.stages.retry import failed_programs, store_answers, wanted_again
+from spark_prox.stages.runlog import StageFigures
+from spark_prox.stages.stored import kept_documents, with_stage_programs
 from spark_prox.stages.work_list import decided_once
 from spark_prox.warehouse.schemas import BUCKETS, PROGRAMS
-from spark_prox.warehouse.tables import Warehouse
+from spark_prox.writers import writer_of
 
-if TYPE_CHECKING:
-    from pyspark.resource import ResourceProfile
-
-__all__ = ["Generator", "PandasFunction", "count_programs", "generate", "with_stage_programs"]
-
-PandasFunction = Callable[[Iterable[pd.DataFrame]], Iterable[pd.DataFrame]]
+__all__ = ["Generate"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Generator:
-    """How the programs of a stage are made.
+@dataclass(frozen=True)
+class Generate(Stage):
+    """The writer of a level writes programs for documents, and at the chunk level for those that were kept."""
 
-    Attributes:
-        key: stage, model and template; the stored programs of another key do not count.
-        generate_programs: for `mapInPandas` over (doc_id, doc_hash, text); gives `columns`.
-        partitions: number of tasks for a number of documents.
-        profile: resources of one task, or None.
-        engine: name stored with each row.
-    """
+    level: Level
+    reads = ("documents", "programs")
+    writes = ("programs",)
+    needs = ("engine",)
 
-    key: StageKey
-    generate_programs: PandasFunction
-    columns: str
-    placement: PlacementConfig
-    partitions: Callable[[int], int]
-    profile: ResourceProfile | None
-    engine: str
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        """See `Stage`."""
+        return f"generate-{self.level}"
 
-    def portions(self, documents: int, evidence: int) -> list[tuple[int, int]]:
-        """Ranges of buckets for a number of documents, see `spark_prox.stages.portions`."""
-        return portions(documents, self.placement.batch_documents, evidence)
+    def check(self, config: RunConfig) -> None:
+        """See `Stage`: the writer's parts fit together."""
+        if config.stage(self.level).enabled:
+            writer_of(config, self.level).check()
 
-    def rows(
-        self, warehouse: Warehouse, wanted: DataFrame, buckets: tuple[int, int], documents: int, run_id: str
-    ) -> DataFrame:
+    def run(self, run: Run, only: DataFrame | None = None) -> None:
+        """See `Stage`; does nothing when the level is off."""
+        if self.level not in run.keys:
+            return
+        warehouse, key, guard = run.warehouse, run.keys[self.level], run.guard
+        with run.log.stage(self.name, run.settings) as figures:
+            started = datetime.now(timezone.utc)
+            warehouse.ensure("programs")
+            done = with_stage_programs(warehouse, key).select("doc_id", "doc_hash").distinct()
+            candidates = kept_documents(warehouse, self._before(run), run.decide, only)
+            known = candidates.join(done.withColumn("done", F.lit(True)), ["doc_id", "doc_hash"], "left")
+            with decided_once(known) as work:
+                counts = work.agg(F.count_if(F.col("done").isNull()), F.count_if("done")).first()
+                assert counts is not None
+                figures.documents, figures.skipped = counts
+                pending = work.where("done IS NULL")
+                ranges = portions(figures.documents, run.config.placement.batch_documents, guard.limits.evidence)
+                for portion, (first, stop) in enumerate(ranges):
+                    size = math.ceil(figures.documents * (stop - first) / BUCKETS)
+                    before = datetime.now(timezone.utc)
+                    rows = self._rows(run, pending, (first, stop), size)
+                    what = f"generate {self.level}"
+                    with Progress(run.spark, what, step=portion + 1, steps=len(ranges), documents=size):
+                        warehouse.append("programs", rows)
+                    guard.programs(key, before, figures)
+            self._count(run, started, figures)
+
+    def retry(self, run: Run, codes: tuple[str, ...]) -> int:
+        """See `Stage`: failed programs are asked for again and replaced, each with one attempt more."""
+        if self.level not in run.keys:
+            return 0
+        warehouse, key = run.warehouse, run.keys[self.level]
+        with run.log.stage(f"retry-{self.level}", run.settings) as figures:
+            started = datetime.now(timezone.utc)
+            warehouse.ensure("programs")
+            candidates = kept_documents(warehouse, self._before(run), run.decide)
+            with warehouse.staged(wanted_again(warehouse, key, codes, candidates), "retry") as failed:
+                figures.documents = failed.count()
+                ranges = portions(figures.documents, run.config.placement.batch_documents, 0)
+                for portion, (first, stop) in enumerate(ranges):
+                    size = math.ceil(figures.documents * (stop - first) / BUCKETS)
+                    rows = self._rows(run, failed, (first, stop), size)
+                    what = f"retry {self.level}"
+                    progress = Progress(run.spark, what, step=portion + 1, steps=len(ranges), documents=size)
+                    store_answers(warehouse, rows, failed, progress)
+            self._count(run, started, figures)
+            return figures.documents
+
+    def plan(self, dry: DryRun) -> list[PlannedStage]:
+        """See `Stage`."""
+        return dry.generate(self.level) if self.level in dry.run.keys else []
+
+    def plan_retry(self, dry: DryRun, codes: tuple[str, ...]) -> list[PlannedStage]:
+        """See `Stage`."""
+        if self.level not in dry.run.keys or not dry.has("programs"):
+            return []
+        failed = failed_programs(dry.run.warehouse, dry.run.keys[self.level], codes, dry.documents)
+        documents = failed.select("doc_id", "doc_hash").distinct()
+        note = f"{failed.count():,} programs"
+        return [dry.line(f"retry-{self.level}", self.level, documents, documents.count(), note)]
+
+    def _before(self, run: Run) -> ProgramKey | None:
+        """The key of the level that decides which documents this one is for."""
+        return None if self.level == "doc" else run.keys.get("doc")
+
+    def _rows(self, run: Run, wanted: DataFrame, buckets: tuple[int, int], documents: int) -> DataFrame:
         """Rows of `programs`, asked for once, of the documents of a range of buckets that are in `wanted`.
 
         Args:
@@ -70,92 +126,33 @@ class Generator:
         """
         first, stop = buckets
         # A range of buckets: Delta's statistics leave out the files that hold none of them.
-        stored = warehouse.read("documents").where((F.col("bucket") >= first) & (F.col("bucket") < stop))
+        stored = run.warehouse.read("documents").where((F.col("bucket") >= first) & (F.col("bucket") < stop))
         texts = stored.select("doc_id", "doc_hash", "text").join(wanted, ["doc_id", "doc_hash"], "left_semi")
-        with generation_workers(texts.sparkSession, self.placement):
-            rows = texts.repartition(self.partitions(documents)).mapInPandas(
-                self.generate_programs, self.columns, profile=self.profile
+        placement, writer, key = run.config.placement, run.writers[self.level], run.keys[self.level]
+        function = writer.function(run.functions)
+        with generation_workers(run.spark, placement):
+            rows = texts.repartition(generation_partitions(run.spark, placement, documents)).mapInPandas(
+                function, function.columns, profile=run.profile
             )
-        return _with_run_columns(rows, self.key, self.engine, run_id)
+        constants = {
+            **vars(key),
+            # What "auto" means is known where the driver's machine is the executors'.
+            "engine": engine_name(writer.model) if is_local(run.spark) else writer.model.engine,
+            "run_id": run.log.run_id,
+            "attempts": 1,
+        }
+        named = rows.withColumns({name: F.lit(value) for name, value in constants.items()})
+        return named.withColumn("generated_at", F.current_timestamp()).select(*PROGRAMS.schema.fieldNames())
 
-
-def with_stage_programs(warehouse: Warehouse, key: StageKey) -> DataFrame:
-    """The stored programs of one stage under one key."""
-    return warehouse.read("programs").where(
-        (F.col("stage") == key.stage)
-        & (F.col("model_revision") == key.model_revision)
-        & (F.col("template_hash") == key.template_hash)
-        & (F.col("generation_hash") == key.generation_hash)
-    )
-
-
-def generate(
-    spark: SparkSession,
-    warehouse: Warehouse,
-    log: RunLog,
-    *,
-    generator: Generator,
-    candidates: DataFrame,
-    settings: str,
-    watch: Callable[[datetime, StageFigures], None],
-    evidence: int,
-) -> None:
-    """Generate what is missing.
-
-    Args:
-        candidates: (doc_id, doc_hash) of the documents that should have a program.
-        watch: called after each portion, with the time before it; raises to stop the run.
-        evidence: documents in the first portion, so that it is watched early.
-    """
-    key = generator.key
-    with log.stage(f"generate-{key.stage}", settings) as figures:
-        started = datetime.now(timezone.utc)
-        warehouse.ensure("programs")
-        done = with_stage_programs(warehouse, key).select("doc_id", "doc_hash").distinct()
-        known = candidates.join(done.withColumn("done", F.lit(True)), ["doc_id", "doc_hash"], "left")
-        with decided_once(known) as work:
-            counts = work.agg(F.count_if(F.col("done").isNull()), F.count_if("done")).first()
-            assert counts is not None
-            figures.documents, figures.skipped = counts
-            pending = work.where("done IS NULL")
-            ranges = generator.portions(figures.documents, evidence)
-            for portion, (first, stop) in enumerate(ranges):
-                size = math.ceil(figures.documents * (stop - first) / BUCKETS)
-                before = datetime.now(timezone.utc)
-                rows = generator.rows(warehouse, pending, (first, stop), size, log.run_id)
-                with Progress(spark, f"generate {key.stage}", step=portion + 1, steps=len(ranges), documents=size):
-                    warehouse.append("programs", rows)
-                watch(before, figures)
-        count_programs(warehouse, key, log.run_id, started, figures)
-
-
-def _with_run_columns(rows: DataFrame, key: StageKey, engine: str, run_id: str) -> DataFrame:
-    constants = {
-        "stage": key.stage,
-        "model": key.model,
-        "model_revision": key.model_revision,
-        "template": key.template,
-        "template_hash": key.template_hash,
-        "generation_hash": key.generation_hash,
-        "engine": engine,
-        "run_id": run_id,
-        "attempts": 1,
-    }
-    for name, value in constants.items():
-        rows = rows.withColumn(name, F.lit(value))
-    return rows.withColumn("generated_at", F.current_timestamp()).select(*PROGRAMS.schema.fieldNames())
-
-
-def count_programs(warehouse: Warehouse, key: StageKey, run_id: str, since: datetime, figures: StageFigures) -> None:
-    """Fill in what a run stored in a stage since a time: it may go through the stage more than once."""
-    if figures.documents:
-        mine = (F.col("run_id") == run_id) & (F.col("generated_at") >= F.lit(since))
-        tokens = (F.coalesce(F.sum(f"{kind}_tokens"), F.lit(0)) for kind in ("prompt", "output"))
-        totals = with_stage_programs(warehouse, key).where(mine).agg(F.count("*"), *tokens).first()
-        assert totals is not None
-        figures.programs, figures.prompt_tokens, figures.output_tokens = totals
-    # What is no language model has no size; its revision says so.
-    modelled = not key.model_revision.startswith(("scripted-", "author-"))
-    parameters = matrix_parameters(key.model) if modelled else None
-    if parameters is not None:
-        figures.flop = 2.0 * parameters * (figures.prompt_tokens + figures.output_tokens)
+    def _count(self, run: Run, since: datetime, figures: StageFigures) -> None:
+        """Fill in what the run stored since a time: it may go through the stage more than once."""
+        if figures.documents:
+            mine = (F.col("run_id") == run.log.run_id) & (F.col("generated_at") >= F.lit(since))
+            tokens = (F.coalesce(F.sum(f"{kind}_tokens"), F.lit(0)) for kind in ("prompt", "output"))
+            stored = with_stage_programs(run.warehouse, run.keys[self.level]).where(mine)
+            totals = stored.agg(F.count("*"), *tokens).first()
+            assert totals is not None
+            figures.programs, figures.prompt_tokens, figures.output_tokens = totals
+        flop = run.writers[self.level].flop_per_token()
+        if flop is not None:
+            figures.flop = flop * (figures.prompt_tokens + figures.output_tokens)

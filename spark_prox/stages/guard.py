@@ -12,9 +12,10 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from spark_prox.config.guard import GuardConfig, PortionCounts, verdict
-from spark_prox.keys import StageKey
-from spark_prox.stages.generate import PandasFunction, with_stage_programs
+from spark_prox.functions import PandasFunction
+from spark_prox.keys import ProgramKey
 from spark_prox.stages.runlog import StageFigures
+from spark_prox.stages.stored import with_stage_programs
 from spark_prox.warehouse.tables import Warehouse
 
 __all__ = ["RunGuard"]
@@ -26,7 +27,7 @@ class RunGuard:
     """Watches one run.
 
     Args:
-        decide, decision_columns: for `mapInPandas` over document programs: gives the kept ones.
+        decide: over the document level's programs; gives the documents that are kept.
         settings: hash of models and policy; runs with the same one are compared.
     """
 
@@ -38,18 +39,16 @@ class RunGuard:
         run_id: str,
         settings: str,
         decide: PandasFunction,
-        decision_columns: str,
     ) -> None:
         self._warehouse = warehouse
         self.limits = limits
         self._run_id = run_id
         self._settings = settings
         self._decide = decide
-        self._decision_columns = decision_columns
         self._windows: dict[str, PortionCounts] = {}
         self._histories: dict[str, PortionCounts] = {}
 
-    def programs(self, key: StageKey, since: datetime, figures: StageFigures) -> None:
+    def programs(self, key: ProgramKey, since: datetime, figures: StageFigures) -> None:
         """Judge the programs that this run stored since a time.
 
         Raises:
@@ -71,7 +70,7 @@ class RunGuard:
         if key.stage == "doc":
             judged = documents
             columns = stored.select("doc_id", "doc_hash", "program", "status", "margin")
-            kept = columns.mapInPandas(self._decide, self._decision_columns).count()
+            kept = columns.mapInPandas(self._decide, self._decide.columns).count()
         counts = PortionCounts(documents=documents, judged=judged, kept=kept, tried=tried, failed=failed)
         self._judge(f"generate-{key.stage}", counts, figures)
 

@@ -7,18 +7,24 @@ says are gone are removed. Knows nothing of formats.
 
 from __future__ import annotations
 
-from pyspark.sql import DataFrame, Row, SparkSession, Window
+from pyspark.sql import DataFrame, Row, Window
 from pyspark.sql import functions as F
 
+from spark_prox.config.input import InputSpec
 from spark_prox.errors import RejectCode
+from spark_prox.jobkit import require_input
+from spark_prox.keys import digest
+from spark_prox.sources.frames import read_input
 from spark_prox.sources.frames.delta_stream import DELETED
 from spark_prox.spark.progress import Progress, announce
+from spark_prox.stages.base import Run, Stage
+from spark_prox.stages.dry_run import DryRun, PlannedStage
 from spark_prox.stages.removal import remove_documents
-from spark_prox.stages.runlog import RunLog
+from spark_prox.stages.runlog import StageFigures
 from spark_prox.warehouse.schemas import BUCKETS, REJECTS
 from spark_prox.warehouse.tables import Warehouse
 
-__all__ = ["ingest"]
+__all__ = ["Ingest", "input_rows", "input_spec"]
 
 _INPUT_COLUMNS = (
     "doc_id",
@@ -34,16 +40,54 @@ _INPUT_COLUMNS = (
 _UNREADABLE = (RejectCode.ARCHIVE_UNREADABLE.value, RejectCode.FILE_UNREADABLE.value)
 
 
-def ingest(
-    spark: SparkSession,
-    warehouse: Warehouse,
-    rows: DataFrame,
-    log: RunLog,
-    *,
-    settings: str,
-    micro_batch: str = "",
-    is_feed: bool = False,
-) -> None:
+class Ingest(Stage):
+    """An input becomes `documents` and `rejects`."""
+
+    name = "ingest"
+    writes = ("documents", "rejects")
+    needs = ("input",)
+
+    def run(self, run: Run, only: DataFrame | None = None) -> None:
+        """See `Stage`: the whole input, whatever `only` says."""
+        self.store(run, input_rows(run))
+
+    def store(self, run: Run, rows: DataFrame, *, micro_batch: str = "", is_feed: bool = False) -> None:
+        """Store rows of the configured input, see `_store`."""
+        with run.log.stage(self.name, digest([str(input_spec(run))])) as figures:
+            _store(run, rows, figures, micro_batch=micro_batch, is_feed=is_feed)
+
+    def plan(self, dry: DryRun) -> list[PlannedStage]:
+        """See `Stage`: documents by whether they are known, and what the source has no more."""
+        if dry.arriving is None:
+            return []
+        bad = dry.arriving.where("reject_code IS NOT NULL").count()
+        counts = {row["state"]: row["count"] for row in dry.arrived.groupBy("state").count().collect()}
+        new, changed, same = (counts.get(state, 0) for state in ("new", "changed", "same"))
+        note = f"{new:,} new, {changed:,} changed, {same:,} known; {bad:,} would be rejects"
+        plan = [PlannedStage(stage=self.name, documents=new + changed, note=note)]
+        if dry.gone is not None:
+            plan.append(PlannedStage(stage="remove", documents=dry.gone.count(), note="the source has them no more"))
+        return plan
+
+
+def input_spec(run: Run) -> InputSpec:
+    """The configured input.
+
+    Raises:
+        ConfigError: CONFIG_MISSING_KEY.
+    """
+    spec = require_input(run.config).input
+    assert spec is not None
+    return spec
+
+
+def input_rows(run: Run) -> DataFrame:
+    """All rows of the configured input. Errors as in `read_input`."""
+    spec = input_spec(run)
+    return read_input(run.spark, spec, archive_reader=run.functions.read_archives(spec=spec))
+
+
+def _store(run: Run, rows: DataFrame, figures: StageFigures, *, micro_batch: str, is_feed: bool) -> None:
     """Store the rows of `spark_prox.sources.frames`.
 
     Args:
@@ -54,47 +98,47 @@ def ingest(
     Raises:
         TableError: TABLE_SCHEMA when the user's columns do not fit the existing tables; nothing is written then.
     """
-    with log.stage("ingest", settings) as figures:
-        user_columns = [field for field in rows.schema.fields if field.name not in _INPUT_COLUMNS]
-        warehouse.ensure("documents", user_columns)
-        warehouse.ensure("rejects")
-        with warehouse.staged(rows, "ingest", Progress(spark, "ingest: read and parse")) as stored:
-            good = stored.where("reject_code IS NULL")
-            documents = good.select(
-                "doc_id",
-                F.sha2("text", 256).alias("doc_hash"),
-                *("url", "text", "source", "crawl", "path", "position"),
-                F.pmod(F.xxhash64("doc_id"), F.lit(BUCKETS)).cast("int").alias("bucket"),
-                F.lit(log.run_id).alias("ingested_by"),
-                F.current_timestamp().alias("ingested_at"),
-                *(F.col(f"`{field.name}`") for field in user_columns),
-            )
-            bad = stored.where(F.col("reject_code") != DELETED)
-            rejects = _rejects(bad, log.run_id, micro_batch)
-            if is_feed:
-                _replace_known(warehouse, stored, rejects)
-            known = warehouse.read("documents").select("doc_id", F.col("doc_hash").alias("known_hash"))
-            # Decided before the append: afterwards the new documents would look known.
-            counts = _counts(stored, known)
-            figures.skipped = counts["same"]
-            figures.documents = counts["good"] - counts["same"]
-            figures.rejects = counts["bad"]
-            if figures.documents:
-                with Progress(spark, "ingest: store", documents=figures.documents):
-                    if counts["changed"]:
-                        differs = "known_hash IS NULL OR known_hash <> doc_hash"
-                        warehouse.upsert(
-                            "documents", documents.join(known, "doc_id", "left").where(differs).drop("known_hash")
-                        )
-                    else:
-                        fresh = documents.join(known, "doc_id", "left_anti")
-                        # Without a number: adaptive execution then chooses files of a sensible size.
-                        warehouse.append("documents", fresh.repartitionByRange("bucket"))
-            _forget_repaired(warehouse, stored, rejects)
-            if figures.rejects:
-                known_rejects = warehouse.read("rejects").select("reject_id")
-                warehouse.append("rejects", rejects.join(known_rejects, "reject_id", "left_anti"))
-        spark.catalog.clearCache()  # what the reader kept on disk to read its input once
+    warehouse = run.warehouse
+    user_columns = [field for field in rows.schema.fields if field.name not in _INPUT_COLUMNS]
+    warehouse.ensure("documents", user_columns)
+    warehouse.ensure("rejects")
+    with warehouse.staged(rows, "ingest", Progress(run.spark, "ingest: read and parse")) as stored:
+        good = stored.where("reject_code IS NULL")
+        documents = good.select(
+            "doc_id",
+            F.sha2("text", 256).alias("doc_hash"),
+            *("url", "text", "source", "crawl", "path", "position"),
+            F.pmod(F.xxhash64("doc_id"), F.lit(BUCKETS)).cast("int").alias("bucket"),
+            F.lit(run.log.run_id).alias("ingested_by"),
+            F.current_timestamp().alias("ingested_at"),
+            *(F.col(f"`{field.name}`") for field in user_columns),
+        )
+        bad = stored.where(F.col("reject_code") != DELETED)
+        rejects = _rejects(bad, run.log.run_id, micro_batch)
+        if is_feed:
+            _replace_known(run, stored, rejects)
+        known = warehouse.read("documents").select("doc_id", F.col("doc_hash").alias("known_hash"))
+        # Decided before the append: afterwards the new documents would look known.
+        counts = _counts(stored, known)
+        figures.skipped = counts["same"]
+        figures.documents = counts["good"] - counts["same"]
+        figures.rejects = counts["bad"]
+        if figures.documents:
+            with Progress(run.spark, "ingest: store", documents=figures.documents):
+                if counts["changed"]:
+                    differs = "known_hash IS NULL OR known_hash <> doc_hash"
+                    warehouse.upsert(
+                        "documents", documents.join(known, "doc_id", "left").where(differs).drop("known_hash")
+                    )
+                else:
+                    fresh = documents.join(known, "doc_id", "left_anti")
+                    # Without a number: adaptive execution then chooses files of a sensible size.
+                    warehouse.append("documents", fresh.repartitionByRange("bucket"))
+        _forget_repaired(warehouse, stored, rejects)
+        if figures.rejects:
+            known_rejects = warehouse.read("rejects").select("reject_id")
+            warehouse.append("rejects", rejects.join(known_rejects, "reject_id", "left_anti"))
+    run.spark.catalog.clearCache()  # what the reader kept on disk to read its input once
 
 
 def _counts(stored: DataFrame, known: DataFrame) -> Row:
@@ -126,12 +170,12 @@ def _forget_repaired(warehouse: Warehouse, stored: DataFrame, rejects: DataFrame
         warehouse.delete("rejects", old, ["reject_id"])
 
 
-def _replace_known(warehouse: Warehouse, stored: DataFrame, rejects: DataFrame) -> None:
+def _replace_known(run: Run, stored: DataFrame, rejects: DataFrame) -> None:
     """Remove the documents that are gone or can no longer be read, and the rejects of ids that say something new."""
-    named = stored.where("doc_id IS NOT NULL")
+    warehouse, named = run.warehouse, stored.where("doc_id IS NOT NULL")
     alive = named.where("reject_code IS NULL").select("doc_id")
     gone = named.where("reject_code IS NOT NULL").select("doc_id").distinct().join(alive, "doc_id", "left_anti")
-    if removed := remove_documents(warehouse, gone):
+    if removed := remove_documents(run, gone):
         announce(f"ingest: {removed:,} documents removed, which the source deleted or made unreadable")
     old = (
         warehouse.read("rejects")

@@ -1,4 +1,4 @@
-"""Removal: documents that their source no longer has leave every table, `documents` itself last.
+"""Removal: documents that their source no longer has leave every table that a stage writes, `documents` itself last.
 
 Each step is one commit and finds what is left to do, so a run that is killed between two of them goes on when it is
 done again.
@@ -10,7 +10,8 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from spark_prox.sources.frames.delta_stream import DeltaStream
-from spark_prox.stages.quarantine import release
+from spark_prox.stages.base import Run
+from spark_prox.warehouse.schemas import TABLES
 from spark_prox.warehouse.tables import Warehouse
 
 __all__ = ["forget_source", "lost_documents", "remove_documents"]
@@ -18,7 +19,7 @@ __all__ = ["forget_source", "lost_documents", "remove_documents"]
 _NUMBERED = "#[0-9]+$"
 
 
-def remove_documents(warehouse: Warehouse, ids: DataFrame) -> int:
+def remove_documents(run: Run, ids: DataFrame) -> int:
     """Delete documents and all that was made of them.
 
     Args:
@@ -27,23 +28,29 @@ def remove_documents(warehouse: Warehouse, ids: DataFrame) -> int:
     Returns:
         How many of them there were in `documents`.
     """
-    count = 0
-    if warehouse.exists("rejects"):
-        release(warehouse, ids)
-    for table in ("refined", "programs", "annotations", "documents"):
-        if warehouse.exists(table):
-            count = warehouse.read(table).join(ids, "doc_id", "left_semi").count()
-            if count:
-                warehouse.delete(table, ids, ["doc_id"])
+    warehouse, count = run.warehouse, 0
+    for table in reversed(run.written):
+        spec = TABLES[table]
+        if not warehouse.exists(table) or not spec.of_document:
+            continue
+        rows = warehouse.read(table).where(spec.of_document).join(ids, "doc_id", "left_semi")
+        count = rows.count()
+        if not count:
+            continue
+        if spec.of_document == "true":
+            warehouse.delete(table, ids, ["doc_id"])
+        else:
+            warehouse.delete(table, rows.select(*spec.key), spec.key)
     return count
 
 
-def forget_source(warehouse: Warehouse, source: DeltaStream) -> int:
+def forget_source(run: Run, source: DeltaStream) -> int:
     """Before a source is read from its beginning: drop what it does not have any more, and its old rejects.
 
     Returns:
         The number of documents.
     """
+    warehouse = run.warehouse
     if warehouse.exists("rejects"):
         old = warehouse.read("rejects").where(_from(source) & (F.col("stage") == "ingest")).select("reject_id")
         if not old.isEmpty():
@@ -52,7 +59,7 @@ def forget_source(warehouse: Warehouse, source: DeltaStream) -> int:
     if lost is None:
         return 0
     with warehouse.staged(lost, "lost") as stored:
-        return 0 if stored.isEmpty() else remove_documents(warehouse, stored)
+        return 0 if stored.isEmpty() else remove_documents(run, stored)
 
 
 def lost_documents(warehouse: Warehouse, source: DeltaStream) -> DataFrame | None:

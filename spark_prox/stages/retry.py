@@ -6,22 +6,18 @@ with anything. Knows engines only as the callable it is given.
 
 from __future__ import annotations
 
-import math
 import re
-from datetime import datetime, timezone
+from contextlib import AbstractContextManager
 
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from spark_prox.errors import ConfigError
-from spark_prox.keys import StageKey
-from spark_prox.spark.progress import Progress
-from spark_prox.stages.generate import Generator, count_programs, with_stage_programs
-from spark_prox.stages.runlog import RunLog
-from spark_prox.warehouse.schemas import BUCKETS
+from spark_prox.keys import ProgramKey
+from spark_prox.stages.stored import with_stage_programs
 from spark_prox.warehouse.tables import Warehouse
 
-__all__ = ["failed_programs", "parse_codes", "retry"]
+__all__ = ["failed_programs", "parse_codes", "store_answers", "wanted_again"]
 
 _CODE = re.compile(r"[A-Z][A-Z0-9_]*")
 _NOT_FAILED = ("OK", "LINE_TOO_LONG")  # no model sees a line that is too long: it would be again
@@ -44,7 +40,7 @@ def parse_codes(text: str) -> tuple[str, ...]:
     return codes
 
 
-def failed_programs(warehouse: Warehouse, key: StageKey, codes: tuple[str, ...], candidates: DataFrame) -> DataFrame:
+def failed_programs(warehouse: Warehouse, key: ProgramKey, codes: tuple[str, ...], candidates: DataFrame) -> DataFrame:
     """The stored programs of a stage that failed with one of the codes, of documents that are there.
 
     Args:
@@ -59,50 +55,34 @@ def failed_programs(warehouse: Warehouse, key: StageKey, codes: tuple[str, ...],
     return with_stage_programs(warehouse, key).where(wanted).join(candidates, ["doc_id", "doc_hash"], "left_semi")
 
 
-def retry(
-    spark: SparkSession,
-    warehouse: Warehouse,
-    log: RunLog,
-    *,
-    generator: Generator,
-    codes: tuple[str, ...],
-    candidates: DataFrame,
-    settings: str,
-) -> int:
-    """Ask again, in portions of one commit each.
+def wanted_again(warehouse: Warehouse, key: ProgramKey, codes: tuple[str, ...], candidates: DataFrame) -> DataFrame:
+    """The documents of failed programs, with how often each chunk was asked for. Arguments as in `failed_programs`.
+
+    A document that could not be prompted has one row for all its chunks (`whole`): all that come now are new.
+    """
+    tries = F.coalesce("attempts", F.lit(1))
+    return (
+        failed_programs(warehouse, key, codes, candidates)
+        .groupBy("doc_id", "doc_hash")
+        .agg(
+            F.map_from_entries(F.collect_list(F.struct("chunk_index", tries))).alias("tried"),
+            F.max(tries).alias("most"),
+            F.bool_or(_whole_document_failed()).alias("whole"),
+        )
+    )
+
+
+def store_answers(
+    warehouse: Warehouse, rows: DataFrame, failed: DataFrame, progress: AbstractContextManager[object]
+) -> None:
+    """Ask, store what comes, then replace the failed programs by it in one commit.
 
     Args:
-        codes, candidates: see `failed_programs`.
-
-    Returns:
-        The number of documents.
+        rows: of `programs`, of whole documents; computed once.
+        failed: stored rows of `wanted_again`.
     """
-    key = generator.key
-    with log.stage(f"retry-{key.stage}", settings) as figures:
-        started = datetime.now(timezone.utc)
-        warehouse.ensure("programs")
-        tries = F.coalesce("attempts", F.lit(1))
-        # A document that could not be prompted has one row for all its chunks: all that come now are new.
-        wanted = (
-            failed_programs(warehouse, key, codes, candidates)
-            .groupBy("doc_id", "doc_hash")
-            .agg(
-                F.map_from_entries(F.collect_list(F.struct("chunk_index", tries))).alias("tried"),
-                F.max(tries).alias("most"),
-                F.bool_or(_whole_document_failed()).alias("whole"),
-            )
-        )
-        with warehouse.staged(wanted, "retry") as failed:
-            figures.documents = failed.count()
-            ranges = generator.portions(figures.documents, 0)
-            for portion, (first, stop) in enumerate(ranges):
-                size = math.ceil(figures.documents * (stop - first) / BUCKETS)
-                rows = generator.rows(warehouse, failed, (first, stop), size, log.run_id)
-                progress = Progress(spark, f"retry {key.stage}", step=portion + 1, steps=len(ranges), documents=size)
-                with warehouse.staged(rows, "answers", progress) as answers:
-                    warehouse.upsert("programs", _replacing(answers, failed))
-        count_programs(warehouse, key, log.run_id, started, figures)
-        return figures.documents
+    with warehouse.staged(rows, "answers", progress) as answers:
+        warehouse.upsert("programs", _replacing(answers, failed))
 
 
 def _replacing(answers: DataFrame, failed: DataFrame) -> DataFrame:

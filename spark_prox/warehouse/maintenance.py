@@ -15,7 +15,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from spark_prox.errors import ConfigError, TableError
-from spark_prox.keys import StageKey, vars_of
+from spark_prox.keys import ProgramKey
 from spark_prox.warehouse.schemas import TABLES
 from spark_prox.warehouse.scratch import hadoop_path
 from spark_prox.warehouse.tables import Warehouse
@@ -112,7 +112,7 @@ class Maintenance:
                 with self._warehouse.commit(name):
                     self._spark.sql(f"VACUUM {self._warehouse.name(name)} RETAIN {hours} HOURS")
 
-    def superseded(self, keys: Sequence[StageKey]) -> DataFrame:
+    def superseded(self, keys: Sequence[ProgramKey]) -> DataFrame:
         """How many programs no stage will apply again: stage, model, model_revision, why, count.
 
         Args:
@@ -126,7 +126,7 @@ class Maintenance:
         columns = ["stage", "model", "model_revision", "why"]
         return programs.withColumn("why", why).where("why IS NOT NULL").groupBy(*columns).count().orderBy(*columns)
 
-    def purge_programs(self, keys: Sequence[StageKey]) -> None:
+    def purge_programs(self, keys: Sequence[ProgramKey]) -> None:
         """Delete what `superseded` counts, in two commits."""
         documents = self._warehouse.read("documents").select("doc_id", "doc_hash")
         programs = self._warehouse.read("programs")
@@ -158,10 +158,10 @@ class Maintenance:
         return "OPTIMIZE" not in since or not _KEEPS_ROWS.issuperset(since[: since.index("OPTIMIZE")])
 
 
-def _other_key(keys: Sequence[StageKey]) -> str:
+def _other_key(keys: Sequence[ProgramKey]) -> str:
     """SQL: the row belongs to the stage of one of the keys, and not to that key."""
     rules = []
     for key in keys:
-        same = " AND ".join(f"{name} = '{value}'" for name, value in vars_of(key).items())
+        same = " AND ".join(f"{name} = '{value}'" for name, value in key.deciding().items())
         rules.append(f"(stage = '{key.stage}' AND NOT ({same}))")
     return " OR ".join(rules) or "false"

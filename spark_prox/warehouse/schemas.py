@@ -43,6 +43,7 @@ class TableSpec:
         order: columns that `jobs/maintain.py` sorts files by, so that a query leaves many out; () keeps the order.
         one_writer: an append that looked for known keys must not pass beside another one (see `properties`).
         user_columns: whether the user's own columns follow the core ones.
+        of_document: SQL that holds for the rows that stand for a row of `documents` and leave with it; "" for none.
     """
 
     name: str
@@ -54,6 +55,7 @@ class TableSpec:
     order: tuple[str, ...] = ()
     one_writer: bool = False
     user_columns: bool = False
+    of_document: str = ""
 
     @property
     def schema(self) -> StructType:
@@ -98,6 +100,7 @@ DOCUMENTS = TableSpec(
     order=("bucket",),
     one_writer=True,
     user_columns=True,
+    of_document="true",
 )
 
 PROGRAMS = TableSpec(
@@ -123,6 +126,7 @@ PROGRAMS = TableSpec(
         "prox_attempts": "attempts IS NULL OR attempts >= 1",
     },
     order=("stage", "model_revision"),
+    of_document="true",
 )
 
 REFINED = TableSpec(
@@ -146,6 +150,7 @@ REFINED = TableSpec(
     },
     one_writer=True,
     user_columns=True,
+    of_document="true",
 )
 
 REJECTS = TableSpec(
@@ -158,6 +163,7 @@ REJECTS = TableSpec(
     version=2,
     statistics=("reject_id", "doc_id", "code", "stage", "path", "source", "crawl", "run_id", "rejected_at"),
     constraints={"prox_key": "reject_id IS NOT NULL", "prox_code": "code IS NOT NULL AND stage IS NOT NULL"},
+    of_document="stage <> 'ingest'",  # the others stand for a record that never became a document
 )
 
 RUNS = TableSpec(
@@ -191,6 +197,7 @@ ANNOTATIONS = TableSpec(
         "prox_key": "doc_id IS NOT NULL AND doc_hash IS NOT NULL AND chunk_index IS NOT NULL",
         "prox_label": "(status = 'OK') = (program IS NOT NULL)",
     },
+    of_document="true",
 )
 
 TABLES: dict[str, TableSpec] = {

@@ -49,7 +49,8 @@ class Warehouse:
         self.location = location if self._schema is not None else self._absolute(location)
         self._scratch = Scratch(spark, None if self._schema is not None else self.location, self._schema)
         self.lease: Lease | None = None
-        self._checked: set[str] = set()
+        self._found: set[str] = set()  # tables that are there: nobody takes them away
+        self._checked = False
 
     def open_for_writing(self, settings: LeaseConfig, job: str) -> list[str]:
         """Take the lease; then bring older tables to this version and delete what killed jobs left.
@@ -67,9 +68,10 @@ class Warehouse:
         """
         files = lease_files(self._spark, settings.path or self._scratch.lease_folder())
         self.lease, taken = hold(files, settings, job, on_lost=self._spark.sparkContext.cancelAllJobs)
+        if not self._checked:
+            self.check_schemas()  # with the lease: until then another job may change them
         if not taken:
             return []
-        self.check_schemas()  # again: another job may have changed them until a moment ago
         done = []
         for spec in TABLES.values():
             if self.exists(spec.name):
@@ -91,10 +93,16 @@ class Warehouse:
         return f"{self._schema}.{table}" if self._schema is not None else self._path(table)
 
     def exists(self, table: str) -> bool:
-        """Whether the table is there, as a Delta table."""
+        """Whether the table is there, as a Delta table; one that was found stays."""
+        if table in self._found:
+            return True
         if self._schema is not None:
-            return self._spark.catalog.tableExists(f"{self._schema}.{table}")
-        return bool(DeltaTable.isDeltaTable(self._spark, self._path(table)))
+            found = self._spark.catalog.tableExists(f"{self._schema}.{table}")
+        else:
+            found = bool(DeltaTable.isDeltaTable(self._spark, self._path(table)))
+        if found:
+            self._found.add(table)
+        return found
 
     def read(self, table: str) -> DataFrame:
         """The table as a DataFrame; what an older one lacks is null.
@@ -149,6 +157,7 @@ class Warehouse:
         for spec in TABLES.values():
             if self.exists(spec.name):
                 self._check_core(spec)
+        self._checked = True
 
     def ensure(self, table: str, user_columns: Sequence[StructField] = ()) -> None:
         """Create a table if it is not there; check that the user's columns fit if it is.
@@ -158,7 +167,7 @@ class Warehouse:
         """
         spec = TABLES[table]
         if self.exists(table):
-            if table not in self._checked:
+            if not self._checked:
                 self._check_core(spec)
             if spec.user_columns:
                 check_columns(self.where(table), self.user_columns(table), user_columns)
@@ -285,4 +294,3 @@ class Warehouse:
         missing = [field.name for field in pending_fields(spec.name, version)]
         wanted = [field for field in spec.schema.fields if field.name not in missing]
         check_columns(self.where(spec.name), self._spark.table(self.name(spec.name)).schema.fields, wanted)
-        self._checked.add(spec.name)

@@ -20,7 +20,8 @@ from spark_prox.models import load_tokenizer
 from spark_prox.pipeline import Pipeline
 from spark_prox.programs import refine_text
 from spark_prox.report.annotation_report import annotation_report
-from spark_prox.stages.annotate import annotate, asking, examples_in, judge_again, store_labels
+from spark_prox.stages.annotate import annotate, asking, examples_in, judge_again
+from spark_prox.stages.labels import store_labels
 from spark_prox.training.synthetic import synthetic_pages, write_pages
 from tests.unit.annotation.test_asking import annotator
 from udfs.functions import FUNCTIONS
@@ -114,16 +115,7 @@ def run(config: RunConfig, repository: Path, stage: str) -> tuple[Pipeline, list
     if stage == "doc":
         prompt = load_prompt(repository / "conf" / "prompts" / "document-scores.yaml", stage)
     asked = asking(prompt, config.model, config.annotate)
-    annotate(
-        pipe.spark,
-        pipe.warehouse,
-        pipe.log,
-        asked=asked,
-        annotate_documents=FUNCTIONS.annotate_documents(model=config.model, spec=asked.spec),
-        columns=FUNCTIONS.annotation_columns,
-        max_documents=config.annotate.max_documents,
-        placement=config.placement,
-    )
+    annotate(pipe.run, asked)
     rows = pipe.warehouse.read("annotations").where(f"stage = '{stage}'").orderBy("doc_id", "chunk_index").collect()
     return pipe, rows, len(Server.asked) - before
 
@@ -170,13 +162,7 @@ def test_chunks_get_merged_programs_and_people_label_into_the_same_table(
         limits = replace(teacher.annotate, max_removed_share=limit)
         asked = asking(chunk_prompt(repository), teacher.model, limits)
         before = len(Server.asked)
-        judge_again(
-            pipe.warehouse,
-            pipe.log,
-            asked=asked,
-            judge_answers=FUNCTIONS.judge_answers(spec=asked.spec),
-            columns=FUNCTIONS.judgement_columns,
-        )
+        judge_again(pipe.run, asked)
         now = pipe.warehouse.read("annotations").where(f"doc_id = '{good['doc_id']}' AND stage = 'chunk'").collect()
         assert (now[0]["status"], now[0]["code"], now[0]["program"]) == expected
         assert len(Server.asked) == before  # the answers are there
@@ -186,7 +172,7 @@ def test_chunks_get_merged_programs_and_people_label_into_the_same_table(
     for _ in range(2):  # the same labels again change nothing
         labels = labels_of_people([tmp_path], teacher.annotate, teacher.model.path)
         revision = labels_revision([tmp_path])
-        store_labels(pipe.spark, pipe.warehouse, pipe.log, labels, revision=revision, max_chunk_tokens=6000)
+        store_labels(pipe.run, labels, revision=revision)
     people = pipe.warehouse.read("annotations").where("model = 'people'")
     assert people.count() == people.select("doc_id", "chunk_index").distinct().count() >= len(PAGES)
     examples = list(examples_in(pipe.warehouse))

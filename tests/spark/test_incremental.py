@@ -299,7 +299,7 @@ def test_a_dry_run_counts_and_writes_nothing(spark: SparkSession, model: str, tm
     table = feed(spark, source, pages("a", "b", "c"))
 
     def plan() -> dict[str, tuple[int, int | None]]:
-        lines = pipeline(model, source, warehouse, writes=False).dry_run(reads_input=True).stages()
+        lines = pipeline(model, source, warehouse, writes=False).plan()
         return {line.stage: (line.documents, line.prompt_tokens) for line in lines}
 
     first = plan()

@@ -218,8 +218,8 @@ def test_an_existing_table_with_another_schema_stops_the_run_before_it_writes(
 ) -> None:
     spark.range(3).write.format("delta").save(str(tmp_path / "w" / "refined"))
     with pytest.raises(TableError, match=r"TABLE_SCHEMA.*refined.*doc_id"):
-        pipeline(spark, model, source, tmp_path / "w")
-    assert sorted(path.name for path in (tmp_path / "w").iterdir()) == ["refined"]
+        pipeline(spark, model, source, tmp_path / "w").ingest()
+    assert sorted(path.name for path in (tmp_path / "w").iterdir()) == ["_lease", "refined"]
 
 
 def test_user_columns_of_another_type_stop_the_ingest_before_it_writes(

@@ -17,6 +17,8 @@ from spark_prox.config.run import load_config
 from spark_prox.errors import ConfigError
 from spark_prox.jobkit import run
 from spark_prox.pipeline import Pipeline
+from spark_prox.stages.execute import Execute
+from spark_prox.stages.generate import Generate
 from spark_prox.stages.retry import parse_codes
 from spark_prox.warehouse.tables import Warehouse
 from tests.tiny_models import write_tiny_llama
@@ -164,9 +166,9 @@ def test_another_attempt_that_fails_counts_as_one(spark: SparkSession, model: st
     sets: Sequence[str] = [word for word in ARGUMENTS if word != "--set"]
     config = load_config(None, [*sets, f"model.path={model}"], {"warehouse": str(warehouse)})
     pipe = Pipeline(config, FUNCTIONS, name="test")
-    assert pipe.retry("chunk", ("POISON_REQUEST",)) == 1
+    assert pipe.retry(("POISON_REQUEST",), [Generate("chunk")]) == 1
     fail(spark, warehouse, "doc_id = 'd0' AND stage = 'chunk'", "ENGINE_FAILED", "POISON_REQUEST: request 1")
-    pipe.execute_retried()
+    pipe.retry((), [Execute()])
     assert outcomes(spark, warehouse)["d0"] == "ENGINE_FAILED 2"
-    assert pipe.retry("chunk", ("FAILED",)) == 2
+    assert pipe.retry(("FAILED",), [Generate("chunk")]) == 2
     assert set(attempts(spark, warehouse).values()) == {2, 3}

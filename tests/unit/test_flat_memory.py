@@ -24,7 +24,7 @@ from tokenizers import Tokenizer
 from spark_prox.documents import Document
 from spark_prox.engines.scripted import ScriptedEngine
 from spark_prox.generation import generate_programs
-from spark_prox.prompts.builder import PromptSpec, TextPromptBuilder, builder_for
+from spark_prox.prompts.builder import PromptSpec, builder_for
 from spark_prox.prompts.templates import TEMPLATES
 
 kind, stage, folder = sys.argv[1:]

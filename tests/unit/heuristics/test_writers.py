@@ -22,8 +22,8 @@ from spark_prox.heuristics.writers import (
     author_revision,
     write_programs,
 )
-from spark_prox.keys import policy_of, stage_key
 from spark_prox.training.synthetic import synthetic_pages
+from spark_prox.writers import policy_of, writer_of
 
 SENTENCE = "The river rises in the hills and it reaches the sea after forty miles of meadows, mills and small towns."
 GOOD = [f"In part {number} {SENTENCE}" for number in range(6)]
@@ -133,7 +133,7 @@ def test_the_key_of_an_author_needs_no_model_files_and_its_margin_is_the_default
     (tmp_path / "line_classifier.thresholds.json").write_text(json.dumps({"min_remove_margin": 0.4}))
     path = f"line_classifier:{file}"
     config = load_config(None, ["model.engine=author", f"model.path={path}"])
-    key = stage_key(config, "chunk")
+    key = writer_of(config, "chunk").key()
     assert (key.model, key.template) == (path, "author@1")
     assert key.model_revision == author_revision(path)
     assert author_margins(path) == {"min_remove_margin": 0.4}

@@ -7,9 +7,10 @@ import pytest
 
 from spark_prox.errors import ModelError
 from spark_prox.models import load_tokenizer
-from spark_prox.prompts.builder import PromptSpec, TextPromptBuilder, builder_for
+from spark_prox.prompts.builder import PromptSpec, builder_for
 from spark_prox.prompts.compact import CompactPrompt
 from spark_prox.prompts.templates import TEMPLATES, template_for
+from spark_prox.prompts.text_builder import TextPromptBuilder
 
 
 def spec(tiny_llama: Path, template: str, **changes: object) -> PromptSpec:

@@ -1,0 +1,139 @@
+"""Prompts of templates made of text: strings around the document, and numbered lines in chunks.
+
+For the released ProX refiners and models that were fine-tuned like them. Knows no engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tokenizers import Tokenizer
+
+from spark_prox.documents import Lines
+from spark_prox.errors import ModelError
+from spark_prox.models import load_tokenizer, model_setting
+from spark_prox.prompts.builder import ChunkPrompts, Prompt, PromptSpec
+from spark_prox.prompts.chunking import Chunk, split_chunks
+from spark_prox.prompts.encoding import encode_all
+
+__all__ = ["TextPromptBuilder"]
+
+_CHARS_PER_TOKEN = 24  # no tokenizer of a language model packs natural text more tightly than this on average
+_LINE_CHARS_PER_TOKEN = 64  # a line longer than this many characters per token of budget is not worth encoding
+
+
+class TextPromptBuilder:
+    """Prompts of templates made of text, for the released ProX refiners and models fine-tuned like them."""
+
+    def __init__(self, spec: PromptSpec, tokenizer: Tokenizer, *, bos_token_id: int | None) -> None:
+        self._spec = spec
+        self._tokenizer = tokenizer
+        self._bos = () if bos_token_id is None else (int(bos_token_id),)
+        self._overhead = len(self._encode(spec.template.prefix + spec.template.suffix)) + 2
+        self._answer_prefix: tuple[int, ...] = ()
+        self._answer_tokens = (0, 0)
+        if spec.template.stage == "doc" and spec.decide == "read":
+            self._answer_prefix, self._answer_tokens = self._answers()
+        room = spec.max_prompt_tokens - spec.max_new_tokens - self._overhead
+        if room < 1:
+            raise ModelError(
+                "PROMPT_BUDGET",
+                f"max_prompt_tokens={spec.max_prompt_tokens} leaves no room for a document beside the template "
+                f"({self._overhead} tokens) and the answer ({spec.max_new_tokens}).",
+                "Raise max_prompt_tokens or lower max_new_tokens.",
+            )
+        self._room = room
+
+    @classmethod
+    def of(cls, spec: PromptSpec) -> TextPromptBuilder:
+        """See `BuilderKind`."""
+        bos = model_setting(spec.model_path, "bos_token_id")
+        return cls(spec, load_tokenizer(spec.model_path), bos_token_id=bos)
+
+    @staticmethod
+    def parameters(spec: PromptSpec) -> dict[str, object]:
+        """See `BuilderKind`: the budgets, and how the document level gets its answer."""
+        found: dict[str, object] = {
+            "max_prompt_tokens": spec.max_prompt_tokens,
+            "max_new_tokens": spec.max_new_tokens,
+        }
+        if spec.template.stage == "doc":
+            return found | {"decide": spec.decide}
+        return found | {"max_chunk_tokens": spec.max_chunk_tokens}
+
+    def document_prompt(self, text: str) -> Prompt:
+        """See `PromptBuilder`. Cuts the document, so that the template's closing part is never lost."""
+        template = self._spec.template
+        budget = self._room
+        text = text[: budget * _CHARS_PER_TOKEN]
+        ids = self._prompt_ids(template.prefix + text + template.suffix)
+        while len(ids) > self._spec.max_prompt_tokens - self._spec.max_new_tokens:
+            text = self._cut(text, budget)
+            budget = max(1, budget - 16)  # cutting may change how the last word is encoded: leave a little more room
+            ids = self._prompt_ids(template.prefix + text + template.suffix)
+        if self._spec.decide == "read":
+            ids = ids + self._answer_prefix
+            return Prompt(token_ids=ids, read_at=(len(ids) - 1,), read_tokens=self._answer_tokens)
+        return Prompt(token_ids=ids, max_new_tokens=self._spec.max_new_tokens)
+
+    def chunk_prompts(self, text: str) -> ChunkPrompts:
+        """See `PromptBuilder`. Lines keep their number in the document, as the released refiners were trained."""
+        budget = min(self._spec.max_chunk_tokens, self._room)
+        lines = Lines(text)
+        return ChunkPrompts(
+            split_chunks(lines, self._line_tokens(lines, budget), max_tokens=budget), self._chunk_prompt
+        )
+
+    def _chunk_prompt(self, chunk: Chunk) -> Prompt | None:
+        spec, template = self._spec, self._spec.template
+        shown = "\n".join(
+            template.line_format.format(chunk.first_line + offset) + line for offset, line in enumerate(chunk.lines)
+        )
+        ids = self._prompt_ids(template.prefix + shown + template.suffix)
+        fits = len(ids) + spec.max_new_tokens <= spec.max_prompt_tokens
+        return Prompt(token_ids=ids, max_new_tokens=spec.max_new_tokens) if fits else None
+
+    def _line_tokens(self, lines: Lines, budget: int) -> Iterator[int]:
+        """Tokens of each line with its number and newline. A line far over the budget is not encoded at all."""
+        longest = budget * _LINE_CHARS_PER_TOKEN
+        number_format = self._spec.template.line_format.format
+        shown = (
+            number_format(number) + line + "\n" if len(line) <= longest else "" for number, line in enumerate(lines)
+        )
+        encoded = encode_all(self._tokenizer, shown)
+        for line, ids in zip(lines, encoded, strict=True):
+            yield len(ids) if len(line) <= longest else budget + 1
+
+    def _cut(self, text: str, budget: int) -> str:
+        """The longest beginning of the text that encodes to `budget` tokens."""
+        encoding = self._tokenizer.encode(text, add_special_tokens=False)
+        if len(encoding.ids) <= budget:
+            return text[: int(len(text) * 0.98)]
+        end = int(encoding.offsets[budget - 1][1])
+        return text[:end] if end < len(text) else text[: int(len(text) * 0.98)]
+
+    def _encode(self, text: str) -> tuple[int, ...]:
+        return tuple(self._tokenizer.encode(text, add_special_tokens=False).ids)
+
+    def _prompt_ids(self, text: str) -> tuple[int, ...]:
+        return self._bos + self._encode(text)
+
+    def _answers(self) -> tuple[tuple[int, ...], tuple[int, int]]:
+        """Where the two answers of the document stage part: the tokens they share, then one token of each.
+
+        Encoded behind the template's end, so that a tokenizer that joins a space to a word does here what it did in
+        training.
+        """
+        tail = self._spec.template.suffix or "\n"
+        separator = " " if self._spec.template.suffix else ""
+        before = self._encode("x" + tail)
+        keep, drop = (self._encode("x" + tail + separator + answer) for answer in self._spec.template.answers)
+        start = 0
+        while start < len(before) and before[start] == keep[start] == drop[start]:
+            start += 1
+        stop = start
+        while stop < min(len(keep), len(drop)) and keep[stop] == drop[stop]:
+            stop += 1
+        if stop == min(len(keep), len(drop)):
+            raise ModelError("TEMPLATE_ANSWERS", "The tokenizer gives both answers of the document stage alike.")
+        return keep[start:stop], (keep[stop], drop[stop])

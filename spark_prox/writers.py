@@ -1,0 +1,265 @@
+"""Who writes the programs of a level: a language model or a heuristic. Each is a type; nothing else asks which it is.
+
+A writer says what identifies it in the tables, how sure it must be, whose tokenizer counts its tokens, and what runs on
+the executors. Knows configuration; knows no Spark.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from spark_prox.config.model import ModelSpec
+from spark_prox.config.run import RunConfig
+from spark_prox.documents import LEVELS, Level
+from spark_prox.engines.registry import ENGINES, HEURISTIC
+from spark_prox.errors import ModelError
+from spark_prox.functions import Functions, PandasFunction
+from spark_prox.heuristics.writers import author_margins, author_revision
+from spark_prox.keys import ProgramKey, digest
+from spark_prox.models import (
+    EMBEDDED,
+    MARGIN_FIELDS,
+    adapter_fingerprint,
+    matrix_parameters,
+    model_directory,
+    model_fingerprint,
+    recommended_margins,
+)
+from spark_prox.programs import Policy, policy_for
+from spark_prox.prompts.builder import PromptSpec, builder_for, kind_of
+from spark_prox.prompts.templates import template_for
+
+__all__ = [
+    "HeuristicWriter",
+    "ModelWriter",
+    "Writer",
+    "model_revision",
+    "policy_of",
+    "settings_hash",
+    "writer_of",
+    "writers_of",
+]
+
+
+class Writer(Protocol):
+    """What writes the programs of one level.
+
+    Attributes:
+        level: which.
+        model: the section of the configuration that names it.
+        prompt: how its prompts are made; None for one that has none.
+        tokenizer: the model whose tokenizer counts the text before and after.
+    """
+
+    @property
+    def level(self) -> Level: ...
+    @property
+    def model(self) -> ModelSpec: ...
+    @property
+    def prompt(self) -> PromptSpec | None: ...
+    @property
+    def tokenizer(self) -> str: ...
+
+    def check(self) -> None:
+        """Find out that its parts fit together, before the first document.
+
+        Raises:
+            ModelError: what is missing or does not fit.
+        """
+        ...
+
+    def revision(self) -> str:
+        """What identifies its version in the tables.
+
+        Raises:
+            ModelError: its files are missing; MODEL_NO_REVISION for a served model of which nothing is known.
+        """
+        ...
+
+    def key(self) -> ProgramKey:
+        """What, besides the document, decides its programs; reads its files once to hash them. Errors as `revision`."""
+        ...
+
+    def margins(self) -> dict[str, float]:
+        """How sure it must be, by field of the policy; empty where it does not say."""
+        ...
+
+    def flop_per_token(self) -> float | None:
+        """None for what has no size, or an unknown one."""
+        ...
+
+    def function(self, functions: Functions) -> PandasFunction:
+        """What runs on the executors."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelWriter:
+    """A language model, asked through an engine."""
+
+    level: Level
+    model: ModelSpec
+    prompt: PromptSpec
+
+    @property
+    def tokenizer(self) -> str:
+        """See `Writer`: its own."""
+        return self.model.path
+
+    def check(self) -> None:
+        """See `Writer`: template, tokenizer and budgets."""
+        builder_for(self.prompt)
+
+    def revision(self) -> str:
+        """See `Writer`."""
+        return model_revision(self.model)
+
+    def key(self) -> ProgramKey:
+        """See `Writer`."""
+        kind = ENGINES.get(self.model.engine)
+        model_directory(self.model.path, weights=kind is None or kind.reads_weights)
+        template = self.prompt.template
+        parameters = kind_of(self.prompt).parameters(self.prompt) | _model_parameters(self.model)
+        return ProgramKey(
+            stage=self.level,
+            model=self.model.path,
+            model_revision=self.revision(),
+            template=f"{template.name}@{template.version}",
+            template_hash=template.fingerprint,
+            generation_hash=digest(parameters),
+        )
+
+    def margins(self) -> dict[str, float]:
+        """See `Writer`: as its folder says."""
+        return recommended_margins(self.model.path)
+
+    def flop_per_token(self) -> float | None:
+        """See `Writer`: twice its parameters (ProX, arXiv 2409.17115, appendix B)."""
+        parameters = None if self.model.is_scripted else matrix_parameters(self.model.path)
+        return None if parameters is None else 2.0 * parameters
+
+    def function(self, functions: Functions) -> PandasFunction:
+        """See `Writer`."""
+        return functions.generate_programs(stage=self.level, model=self.model, prompt=self.prompt)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeuristicWriter:
+    """Rules or a classifier, see `spark_prox.heuristics.writers`: no prompt and no engine; its revision is its key."""
+
+    level: Level
+    model: ModelSpec
+    prompt: None = None
+
+    @property
+    def tokenizer(self) -> str:
+        """See `Writer`: the embedded refiner's for all of them, so that they can be compared."""
+        return EMBEDDED
+
+    def check(self) -> None:
+        """See `Writer`: `key` finds all there is to find."""
+
+    def revision(self) -> str:
+        """See `Writer`."""
+        return self.model.revision or author_revision(self.model.path)
+
+    def key(self) -> ProgramKey:
+        """See `Writer`."""
+        return ProgramKey(
+            stage=self.level,
+            model=self.model.path,
+            model_revision=self.revision(),
+            template="author@1",
+            template_hash=digest("author@1"),
+            generation_hash=digest({}),
+        )
+
+    def margins(self) -> dict[str, float]:
+        """See `Writer`: from `.thresholds.json` beside a classifier."""
+        return author_margins(self.model.path)
+
+    def flop_per_token(self) -> None:
+        """See `Writer`."""
+        return
+
+    def function(self, functions: Functions) -> PandasFunction:
+        """See `Writer`."""
+        return functions.write_programs(stage=self.level, author=self.model.path)
+
+
+def writer_of(config: RunConfig, level: Level) -> Writer:
+    """The writer that the configuration names for a level.
+
+    Raises:
+        ConfigError: TEMPLATE_UNKNOWN, TEMPLATE_WRONG_STAGE.
+    """
+    settings, model = config.stage(level), config.stage_model(level)
+    if model.engine == HEURISTIC:
+        return HeuristicWriter(level=level, model=model)
+    prompt = PromptSpec(
+        template=template_for(settings.template, level, model.path),
+        model_path=model.path,
+        max_prompt_tokens=settings.max_prompt_tokens,
+        max_chunk_tokens=settings.max_chunk_tokens,
+        max_new_tokens=settings.max_new_tokens,
+        decide=settings.decide,
+    )
+    return ModelWriter(level=level, model=model, prompt=prompt)
+
+
+def writers_of(config: RunConfig) -> dict[Level, Writer]:
+    """The writers of the levels that are on. Errors as in `writer_of`."""
+    return {level: writer_of(config, level) for level in LEVELS if config.stage(level).enabled}
+
+
+def policy_of(config: RunConfig) -> Policy:
+    """The policy that the configuration names, with its overrides.
+
+    Policy `default` takes how sure a writer must be from the writer, where it says so and the overrides do not.
+
+    Raises:
+        ConfigError: POLICY_UNKNOWN, POLICY_UNKNOWN_FIELD, POLICY_BAD_VALUE.
+    """
+    overrides = dict(config.policy.overrides)
+    margins: dict[str, object] = {}
+    if config.policy.name == "default":
+        for level, writer in writers_of(config).items():
+            fields = MARGIN_FIELDS[level]
+            if not {*fields} & {*overrides}:
+                margins |= {name: value for name, value in writer.margins().items() if name in fields}
+    return policy_for(config.policy.name, **{**margins, **overrides})
+
+
+def settings_hash(config: RunConfig) -> str:
+    """What, besides the document, decides a row of `refined`: the keys of the levels that are on, and the policy."""
+    keys = [writer.key().deciding() for writer in writers_of(config).values()]
+    return digest([keys, policy_of(config).fingerprint(), config.dialect, config.count_tokens])
+
+
+def model_revision(model: ModelSpec) -> str:
+    """What identifies a model's weights in the tables.
+
+    Raises:
+        ModelError: MODEL_NO_REVISION for a served model of which nothing is known.
+    """
+    if model.is_scripted:
+        return "scripted-" + digest([model.script, model.script_margin])
+    kind = ENGINES.get(model.engine)
+    if kind is not None and not kind.reads_weights and not model.revision:
+        raise ModelError(
+            "MODEL_NO_REVISION",
+            "A served model has no files to tell its version from.",
+            "Set model.revision to what identifies its weights.",
+        )
+    return model.revision or model_fingerprint(model.path)
+
+
+def _model_parameters(model: ModelSpec) -> dict[str, object]:
+    """Settings of the engine that change programs, where they are set."""
+    parameters: dict[str, object] = {
+        name: value for name in ("constrain", "quantization") if (value := getattr(model, name))
+    }
+    if model.adapter:
+        parameters["adapter"] = adapter_fingerprint(model.adapter)
+    return parameters
