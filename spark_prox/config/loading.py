@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import re
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -20,6 +21,9 @@ from spark_prox.errors import ConfigError
 __all__ = ["as_mapping", "bad_value", "build", "read_tree"]
 
 T = TypeVar("T")
+
+_EXPONENT = re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+")
+"""A number that YAML reads as text, because it has no point: 1e-5."""
 
 
 def read_tree(
@@ -109,7 +113,14 @@ def _convert(hint: Any, value: Any, name: str) -> Any:
         if value is not None and not isinstance(value, Mapping):
             raise bad_value(name, value, "a mapping of keys")
         return dict(value or {})
+    if origin is tuple:
+        values = [value] if isinstance(value, str) else value
+        if not isinstance(values, (list, tuple)) or not all(isinstance(item, str) for item in values):
+            raise bad_value(name, value, "a list of texts")
+        return tuple(values)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if hint is float and isinstance(value, str) and _EXPONENT.fullmatch(value):
         return float(value)
     if hint is str and isinstance(value, (int, float)) and not isinstance(value, bool):
         return str(value)
@@ -134,7 +145,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         raise ConfigError(
             "CONFIG_NOT_FOUND",
             f"There is no configuration file {str(path)!r}.",
-            "Start from conf/local.yaml.",
+            "Start from a file in conf/.",
         )
     try:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))

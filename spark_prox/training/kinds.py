@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from spark_prox.config.loading import read_tree
 from spark_prox.errors import ConfigError
 from spark_prox.training.classifier_recipe import ClassifierConfig, make_classifier
 from spark_prox.training.embedded.loop import progress_line
 from spark_prox.training.embedded.recipe import load_pages, make_refiner
-from spark_prox.training.embedded.settings import TrainConfig, load_settings, read_settings
+from spark_prox.training.embedded.settings import TrainConfig, load_settings
 from spark_prox.training.encoder.recipe import EncoderTrainConfig, make_line_encoder
 from spark_prox.training.model_card import model_card
 from spark_prox.training.plots import draw_training_curve
@@ -39,7 +40,7 @@ def load_kind(path: str | Path, overrides: Sequence[str] = ()) -> Settings:
     Raises:
         ConfigError: CONFIG_BAD_VALUE for an unknown kind, and as `load_settings`.
     """
-    kind = read_settings(path, overrides).get("kind", "embedded")
+    kind = read_tree(path, overrides).get("kind", "embedded")
     if kind not in KINDS:
         raise ConfigError("CONFIG_BAD_VALUE", f"kind is {kind!r}.", f"Use one of {', '.join(KINDS)}.")
     return load_settings(KINDS[str(kind)], path, overrides)

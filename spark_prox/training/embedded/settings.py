@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
-import difflib
-import typing
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-import yaml
-
+from spark_prox.config.loading import build, read_tree
 from spark_prox.errors import ConfigError
 
-__all__ = ["TrainConfig", "load_settings", "load_train_config", "read_settings"]
+__all__ = ["TrainConfig", "load_settings", "load_train_config"]
 
 T = TypeVar("T")
 
@@ -95,62 +90,15 @@ class TrainConfig:
             )
 
 
-_SINGLE = ("output", "model")  # required settings that are one text, not a list
-
-
-def _converted(name: str, value: object, default: object) -> object:
-    if isinstance(default, tuple) or default is dataclasses.MISSING:
-        values = [value] if isinstance(value, str) else value
-        if isinstance(values, list) and all(isinstance(item, str) for item in values):
-            return values[0] if name in _SINGLE else tuple(values)
-    elif isinstance(default, float) and isinstance(value, (int, float)) and not isinstance(value, bool):
-        return float(value)
-    elif isinstance(default, float) and isinstance(value, str):
-        with contextlib.suppress(ValueError):
-            return float(value)  # YAML reads 1e-5, without a point, as text
-    elif type(value) is type(default):
-        return value
-    wanted = "text" if default is dataclasses.MISSING else type(default).__name__
-    raise ConfigError("CONFIG_BAD_VALUE", f"{name} is {value!r}.", f"Give a value of type {wanted}.")
-
-
-def read_settings(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, object]:
-    """Read a YAML mapping and put `key=value` overrides over it, whose values are YAML too.
-
-    Raises:
-        ConfigError: CONFIG_NOT_FOUND, CONFIG_SYNTAX.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise ConfigError("CONFIG_NOT_FOUND", f"there is no {path}.", "Start from conf/train-embedded.yaml.")
-    try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        changes = [override.partition("=") for override in overrides]
-        return {**tree, **{key.strip(): yaml.safe_load(value) for key, _, value in changes}}
-    except (yaml.YAMLError, TypeError) as error:
-        raise ConfigError("CONFIG_SYNTAX", f"{path} is not a YAML mapping ({type(error).__name__}).") from None
-
-
 def load_settings(cls: type[T], path: str | Path, overrides: Sequence[str] = ()) -> T:
     """The settings of a training run as its dataclass; `kind`, which chose the class, is no field of it.
 
     Raises:
         ConfigError: CONFIG_NOT_FOUND, CONFIG_SYNTAX, CONFIG_UNKNOWN_KEY, CONFIG_BAD_VALUE, CONFIG_MISSING_KEY.
     """
-    fields = {field.name: field.default for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    values: dict[str, typing.Any] = {}
-    for key, value in read_settings(path, overrides).items():
-        if key == "kind":
-            continue
-        if key not in fields:
-            near = difflib.get_close_matches(str(key), fields, n=1)
-            hint = f"Did you mean {near[0]!r}?" if near else f"Valid keys: {', '.join(fields)}."
-            raise ConfigError("CONFIG_UNKNOWN_KEY", f"unknown key {key!r} for training.", hint)
-        values[key] = _converted(key, value, fields[key])
-    missing = [name for name, default in fields.items() if default is dataclasses.MISSING and name not in values]
-    if missing:
-        raise ConfigError("CONFIG_MISSING_KEY", f"training needs {' and '.join(missing)}.")
-    return cls(**values)
+    tree = read_tree(path, overrides)
+    tree.pop("kind", None)
+    return build(cls, tree, "")
 
 
 def load_train_config(path: str | Path, overrides: Sequence[str] = ()) -> TrainConfig:

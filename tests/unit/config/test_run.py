@@ -81,3 +81,15 @@ def test_an_override_without_key_and_value_is_an_error(override: str) -> None:
 
 def test_the_stored_configuration_is_canonical() -> None:
     assert config_as_json(load_config(None)) == config_as_json(RunConfig())
+
+
+@pytest.mark.parametrize(("text", "value"), [("1e-2", 0.01), ("1E-2", 0.01), ("1.0e-2", 0.01), ("1", 1.0)])
+def test_a_number_is_read_as_people_write_it(text: str, value: float) -> None:
+    """YAML takes 1e-2, which has no point, for text."""
+    assert load_config(None, [f"guard.min_keep_rate={text}"]).guard.min_keep_rate == value
+
+
+@pytest.mark.parametrize("text", ["1e-2x", "e5", "'nan'", "'0.01'", "[0.01]"])
+def test_what_is_no_number_is_an_error(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"CONFIG_BAD_VALUE.*guard.min_keep_rate.*float"):
+        load_config(None, [f"guard.min_keep_rate={text}"])
