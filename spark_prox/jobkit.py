@@ -14,11 +14,10 @@ from typing import Any
 
 from spark_prox.config.run import RunConfig, load_config
 from spark_prox.errors import ConfigError, ProxError, code_in
+from spark_prox.sources.formats import FORMATS
 from spark_prox.spark.failures import mendable_failure
 
 __all__ = ["add_retry", "config_from_arguments", "job_parser", "require_input", "run", "run_job"]
-
-INPUT_FORMATS = ("jsonl", "parquet", "delta", "wet", "warc")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -40,7 +39,7 @@ def job_parser(name: str, description: str, example: str, *, reads_input: bool) 
     parser.add_argument("--warehouse", metavar="W", help="directory or URI of the tables, or catalog:SCHEMA")
     if reads_input:
         parser.add_argument("--input", metavar="PATH", help="file, directory or glob to read")
-        parser.add_argument("--input-format", choices=INPUT_FORMATS, help="what the input is")
+        parser.add_argument("--input-format", choices=tuple(FORMATS), help="what the input is")
         parser.add_argument("--id-column", metavar="C", help="column that identifies a document")
         parser.add_argument("--text-column", metavar="C", help="column that holds the text")
     parser.add_argument(

@@ -8,11 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from spark_prox.errors import InputError
+from spark_prox.sources.formats import FORMATS
 
-__all__ = ["ARCHIVE_FORMATS", "FORMATS", "InputSpec"]
-
-FORMATS = ("jsonl", "parquet", "delta", "wet", "warc")
-ARCHIVE_FORMATS = ("wet", "warc")
+__all__ = ["InputSpec"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,8 +22,8 @@ class InputSpec:
 
     Attributes:
         path: a file, directory, glob or comma-separated list of them; for delta a table's path or catalog name.
-        format: jsonl (plain, .gz, .bz2, .zst), parquet, delta, wet or warc (WARC, WET and ARC files, plain or gzip;
-            both names read every kind, record by record).
+        format: a name of `spark_prox.sources.formats`: jsonl (plain, .gz, .bz2, .zst), parquet, delta, wet or warc
+            (WARC, WET and ARC files, plain or gzip; both names read every kind, record by record).
         id_column: unique id of a document; a null is MISSING_ID, a second use is DUPLICATE_ID. None: look for one,
             make one where there is none, and number repeated ones ("#2") so that no document is lost.
         text_column: the document's text. Dots reach into structs: `metadata.url`.
@@ -72,7 +70,7 @@ class InputSpec:
         for name in ("max_text_chars", "max_files_per_trigger", "max_bytes_per_trigger"):
             if getattr(self, name) < 1:
                 raise InputError("INPUT_BAD_VALUE", f"input.{name} is {getattr(self, name)}.", "Give a number over 0.")
-        if self.incremental and self.format != "delta":
+        if self.incremental and not FORMATS[self.format].is_table:
             raise InputError(
                 "WRONG_FORMAT",
                 f"incremental reading needs a Delta table, input.format is {self.format}.",
@@ -82,4 +80,4 @@ class InputSpec:
     @property
     def is_archive(self) -> bool:
         """Whether the input is WARC, WET or ARC files."""
-        return self.format in ARCHIVE_FORMATS
+        return FORMATS[self.format].content == "archive"

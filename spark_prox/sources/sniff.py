@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import zlib
 
-from spark_prox.config.input import ARCHIVE_FORMATS
+from spark_prox.sources.formats import FORMATS
 from spark_prox.sources.warc.record_heads import ARC_LINE, RECORD_START
 
 __all__ = ["SNIFF_BYTES", "may_be"]
@@ -22,9 +22,10 @@ PACKED_MAGICS = (b"\x28\xb5\x2f\xfd", b"BZh")  # zstd and bzip2: not looked into
 
 def may_be(format_name: str, start: bytes) -> bool:
     """Whether a file that begins with `start` (up to 64 KiB) may be of the format. An empty file may be anything."""
-    if not start:
+    content = FORMATS[format_name].content
+    if not start or not content:
         return True
-    if format_name == "parquet":
+    if content == "parquet":
         return start.startswith(PARQUET_MAGIC)
     if start.startswith(PARQUET_MAGIC):
         return False
@@ -37,7 +38,7 @@ def may_be(format_name: str, start: bytes) -> bool:
             return True  # broken: its format cannot be told
         if not start:
             return True
-    return _may_be_archive(start) if format_name in ARCHIVE_FORMATS else _may_be_json_lines(start)
+    return _may_be_archive(start) if content == "archive" else _may_be_json_lines(start)
 
 
 def _may_be_archive(start: bytes) -> bool:

@@ -26,6 +26,7 @@ from spark_prox.engines.scripted import ScriptedEngine
 from spark_prox.generation import generate_programs
 from spark_prox.prompts.builder import PromptSpec, builder_for
 from spark_prox.prompts.templates import TEMPLATES
+from spark_prox.prompts.text_builder import TextPromptBuilder
 
 kind, stage, folder = sys.argv[1:]
 engine = ScriptedEngine("keep_chunk()", 1.0)

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
@@ -19,9 +17,10 @@ from pyspark.sql.types import StringType, StructField, StructType
 
 from spark_prox.config.input import InputSpec
 from spark_prox.errors import InputError
+from spark_prox.functions import PandasFunction
 from spark_prox.sources.frames.files import InputFile, check_format, list_files
 from spark_prox.sources.frames.json_schema import infer_json_schema
-from spark_prox.sources.readers import RAW_COLUMNS, SLICE_FIELDS
+from spark_prox.sources.readers import SLICE_FIELDS
 
 __all__ = [
     "CODE",
@@ -59,14 +58,14 @@ class RawFrame:
     has_positions: bool = True
 
 
-def read_archives(spark: SparkSession, spec: InputSpec, reader: Callable[..., Any]) -> RawFrame:
+def read_archives(spark: SparkSession, spec: InputSpec, reader: PandasFunction) -> RawFrame:
     """Rows of WARC, WET and ARC files; user columns: record_id, url, text, crawl, crawled_at, mime_type."""
     files = _checked_files(spark, spec)
     raw = _read_files(spark, _whole(files, "archive"), reader)
     return RawFrame(rows=_placed(raw.persist(StorageLevel.DISK_ONLY)))
 
 
-def read_json(spark: SparkSession, spec: InputSpec, reader: Callable[..., Any]) -> RawFrame:
+def read_json(spark: SparkSession, spec: InputSpec, reader: PandasFunction) -> RawFrame:
     """Rows of JSON Lines files, fields by the union of what is in all of them."""
     files = _checked_files(spark, spec)
     slices = [part for file in files for part in _parts(file)]
@@ -93,7 +92,7 @@ def _with_bad(schema: StructType) -> StructType:
     return StructType([*schema.fields, StructField("__prox_bad", StringType())])
 
 
-def read_parquet(spark: SparkSession, spec: InputSpec, reader: Callable[..., Any]) -> RawFrame:
+def read_parquet(spark: SparkSession, spec: InputSpec, reader: PandasFunction) -> RawFrame:
     """Rows of Parquet files; one without a readable footer becomes a reject."""
     files = _checked_files(spark, spec)
     verdicts = _read_files(spark, _whole(files, "parquet"), reader).cache()
@@ -120,7 +119,7 @@ def read_parquet(spark: SparkSession, spec: InputSpec, reader: Callable[..., Any
     return RawFrame(rows=placed.unionByName(rejects, allowMissingColumns=True) if bad_paths else placed)
 
 
-def read_delta(spark: SparkSession, spec: InputSpec) -> RawFrame:
+def read_delta(spark: SparkSession, spec: InputSpec, reader: PandasFunction) -> RawFrame:
     """Rows of a Delta table, by path or by name. Its rows have no position of their own."""
     return RawFrame(rows=_with_metadata(delta_table(spark, spec)[0], None), has_positions=False)
 
@@ -168,14 +167,14 @@ def _parts(file: InputFile) -> list[tuple[Slice, int]]:
     return [((file.path, "lines", at, at + SPLIT_BYTES), min(SPLIT_BYTES, file.size - at)) for at in starts]
 
 
-def _read_files(spark: SparkSession, slices: list[tuple[Slice, int]], reader: Callable[..., Any]) -> DataFrame:
+def _read_files(spark: SparkSession, slices: list[tuple[Slice, int]], reader: PandasFunction) -> DataFrame:
     """Run the file reader over parts of files: one task for a large file, one for many small ones."""
     loads = _balance(slices, spark.sparkContext.defaultParallelism)
     tasks = spark.createDataFrame(
         spark.sparkContext.parallelize([(load,) for load in loads], len(loads)),
         f"slices array<struct<{SLICE_FIELDS}>>",
     )
-    return tasks.select(F.inline("slices")).mapInPandas(reader, RAW_COLUMNS)
+    return tasks.select(F.inline("slices")).mapInPandas(reader, reader.columns)
 
 
 def _balance(slices: list[tuple[Slice, int]], cores: int) -> list[list[Slice]]:

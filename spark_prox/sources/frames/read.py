@@ -7,16 +7,18 @@ is handed in.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from importlib import import_module
+from typing import Protocol
 
 from pyspark.sql import DataFrame, SparkSession
 
 from spark_prox.config.input import InputSpec
 from spark_prox.errors import InputError
+from spark_prox.functions import PandasFunction
+from spark_prox.sources.formats import FORMATS
 from spark_prox.sources.frames.core_columns import flat_columns, with_core_columns
 from spark_prox.sources.frames.identity import resolve_duplicates
-from spark_prox.sources.frames.raw import RawFrame, read_archives, read_delta, read_json, read_parquet
+from spark_prox.sources.frames.raw import RawFrame
 from spark_prox.sources.layouts import Layout, find_layout
 
 __all__ = ["read_input"]
@@ -26,7 +28,22 @@ ARCHIVE_LAYOUT = Layout(
 )
 
 
-def read_input(spark: SparkSession, spec: InputSpec, *, archive_reader: Callable[..., Any]) -> DataFrame:
+class FrameReader(Protocol):
+    """What the module of an input format offers."""
+
+    def __call__(self, spark: SparkSession, spec: InputSpec, reader: PandasFunction) -> RawFrame:
+        """Lazy rows of the input.
+
+        Args:
+            reader: reads files on the executors, see `Functions.read_archives`.
+
+        Raises:
+            InputError: the input is not there or is something else.
+        """
+        ...
+
+
+def read_input(spark: SparkSession, spec: InputSpec, *, archive_reader: PandasFunction) -> DataFrame:
     """Rows of any input. Bad data never raises here nor when the rows are used; a bad request raises here.
 
     Args:
@@ -50,18 +67,16 @@ def read_input(spark: SparkSession, spec: InputSpec, *, archive_reader: Callable
     return resolve_duplicates(rows, id_is_explicit=layout.id_is_explicit, has_positions=raw.has_positions)
 
 
-def _read(spark: SparkSession, spec: InputSpec, archive_reader: Callable[..., Any]) -> RawFrame:
-    if spec.is_archive:
-        if spec.id_column is not None or spec.text_column != "text":
-            raise InputError(
-                "MISSING_COLUMN",
-                f"{spec.format} files have no columns to name.",
-                "Leave --id-column and --text-column out.",
-            )
-        return read_archives(spark, spec, archive_reader)
-    if spec.format == "jsonl":
-        return read_json(spark, spec, archive_reader)
-    return read_parquet(spark, spec, archive_reader) if spec.format == "parquet" else read_delta(spark, spec)
+def _read(spark: SparkSession, spec: InputSpec, archive_reader: PandasFunction) -> RawFrame:
+    found = FORMATS[spec.format]
+    if not found.has_columns and (spec.id_column is not None or spec.text_column != "text"):
+        raise InputError(
+            "MISSING_COLUMN",
+            f"{spec.format} files have no columns to name.",
+            "Leave --id-column and --text-column out.",
+        )
+    read: FrameReader = getattr(import_module(found.module), found.function)
+    return read(spark, spec, archive_reader)
 
 
 def _layout(spec: InputSpec, raw: RawFrame) -> Layout | None:
