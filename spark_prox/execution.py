@@ -7,7 +7,7 @@ the program language, nothing of Spark or Arrow.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 from spark_prox.generation import ProgramStatus
 from spark_prox.programs import (
@@ -19,6 +19,7 @@ from spark_prox.programs import (
     decide_document,
     refine_document,
 )
+from spark_prox.rows import Int32, Int64, Origin, Real, Text, Time, Word
 
 __all__ = ["RefinedRow", "StoredChunk", "StoredDecision", "decide_stored", "execute_stored"]
 
@@ -43,30 +44,48 @@ class StoredDecision(NamedTuple):
 
 
 class RefinedRow(NamedTuple):
-    """What `refined` holds of one document besides what is passed through.
+    """The columns of `refined`, in order: the one place that declares them. The user's own columns follow.
+
+    `udfs.execute` fills what is passed through and counted, `spark_prox.stages.execute` what is the same for a run.
 
     Attributes:
-        text: None when dropped.
+        text: null when dropped.
+        outcome: KEPT, EDITED, DROPPED, REFUSED or FAILED.
         reason: why the outcome is what it is.
         doc_reason: what the document stage said, whatever came after it.
+        doc_margin: how sure it was.
+        edits: what was cut out and put in.
     """
 
-    text: str | None
-    outcome: str
-    reason: str
-    doc_reason: str
-    lines_before: int
-    lines_after: int
-    words_before: int
-    words_after: int
-    chars_before: int
-    chars_after: int
+    doc_id: Annotated[Word, Origin.INPUT] = ""
+    doc_hash: Annotated[Word, Origin.INPUT] = ""
+    url: Annotated[Word | None, Origin.INPUT] = None
+    text: Text | None = None
+    outcome: Word = ""
+    reason: Word = ""
+    doc_reason: Word = ""
+    doc_margin: Annotated[Real | None, Origin.INPUT] = None
     edits: tuple[Edit, ...] = ()
-    calls: int = 0
-    program_errors: int = 0
-    chunks: int = 0
-    failed_chunks: int = 0
-    refused_chunks: int = 0
+    calls: Int32 = 0
+    program_errors: Int32 = 0
+    chunks: Int32 = 0
+    failed_chunks: Int32 = 0
+    refused_chunks: Int32 = 0
+    lines_before: Int64 = 0
+    lines_after: Int64 = 0
+    words_before: Int64 = 0
+    words_after: Int64 = 0
+    chars_before: Int64 = 0
+    chars_after: Int64 = 0
+    tokens_before: Annotated[Int64 | None, Origin.COUNTED] = None
+    tokens_after: Annotated[Int64 | None, Origin.COUNTED] = None
+    source: Annotated[Word | None, Origin.INPUT] = None
+    crawl: Annotated[Word | None, Origin.INPUT] = None
+    policy: Annotated[Word, Origin.RUN] = ""
+    policy_hash: Annotated[Word, Origin.RUN] = ""
+    settings_hash: Annotated[Word, Origin.RUN] = ""
+    run_id: Annotated[Word, Origin.RUN] = ""
+    refined_at: Annotated[Time, Origin.RUN] = ""
 
 
 def decide_stored(

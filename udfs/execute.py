@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -18,8 +18,9 @@ import pyarrow as pa
 from spark_prox.engines.lookahead import LookAhead
 from spark_prox.execution import RefinedRow, StoredChunk, decide_stored, execute_stored
 from spark_prox.models import load_tokenizer
-from spark_prox.programs import Edit, Policy
+from spark_prox.programs import Policy
 from spark_prox.prompts.encoding import count_tokens
+from spark_prox.rows import Origin, RowField, fields_of
 
 __all__ = ["DECISION_COLUMNS", "DecideDocuments", "ExecutePrograms"]
 
@@ -27,22 +28,7 @@ DECISION_COLUMNS = "doc_id string, doc_hash string"
 """Spark schema of what `DecideDocuments` yields."""
 
 _AHEAD_BYTES = 64 << 20
-_CHUNK_COUNTS = ("calls", "program_errors", "chunks", "failed_chunks", "refused_chunks")
-_TEXT_COUNTS = ("lines_before", "lines_after", "words_before", "words_after", "chars_before", "chars_after")
 _INPUT_ONLY = ("doc_program", "doc_status", "chunks", "text")
-
-_EDIT = pa.struct(
-    [
-        ("kind", pa.string()),
-        ("line", pa.int32()),
-        ("start", pa.int64()),
-        ("stop", pa.int64()),
-        ("removed", pa.string()),
-        ("inserted", pa.string()),
-        ("chunk", pa.int32()),
-        ("call", pa.int32()),
-    ]
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,17 +89,14 @@ class ExecutePrograms:
                 strict=True,
             )
         ]
-        before = self._count_tokens(texts)
-        after = self._count_tokens([row.text if row.text is not None else "" for row in rows])
-        columns = _columns(rows, before, after)
-        names = ["doc_id", "doc_hash", "url", *columns, "source", "crawl"]
-        names.insert(names.index("edits"), "doc_margin")
-        for name in ("doc_id", "doc_hash", "url", "source", "crawl", "doc_margin"):
-            columns[name] = batch.column(name)
+        counted = {
+            "tokens_before": self._count_tokens(texts),
+            "tokens_after": self._count_tokens([row.text if row.text is not None else "" for row in rows]),
+        }
+        columns = _columns(batch, rows, counted)
         users = [name for name in batch.schema.names if name not in columns and name not in _INPUT_ONLY]
-        return pa.RecordBatch.from_arrays(
-            [columns[name] for name in names] + [batch.column(name) for name in users], names=names + users
-        )
+        columns |= {name: batch.column(name) for name in users}
+        return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
 
     def _count_tokens(self, texts: list[str]) -> Sequence[int | None]:
         if self.tokenizer is None:
@@ -132,22 +115,32 @@ def _stored_chunks(column: pa.ListArray) -> list[list[StoredChunk] | None]:
     ]
 
 
-def _columns(rows: list[RefinedRow], before: Sequence[int | None], after: Sequence[int | None]) -> dict[str, pa.Array]:
-    """Columns of `refined` in the table's order, without those that pass through."""
-    fields = _by_name(RefinedRow._fields, rows)
-    offsets = pa.array(itertools.accumulate(map(len, fields["edits"]), initial=0), pa.int32())
-    records = _by_name(Edit._fields, itertools.chain.from_iterable(fields["edits"]))
-    values = [pa.array(records[field.name], field.type) for field in _EDIT]
-    edits = pa.ListArray.from_arrays(offsets, pa.StructArray.from_arrays(values, fields=list(_EDIT)))
-    return {
-        "text": pa.array(fields["text"], pa.large_string()),
-        **{name: pa.array(fields[name], pa.string()) for name in ("outcome", "reason", "doc_reason")},
-        "edits": edits,
-        **{name: pa.array(fields[name], pa.int32()) for name in _CHUNK_COUNTS},
-        **{name: pa.array(fields[name], pa.int64()) for name in _TEXT_COUNTS},
-        "tokens_before": pa.array(before, pa.int64()),
-        "tokens_after": pa.array(after, pa.int64()),
-    }
+def _columns(
+    batch: pa.RecordBatch, rows: list[RefinedRow], counted: Mapping[str, Sequence[int | None]]
+) -> dict[str, pa.Array]:
+    """The columns that `RefinedRow` declares, but for those of a run."""
+    executed = _by_name(RefinedRow._fields, rows)
+    columns = {}
+    for field in fields_of(RefinedRow):
+        if field.origin is Origin.INPUT:
+            columns[field.name] = batch.column(field.name)
+        elif field.origin is Origin.COUNTED:
+            columns[field.name] = _array(field, counted[field.name])
+        elif field.origin is Origin.EXECUTED:
+            columns[field.name] = _array(field, executed[field.name])
+    return columns
+
+
+def _array(field: RowField, values: Sequence[Any]) -> pa.Array:
+    """One column; lists of records are built column by column, without a dict of each."""
+    if field.kind is not None:
+        return pa.array(values, pa.type_for_alias(field.kind.arrow))
+    assert field.records is not None
+    inner = fields_of(field.records)
+    offsets = pa.array(itertools.accumulate(map(len, values), initial=0), pa.int32())
+    records = _by_name([part.name for part in inner], itertools.chain.from_iterable(values))
+    arrays = [_array(part, records[part.name]) for part in inner]
+    return pa.ListArray.from_arrays(offsets, pa.StructArray.from_arrays(arrays, names=[part.name for part in inner]))
 
 
 def _by_name(names: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> dict[str, Sequence[Any]]:

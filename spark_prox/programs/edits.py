@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from spark_prox.errors import ProxError
+from spark_prox.rows import Int32, Int64, Word
 
 __all__ = ["Edit", "apply_edits", "restore_text"]
 
@@ -27,14 +28,14 @@ class Edit(NamedTuple):
         call: index of the call in it; the last one where several calls touched the same place.
     """
 
-    kind: str
-    line: int
-    start: int
-    stop: int
-    removed: str
-    inserted: str
-    chunk: int
-    call: int
+    kind: Word
+    line: Int32
+    start: Int64
+    stop: Int64
+    removed: Word
+    inserted: Word
+    chunk: Int32
+    call: Int32
 
 
 def apply_edits(original: str, edits: Iterable[Edit]) -> str:

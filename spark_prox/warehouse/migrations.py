@@ -7,7 +7,7 @@ the steps leave them, which a test holds. Knows table names as SQL has them, no 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from pyspark.errors import PySparkException
@@ -15,9 +15,19 @@ from pyspark.sql import SparkSession
 from pyspark.sql.types import StructField, StructType
 
 from spark_prox.errors import TableError
+from spark_prox.warehouse.columns import check_columns
 from spark_prox.warehouse.schemas import TableSpec
 
-__all__ = ["MIGRATIONS", "VERSION", "Migration", "migrate", "pending", "pending_fields", "version_of"]
+__all__ = [
+    "MIGRATIONS",
+    "VERSION",
+    "Migration",
+    "check_core",
+    "migrate",
+    "pending",
+    "pending_fields",
+    "version_of",
+]
 
 VERSION = "spark_prox.schema_version"
 
@@ -49,58 +59,8 @@ class Migration:
         return parsed.fields
 
 
-_LAYOUT = "delta.dataSkippingStatsColumns"
-_WHY = "rows that cannot be are refused when they are written; statistics of the columns that queries and stages select"
-
-MIGRATIONS: tuple[Migration, ...] = (
-    Migration(
-        name="documents-constraints",
-        table="documents",
-        to=2,
-        why=_WHY + "; two ingests at once cannot store a document twice",
-        constraints=("prox_key", "prox_text", "prox_bucket"),
-        properties=(_LAYOUT, "delta.isolationLevel"),
-    ),
-    Migration(
-        name="programs-attempts",
-        table="programs",
-        to=2,
-        why="how often a program was asked for; null, in older rows, means once",
-        columns="attempts int",
-    ),
-    Migration(
-        name="programs-constraints",
-        table="programs",
-        to=3,
-        why=_WHY,
-        constraints=("prox_key", "prox_stage", "prox_status", "prox_attempts"),
-        properties=(_LAYOUT,),
-    ),
-    Migration(
-        name="refined-constraints",
-        table="refined",
-        to=2,
-        why=_WHY + "; two runs at once cannot store a document twice",
-        constraints=("prox_key", "prox_outcome", "prox_dropped", "prox_settings"),
-        properties=(_LAYOUT, "delta.isolationLevel"),
-    ),
-    Migration(
-        name="rejects-constraints",
-        table="rejects",
-        to=2,
-        why=_WHY,
-        constraints=("prox_key", "prox_code"),
-        properties=(_LAYOUT,),
-    ),
-    Migration(
-        name="runs-guard",
-        table="runs",
-        to=2,
-        why="what the guard rails counted, for later runs to compare with; null in older rows",
-        columns="guard map<string,double>",
-    ),
-    Migration(name="runs-constraints", table="runs", to=3, why=_WHY, constraints=("prox_key",), properties=(_LAYOUT,)),
-)
+MIGRATIONS: tuple[Migration, ...] = ()
+"""None yet: every table is of version 1. The first change of a released table adds the first step here."""
 
 
 def version_of(properties: Mapping[str, str]) -> int:
@@ -116,6 +76,28 @@ def pending(table: str, version: int) -> list[Migration]:
 def pending_fields(table: str, version: int) -> list[StructField]:
     """The columns that those steps add."""
     return [field for step in pending(table, version) for field in step.fields]
+
+
+def check_core(where: str, spec: TableSpec, properties: Mapping[str, str], fields: Sequence[StructField]) -> None:
+    """Compare a table with what this version writes, but for the steps that it still needs.
+
+    Args:
+        where: the table, for the message.
+        properties, fields: what the table has.
+
+    Raises:
+        TableError: TABLE_NEWER; TABLE_SCHEMA, naming the first column that differs.
+    """
+    version = version_of(properties)
+    if version > spec.version:
+        raise TableError(
+            "TABLE_NEWER",
+            f"The table {where!r} was written by a later version of spark_prox (its schema has version {version}, "
+            f"this code knows {spec.version}).",
+            "Run the later version; a stale zip in --py-files also beats an installed one.",
+        )
+    later = [field.name for field in pending_fields(spec.name, version)]
+    check_columns(where, fields, [field for field in spec.schema.fields if field.name not in later])
 
 
 def migrate(

@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 
 from pyspark.sql.types import StructType
 
+from spark_prox.execution import RefinedRow
+from spark_prox.rows import ddl_of
+
 __all__ = [
     "ANNOTATIONS",
     "BUCKETS",
     "DOCUMENTS",
-    "EDIT_TYPE",
     "PROGRAMS",
     "REFINED",
     "REJECTS",
@@ -36,7 +38,8 @@ class TableSpec:
     Attributes:
         columns: Spark DDL of the core columns.
         key: columns that identify a row.
-        version: of all this, stored as a property; `spark_prox.warehouse.migrations` brings older tables to it.
+        version: of all this; from 2 on a property of the table. `spark_prox.warehouse.migrations` brings older
+            tables to it.
         statistics: columns whose smallest and largest value Delta keeps for each file, so that a query leaves files
             out. Not `text` and `program`: nobody asks for a range of them.
         constraints: what holds for every row, by name; Delta refuses a commit that breaks it.
@@ -68,7 +71,6 @@ class TableSpec:
     def properties(self) -> dict[str, str]:
         """The table's properties besides version and constraints."""
         properties = {
-            "spark_prox.table": self.name,
             # Consumers follow what a run changed, not the whole table.
             "delta.enableChangeDataFeed": "true",
         }
@@ -80,9 +82,6 @@ class TableSpec:
         return properties
 
 
-EDIT_TYPE = "array<struct<kind:string,line:int,start:long,stop:long,removed:string,inserted:string,chunk:int,call:int>>"
-"""`refined.edits`: see `spark_prox.programs.Edit`."""
-
 DOCUMENTS = TableSpec(
     name="documents",
     columns=(
@@ -90,7 +89,6 @@ DOCUMENTS = TableSpec(
         "path string, position long, bucket int, ingested_by string, ingested_at timestamp"
     ),
     key=("doc_id",),
-    version=2,
     statistics=("doc_id", "doc_hash", "bucket", "source", "crawl", "ingested_by", "ingested_at"),
     constraints={
         "prox_key": "doc_id IS NOT NULL AND doc_hash IS NOT NULL",
@@ -113,7 +111,6 @@ PROGRAMS = TableSpec(
         "run_id string, generated_at timestamp, attempts int"
     ),
     key=("doc_id", "doc_hash", "stage", "chunk_index", "model_revision", "template_hash", "generation_hash"),
-    version=3,
     statistics=(
         *("doc_id", "doc_hash", "stage", "chunk_index", "status", "model_revision", "template_hash"),
         *("generation_hash", "run_id", "generated_at"),
@@ -131,16 +128,8 @@ PROGRAMS = TableSpec(
 
 REFINED = TableSpec(
     name="refined",
-    columns=(
-        "doc_id string, doc_hash string, url string, text string, outcome string, reason string, "
-        f"doc_reason string, doc_margin double, edits {EDIT_TYPE}, calls int, program_errors int, chunks int, "
-        "failed_chunks int, refused_chunks int, "
-        "lines_before long, lines_after long, words_before long, words_after long, chars_before long, "
-        "chars_after long, tokens_before long, tokens_after long, source string, crawl string, "
-        "policy string, policy_hash string, settings_hash string, run_id string, refined_at timestamp"
-    ),
+    columns=ddl_of(RefinedRow),
     key=("doc_id",),
-    version=2,
     statistics=("doc_id", "doc_hash", "outcome", "reason", "source", "crawl", "settings_hash", "run_id", "refined_at"),
     constraints={
         "prox_key": "doc_id IS NOT NULL AND doc_hash IS NOT NULL",
@@ -160,7 +149,6 @@ REJECTS = TableSpec(
         "position long, source string, crawl string, attempts int, run_id string, rejected_at timestamp"
     ),
     key=("reject_id",),
-    version=2,
     statistics=("reject_id", "doc_id", "code", "stage", "path", "source", "crawl", "run_id", "rejected_at"),
     constraints={"prox_key": "reject_id IS NOT NULL", "prox_code": "code IS NOT NULL AND stage IS NOT NULL"},
     of_document="stage <> 'ingest'",  # the others stand for a record that never became a document
@@ -175,7 +163,6 @@ RUNS = TableSpec(
         "guard map<string,double>"
     ),
     key=("run_id", "stage"),
-    version=3,
     statistics=("run_id", "stage", "status", "settings_hash", "started_at", "finished_at"),
     constraints={"prox_key": "run_id IS NOT NULL AND stage IS NOT NULL AND status IS NOT NULL"},
 )
@@ -191,7 +178,6 @@ ANNOTATIONS = TableSpec(
         "generation_hash string, engine string, run_id string, annotated_at timestamp"
     ),
     key=("doc_id", "doc_hash", "stage", "chunk_index", "model_revision", "prompt_hash", "generation_hash"),
-    version=1,
     statistics=("doc_id", "doc_hash", "stage", "chunk_index", "status", "model_revision", "prompt_hash", "run_id"),
     constraints={
         "prox_key": "doc_id IS NOT NULL AND doc_hash IS NOT NULL AND chunk_index IS NOT NULL",

@@ -1,4 +1,4 @@
-"""Tables of earlier versions: migrated when a job may write, with every row as it was."""
+"""Tables of an earlier version: migrated when a job may write, with every row as it was. The step is made up."""
 
 from __future__ import annotations
 
@@ -7,115 +7,55 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from delta.tables import DeltaTable
 from pyspark.sql.types import StructType
 
 from spark_prox.config.lease import LeaseConfig
-from spark_prox.config.run import load_config
 from spark_prox.errors import TableError
-from spark_prox.pipeline import Pipeline
-from spark_prox.warehouse import schemas
-from spark_prox.warehouse.migrations import MIGRATIONS, VERSION
-from spark_prox.warehouse.schemas import EDIT_TYPE, TABLES
+from spark_prox.warehouse import migrations, schemas
+from spark_prox.warehouse.migrations import MIGRATIONS, VERSION, Migration
+from spark_prox.warehouse.schemas import REJECTS, TABLES
 from spark_prox.warehouse.tables import Warehouse
-from tests.tiny_models import write_tiny_llama
-from udfs.functions import FUNCTIONS
 
 if TYPE_CHECKING:
     from pyspark.sql import Row, SparkSession
 
-VERSION_1 = {
-    "documents": (
-        "doc_id string, doc_hash string, url string, text string, source string, crawl string, "
-        "path string, position long, bucket int, ingested_by string, ingested_at timestamp"
-    ),
-    "programs": (
-        "doc_id string, doc_hash string, stage string, chunk_index int, chunk_count int, first_line int, "
-        "line_count int, program string, status string, detail string, finish_reason string, margin double, "
-        "line_margins array<float>, prompt_tokens long, output_tokens long, model string, model_revision string, "
-        "template string, template_hash string, generation_hash string, engine string, engine_id string, "
-        "run_id string, generated_at timestamp"
-    ),
-    "refined": (
-        "doc_id string, doc_hash string, url string, text string, outcome string, reason string, "
-        f"doc_reason string, doc_margin double, edits {EDIT_TYPE}, calls int, program_errors int, chunks int, "
-        "failed_chunks int, refused_chunks int, "
-        "lines_before long, lines_after long, words_before long, words_after long, chars_before long, "
-        "chars_after long, tokens_before long, tokens_after long, source string, crawl string, "
-        "policy string, policy_hash string, settings_hash string, run_id string, refined_at timestamp"
-    ),
-    "rejects": (
-        "reject_id string, doc_id string, url string, code string, detail string, stage string, path string, "
-        "position long, source string, crawl string, attempts int, run_id string, rejected_at timestamp"
-    ),
-    "runs": (
-        "run_id string, stage string, status string, error string, started_at timestamp, finished_at timestamp, "
-        "seconds double, documents long, skipped long, rejects long, programs long, prompt_tokens long, "
-        "output_tokens long, flop double, settings_hash string, config string, versions map<string,string>"
-    ),
-}
-"""The tables of spark_prox 0.1, which say no version."""
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny_llama(tmp_path_factory.mktemp("model") / "tiny")
-
-
-def pipeline(model: Path, folder: Path, warehouse: str) -> Pipeline:
-    lines = [
-        f'{{"id": "d{n}", "text": "Menu\\nA sentence of page {n} that is long enough to stay.", "n": {n}}}'
-        for n in range(6)
-    ]
-    (folder / "pages.jsonl").write_text("\n".join([*lines, '{"id": "empty", "text": " "}']) + "\n")
-    config = load_config(
-        None,
-        [f"model.path={model}", "model.engine=scripted", "model.script=remove_lines(start=0, end=0)"],
-        {
-            "warehouse": str(folder / warehouse),
-            "input.path": str(folder / "pages.jsonl"),
-            "input.format": "jsonl",
-            "input.id_column": "id",
-        },
-    )
-    return Pipeline(config, FUNCTIONS, name="test")
-
-
-def refine(pipe: Pipeline) -> None:
-    pipe.ingest()
-    pipe.generate("doc")
-    pipe.generate("chunk")
-    pipe.execute()
-
-
-@pytest.fixture(scope="module")
-def current(spark: SparkSession, model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a finished run with this version's tables, in `new`."""
-    folder = tmp_path_factory.mktemp("current")
-    refine(pipeline(model, folder, "new"))
-    return folder
+STEP = Migration(
+    name="rejects-severity",
+    table="rejects",
+    to=2,
+    why="how bad it is; null in older rows",
+    columns="severity int",
+    constraints=("prox_severity",),
+    properties=("delta.dataSkippingStatsColumns",),
+)
+LATER = dataclasses.replace(
+    REJECTS,
+    version=2,
+    columns=f"{REJECTS.columns}, severity int",
+    constraints={**REJECTS.constraints, "prox_severity": "severity IS NULL OR code <> 'LIGHT' OR severity < 9"},
+    statistics=(*REJECTS.statistics, "severity"),
+)
+ROW = {"reject_id": "r", "doc_id": "d", "code": "EMPTY_TEXT", "stage": "ingest"}
 
 
 @pytest.fixture
-def old(spark: SparkSession, current: Path, tmp_path: Path) -> Warehouse:
-    """The same rows in the tables of version 1."""
-    new = Warehouse(spark, str(current / "new"))
-    for name, columns in VERSION_1.items():
-        core = StructType.fromDDL(columns)
-        fields = [*core.fields, *(new.user_columns(name) if TABLES[name].user_columns else [])]
-        builder = (
-            DeltaTable.createIfNotExists(spark).location(str(tmp_path / "old" / name)).addColumns(StructType(fields))
-        )
-        builder.property("spark_prox.table", name).property("delta.enableChangeDataFeed", "true").execute()
-        rows = new.read(name).select(*(field.name for field in fields))
-        rows.write.format("delta").mode("append").save(str(tmp_path / "old" / name))
-    return Warehouse(spark, str(tmp_path / "old"))
+def old(spark: SparkSession, tmp_path: Path) -> Warehouse:
+    """A table of version 1 with a row."""
+    warehouse = Warehouse(spark, str(tmp_path / "old"))
+    warehouse.ensure("rejects")
+    warehouse.append("rejects", spark.createDataFrame([ROW], StructType(_fields("rejects", ROW))))
+    return warehouse
 
 
-def contents(warehouse: Warehouse, table: str) -> list[Row]:
-    """The rows of a table in the columns that version 1 has."""
-    columns = StructType.fromDDL(VERSION_1[table]).fieldNames()
-    return sorted(warehouse.read(table).select(*columns).collect(), key=str)
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch, old: Warehouse) -> None:
+    """The code of version 2."""
+    monkeypatch.setitem(TABLES, "rejects", LATER)
+    monkeypatch.setattr(migrations, "MIGRATIONS", (STEP,))
+
+
+def contents(warehouse: Warehouse) -> list[Row]:
+    return warehouse.read("rejects").select(*REJECTS.schema.fieldNames()).collect()
 
 
 def shape(spark: SparkSession, warehouse: Warehouse, table: str) -> tuple[dict[str, str], set[str]]:
@@ -126,75 +66,91 @@ def shape(spark: SparkSession, warehouse: Warehouse, table: str) -> tuple[dict[s
     return found, {f"{field.name} {field.dataType.simpleString()}" for field in warehouse.read(table).schema.fields}
 
 
-def test_old_tables_are_migrated_and_say_the_same(
-    spark: SparkSession, model: Path, current: Path, old: Warehouse, tmp_path: Path
-) -> None:
-    before = {name: contents(old, name) for name in VERSION_1}
-    assert len(before["refined"]) == len(before["documents"]) == 6
-    pipe = pipeline(model, current, str(tmp_path / "old"))  # the same file: a reject is known by its place
-    refine(pipe)
-    for name in ("documents", "programs", "refined", "rejects"):
-        assert contents(old, name) == before[name], name
-    assert [row for row in contents(old, "runs") if row["run_id"] != pipe.log.run_id] == before["runs"]
-    new = Warehouse(spark, str(current / "new"))
-    for name in VERSION_1:
-        assert shape(spark, old, name) == shape(spark, new, name), name
-    assert {row["attempts"] for row in old.read("programs").collect()} == {None}
+def new(spark: SparkSession, folder: Path) -> Warehouse:
+    """A table as this code creates it."""
+    warehouse = Warehouse(spark, str(folder / "new"))
+    warehouse.expect("rejects")
+    warehouse.create_expected()
+    return warehouse
 
 
+@pytest.mark.usefixtures("later")
+def test_an_old_table_is_migrated_and_says_the_same(spark: SparkSession, old: Warehouse, tmp_path: Path) -> None:
+    before = contents(old)
+    assert old.open_for_writing(LeaseConfig(), "test") == ["rejects-severity"]
+    assert contents(old) == before
+    assert old.read("rejects").first()["severity"] is None
+    assert shape(spark, old, "rejects") == shape(spark, new(spark, tmp_path), "rejects")
+    assert shape(spark, old, "rejects")[0][VERSION] == "2"
+
+
+@pytest.mark.usefixtures("later")
 def test_a_table_is_read_and_checked_without_being_migrated(spark: SparkSession, old: Warehouse) -> None:
     old.check_schemas()
-    assert old.read("refined").count() == 6
-    assert {row["attempts"] for row in old.read("programs").collect()} == {None}
-    assert "attempts" not in spark.table(old.name("programs")).columns
+    assert old.read("rejects").first()["severity"] is None
+    assert "severity" not in spark.table(old.name("rejects")).columns
 
 
-def test_a_migration_that_was_killed_goes_on(spark: SparkSession, current: Path, old: Warehouse) -> None:
-    name = old.name("programs")
-    spark.sql(f"ALTER TABLE {name} ADD COLUMNS (attempts int)")
-    spark.sql(f"ALTER TABLE {name} SET TBLPROPERTIES ('{VERSION}' = '2')")
-    rule = TABLES["programs"].constraints["prox_key"]
-    spark.sql(f"ALTER TABLE {name} ADD CONSTRAINT prox_key CHECK ({rule})")
-    done = old.open_for_writing(LeaseConfig(), "test")
-    assert "programs-constraints" in done
-    assert "programs-attempts" not in done
-    assert shape(spark, old, "programs") == shape(spark, Warehouse(spark, str(current / "new")), "programs")
+@pytest.mark.usefixtures("later")
+def test_a_migration_that_was_killed_goes_on(spark: SparkSession, old: Warehouse, tmp_path: Path) -> None:
+    spark.sql(f"ALTER TABLE {old.name('rejects')} ADD COLUMNS (severity int)")
+    assert old.open_for_writing(LeaseConfig(), "test") == ["rejects-severity"]
+    assert shape(spark, old, "rejects") == shape(spark, new(spark, tmp_path), "rejects")
 
 
+@pytest.mark.usefixtures("later")
 def test_rows_that_break_a_rule_stop_the_job_and_stay(spark: SparkSession, old: Warehouse) -> None:
-    spark.sql(f"INSERT INTO {old.name('rejects')} (reject_id, code) VALUES ('r', 'X')")
-    with pytest.raises(TableError, match=r"MIGRATION_FAILED.*rejects-constraints"):
+    spark.sql(f"ALTER TABLE {old.name('rejects')} ADD COLUMNS (severity int)")
+    spark.sql(
+        f"INSERT INTO {old.name('rejects')} (reject_id, code, stage, severity) VALUES ('s', 'LIGHT', 'ingest', 9)"
+    )
+    with pytest.raises(TableError, match=r"MIGRATION_FAILED.*rejects-severity"):
         old.open_for_writing(LeaseConfig(), "test")
     assert old.read("rejects").count() == 2
 
 
-def test_a_table_of_a_later_version_stops_a_job_of_older_code(
-    spark: SparkSession, model: Path, old: Warehouse, tmp_path: Path
-) -> None:
-    spark.sql(f"ALTER TABLE {old.name('refined')} SET TBLPROPERTIES ('{VERSION}' = '99')")
-    with pytest.raises(TableError, match=r"TABLE_NEWER.*refined.*version 99"):
-        pipeline(model, tmp_path, "old").ingest()
-    assert old.read("documents").count() == 6
+def test_a_table_of_a_later_version_stops_a_job_of_older_code(spark: SparkSession, old: Warehouse) -> None:
+    spark.sql(f"ALTER TABLE {old.name('rejects')} SET TBLPROPERTIES ('{VERSION}' = '99')")
+    with pytest.raises(TableError, match=r"TABLE_NEWER.*rejects.*version 99"):
+        old.open_for_writing(LeaseConfig(), "test")
+    assert old.read("rejects").count() == 1
 
 
-def test_tables_of_a_schema_are_migrated_too(spark: SparkSession) -> None:
+def test_tables_of_a_schema_are_migrated_too(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
     spark.sql("CREATE SCHEMA aged")
     try:
-        spark.sql(f"CREATE TABLE aged.programs ({VERSION_1['programs']}) USING delta")
+        spark.sql(f"CREATE TABLE aged.rejects ({REJECTS.columns}) USING delta")
+        monkeypatch.setitem(TABLES, "rejects", LATER)
+        monkeypatch.setattr(migrations, "MIGRATIONS", (STEP,))
         warehouse = Warehouse(spark, "catalog:aged")
-        assert warehouse.open_for_writing(LeaseConfig(), "test") == ["programs-attempts", "programs-constraints"]
-        assert "attempts" in warehouse.read("programs").columns
+        assert warehouse.open_for_writing(LeaseConfig(), "test") == ["rejects-severity"]
+        assert "severity" in warehouse.read("rejects").columns
         assert warehouse.lease is not None
         warehouse.lease.release()
     finally:
         spark.sql("DROP SCHEMA aged CASCADE")
 
 
-@pytest.mark.parametrize("table", VERSION_1)
+@pytest.mark.parametrize("table", TABLES)
 def test_every_version_has_the_step_that_leads_to_it(table: str) -> None:
     steps = sorted(step.to for step in MIGRATIONS if step.table == table)
     assert steps == list(range(2, TABLES[table].version + 1))
     assert all(step.why for step in MIGRATIONS)
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_table_is_the_same_whether_its_first_rows_create_it_or_not(
+    spark: SparkSession, tmp_path: Path, table: str
+) -> None:
+    one, other = Warehouse(spark, str(tmp_path / "one")), Warehouse(spark, str(tmp_path / "other"))
+    one.ensure(table)
+    other.expect(table)
+    assert other.read(table).count() == 0
+    assert not other.exists(table)
+    other.append(table, other.read(table))
+    assert other.exists(table)
+    assert shape(spark, one, table) == shape(spark, other, table)
+    assert len(list((tmp_path / "other" / table / "_delta_log").glob("*.json"))) == 1
 
 
 @pytest.mark.parametrize(
