@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
+from spark_prox.programs.dialects import dialect_for
 from spark_prox.programs.linediff import Change, diff_line, plan_lines
 from spark_prox.programs.ops import AddLine, Op, RemoveLines, ReplaceInLine, ReplaceText
 from spark_prox.programs.refine import refine_text
@@ -68,8 +69,12 @@ def program_from_pair(
             changes[old] = found
     removed = set(plan.removed)
     staying = "\n".join(line for number, line in enumerate(before) if number not in removed)
-    ops = _in_text(staying, before, changes) if dialect == "prox" else _in_lines(before, changes, dialect)
-    if dialect == "ultrax" and not deletions_only:
+    write = dialect_for(dialect).write
+    if write(ReplaceText("a", "b")) is not None:
+        ops = _in_text(staying, before, changes)
+    else:
+        ops = _in_lines(before, changes, replaces=write(ReplaceInLine(0, "a", "b")) is not None)
+    if write(AddLine(0, 0, "a")) is not None and not deletions_only:
         ops += [AddLine(place, order, after[new]) for order, (place, new) in enumerate(plan.added)]
     ops += [RemoveLines(first, last) for first, last in line_ranges(plan.removed)]
     return _checked(original, cleaned, ops, dialect, min_confidence)
@@ -95,11 +100,12 @@ def _in_text(staying: str, lines: list[str], changes: dict[int, list[Change]]) -
     return ops
 
 
-def _in_lines(lines: list[str], changes: dict[int, list[Change]], dialect: str) -> list[Op]:
+def _in_lines(lines: list[str], changes: dict[int, list[Change]], *, replaces: bool) -> list[Op]:
+    """Edits of single lines: replacements with context, or, in a dialect that has none, deletions of what is unique."""
     ops: list[Op] = []
     for line, found in changes.items():
         text = lines[line]
-        if dialect == "ultrax":
+        if replaces:
             ops += [ReplaceInLine(line, source, target) for source, target in _with_context(text, found, text)]
             continue
         for change in found:
