@@ -39,7 +39,8 @@ def annotate_documents(arguments: argparse.Namespace) -> None:
     pipeline.refine()
     if labels:
         pages = labels_of_people(labels, config.annotate, config.model.path)
-        store_labels(pipeline.run, pages, revision=labels_revision(labels))
+        with pipeline.phase():
+            store_labels(pipeline.run, pages, revision=labels_revision(labels))
     warehouse = pipeline.warehouse
     print(annotation_report(warehouse))
     if arguments.export:

@@ -5,7 +5,8 @@ Everything that can be wrong with configuration, models, input and tables is fou
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timezone
 
 from pyspark.sql import DataFrame, SparkSession
@@ -73,6 +74,7 @@ class Pipeline:
         stages: Sequence[Stage] = STAGES,
     ) -> None:
         self._name = name
+        self._phases = 0
         self.stages = stages
         for stage in stages:
             stage.check(config)
@@ -134,6 +136,19 @@ class Pipeline:
         for migration in self.warehouse.open_for_writing(self.run.config.lease, f"{self._name} {self.log.run_id}"):
             announce(f"migrated: {migration}")
 
+    @contextmanager
+    def phase(self) -> Iterator[None]:
+        """Around stages: begins, and stores at their end what all of them together store once. May be nested."""
+        self.begin()
+        self._phases += 1
+        try:
+            yield
+        finally:
+            self._phases -= 1
+        if not self._phases:
+            self.warehouse.create_expected()
+            self.log.flush()
+
     def check_executors(self) -> None:
         """Prove that executors run this code; a local session needs no proof."""
         if not is_local(self.spark):
@@ -165,8 +180,8 @@ class Pipeline:
         Args:
             stages: those to do again; None for all.
         """
-        self.begin()
-        return sum(stage.retry(self.run, codes) for stage in (self.stages if stages is None else stages))
+        with self.phase():
+            return sum(stage.retry(self.run, codes) for stage in (self.stages if stages is None else stages))
 
     def refine_new(self) -> int:
         """Refine what is new in a Delta source since the last run; then whatever else is not done.
@@ -188,9 +203,10 @@ class Pipeline:
             if number == 0 and (gone := forget_source(self.run, source)):
                 announce(f"{gone:,} documents removed, which the source has no more")
             micro_batch = f"{source.key}/{number}"
-            Ingest().store(self.run, source.rows(frame), micro_batch=micro_batch, is_feed=source.has_feed)
-            arrived = (F.col("ingested_by") == self.log.run_id) & (F.col("ingested_at") >= F.lit(started))
-            self.advance(self.warehouse.read("documents").where(arrived).select("doc_id"))
+            with self.phase():
+                Ingest().store(self.run, source.rows(frame), micro_batch=micro_batch, is_feed=source.has_feed)
+                arrived = (F.col("ingested_by") == self.log.run_id) & (F.col("ingested_at") >= F.lit(started))
+                self.advance(self.warehouse.read("documents").where(arrived).select("doc_id"))
 
         batches = run_micro_batches(source, checkpoint, refine)
         if self.warehouse.exists("documents"):
@@ -219,9 +235,9 @@ class Pipeline:
     def _go(self, stages: Sequence[Stage], only: DataFrame | None = None) -> None:
         if any("input" in stage.needs for stage in stages):
             input_spec(self.run)
-        self.begin()
-        for stage in stages:
-            stage.run(self.run, only)
+        with self.phase():
+            for stage in stages:
+                stage.run(self.run, only)
 
     def _needs(self, need: str) -> bool:
         return any(need in stage.needs for stage in self.stages)

@@ -96,7 +96,7 @@ def annotate(run: Run, asked: Asking) -> None:
     max_documents = run.config.annotate.max_documents
     function = run.functions.annotate_documents(model=run.config.model, spec=asked.spec)
     with run.log.stage(f"annotate-{asked.spec.stage}", digest(asked.columns)) as figures:
-        warehouse.ensure("annotations")
+        warehouse.expect("annotations")
         wanted = warehouse.read("documents").select("doc_id", "doc_hash", "url", "source", "bucket")
         if max_documents:
             wanted = wanted.orderBy(F.xxhash64("doc_id"), "doc_id").limit(max_documents)
@@ -146,7 +146,7 @@ def judge_again(run: Run, asked: Asking) -> None:
     """Bring stored answers under today's limits: they are no part of what was asked, so nothing is asked again."""
     warehouse, function = run.warehouse, run.functions.judge_answers(spec=asked.spec)
     with run.log.stage(f"judge-{asked.spec.stage}", digest(asdict(asked.spec))) as figures:
-        warehouse.ensure("annotations")
+        warehouse.expect("annotations")
         place = ["doc_id", "doc_hash", "chunk_index"]
         stored = _under_key(warehouse, asked).where("status IN ('OK', 'REJECTED')")
         judged = stored.select(*place, "text", "answers").mapInPandas(function, function.columns)

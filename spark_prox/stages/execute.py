@@ -8,7 +8,7 @@ language only as the callables it is given.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from functools import partial
 
@@ -16,21 +16,25 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructField, StructType
 
-from spark_prox.keys import ProgramKey
+from spark_prox.execution import RefinedRow
+from spark_prox.rows import Origin, fields_of
+from spark_prox.spark.counting import count_rows, observed
 from spark_prox.spark.progress import Progress
 from spark_prox.stages.base import Run, Stage
 from spark_prox.stages.dry_run import DryRun, PlannedStage
+from spark_prox.stages.guard import REFINED_COUNTS
 from spark_prox.stages.portions import portions
-from spark_prox.stages.quarantine import FAILED, QUARANTINED, quarantine, release, settled_rejects
+from spark_prox.stages.quarantine import FAILED, held_documents, quarantine, rejected_at, release
 from spark_prox.stages.runlog import StageFigures
 from spark_prox.stages.stored import PROGRAM_COLUMNS, used_programs, with_programs
 from spark_prox.stages.work_list import decided_once
 from spark_prox.warehouse.schemas import BUCKETS, REFINED
 from spark_prox.warehouse.tables import Warehouse
 
-__all__ = ["RUN_COLUMNS", "Execute", "settled_documents"]
+__all__ = ["RUN_COLUMNS", "Execute"]
 
-RUN_COLUMNS = ("policy", "policy_hash", "settings_hash", "run_id", "refined_at")
+RUN_COLUMNS = tuple(field.name for field in fields_of(RefinedRow) if field.origin is Origin.RUN)
+"""The columns of `refined` that are the same for all rows of a run."""
 
 
 class Execute(Stage):
@@ -53,10 +57,9 @@ class Execute(Stage):
 
     def plan(self, dry: DryRun) -> list[PlannedStage]:
         """See `Stage`."""
-        run, pending = dry.run, dry.documents
-        if dry.has("refined") and dry.has("rejects"):
-            settled = settled_documents(run.warehouse, dry.documents, run.keys.values(), run.settings)
-            pending = pending.join(settled, ["doc_id", "doc_hash"], "left_anti")
+        pending = dry.documents
+        if dry.has("refined") and dry.has("rejects") and dry.has("programs"):
+            pending = _work(dry.run, pending.withColumn("bucket", F.lit(0))).where("settled IS NULL")
         return [PlannedStage(stage=self.name, documents=pending.count())]
 
 
@@ -64,34 +67,32 @@ def _execute(run: Run, only: DataFrame | None, figures: StageFigures) -> None:
     """Bring `refined` and the quarantine up to date with the documents, the stored programs and the policy."""
     warehouse, keys = run.warehouse, run.keys.values()
     user_columns = warehouse.user_columns("documents")
-    warehouse.ensure("programs")
-    warehouse.ensure("refined", user_columns)
-    warehouse.ensure("rejects")
+    warehouse.expect("programs")
+    warehouse.expect("refined", user_columns)
+    warehouse.expect("rejects")
     documents = warehouse.read("documents")
     if only is not None:
         documents = documents.join(only, "doc_id", "left_semi")
-    settled = settled_documents(warehouse, documents.select("doc_id", "doc_hash"), keys, run.settings)
 
     def reject(failed: DataFrame) -> None:
         programs = used_programs(warehouse, keys)
         figures.rejects += quarantine(warehouse, failed, programs, settings=run.settings, run_id=run.log.run_id)
 
-    with decided_once(_pending(warehouse, documents, settled)) as pending:
-        counts = pending.agg(F.count("*"), F.count_if("stored"), F.count_if("held")).first()
-        assert counts is not None
-        figures.documents, stored, held = counts
-        figures.skipped = documents.count() - figures.documents
+    with decided_once(_work(run, documents)) as work:
+        counts = count_rows(work, _WORK_COUNTS)
+        figures.documents, figures.skipped = counts["pending"], counts["settled"]
+        pending = work.where("settled IS NULL")
         ranges = portions(figures.documents, run.config.placement.batch_documents, run.guard.limits.evidence)
         for portion, (first, stop) in enumerate(ranges):
             in_range = (F.col("bucket") >= first) & (F.col("bucket") < stop)
             wanted = pending.where(in_range)
             rows_of = partial(_executed, run, user_columns, warehouse.read("documents").where(in_range))
-            if held:
+            if counts["held"]:
                 release(warehouse, wanted.where("held"))
-            store = _replace if stored and not wanted.where("stored").isEmpty() else _add
+            store = _replace if counts["stored"] and not wanted.where("stored").isEmpty() else _add
             size = math.ceil(figures.documents * (stop - first) / BUCKETS)
             with Progress(run.spark, "execute", step=portion + 1, steps=len(ranges), documents=size):
-                store(warehouse, wanted, rows_of, reject, lambda rows: run.guard.refined(rows, figures))
+                store(warehouse, wanted, rows_of, reject, lambda counted: run.guard.refined(counted, figures))
 
 
 def _executed(run: Run, user_columns: list[StructField], texts: DataFrame, wanted: DataFrame) -> DataFrame:
@@ -104,42 +105,57 @@ def _executed(run: Run, user_columns: list[StructField], texts: DataFrame, wante
     core = [field for field in REFINED.schema.fields if field.name not in RUN_COLUMNS]
     tokenizer = run.tokenizer if run.config.count_tokens else None
     function = run.functions.execute_programs(policy=run.policy, dialect=run.config.dialect, tokenizer=tokenizer)
-    constants = (run.policy.name, run.policy.fingerprint(), run.settings, run.log.run_id)
+    constants = {
+        "policy": F.lit(run.policy.name),
+        "policy_hash": F.lit(run.policy.fingerprint()),
+        "settings_hash": F.lit(run.settings),
+        "run_id": F.lit(run.log.run_id),
+        "refined_at": F.current_timestamp(),
+    }
     return (
         inputs.mapInArrow(function, StructType([*core, *user_columns]))
-        .withColumns({name: F.lit(value) for name, value in zip(RUN_COLUMNS, constants, strict=False)})
-        .withColumn("refined_at", F.current_timestamp())
+        .withColumns({name: constants[name] for name in RUN_COLUMNS})
         .select(*REFINED.schema.fieldNames(), *names)
     )
 
 
-def _pending(warehouse: Warehouse, documents: DataFrame, settled: DataFrame) -> DataFrame:
-    """(doc_id, doc_hash, bucket, stored, held) of the documents to execute.
+_WORK_COUNTS = {
+    "pending": "count_if(settled IS NULL)",
+    "settled": "count_if(settled)",
+    "stored": "count_if(settled IS NULL AND stored)",
+    "held": "count_if(settled IS NULL AND held)",
+}
 
-    `stored` and `held` say whether a document has a row of `refined`, of whatever settings, and whether it is in
-    quarantine. Decided once for a run: nobody else writes meanwhile, and a portion changes this for its own alone.
+
+def _work(run: Run, documents: DataFrame) -> DataFrame:
+    """(doc_id, doc_hash, bucket, settled, stored, held) of documents, and what is true of each, else null.
+
+    `settled`: it was executed under the run's settings, and since a program was last asked for again. `stored` and
+    `held`: it has a row of `refined`, of any settings; it is in quarantine. Decided once for a run: nobody else writes
+    meanwhile, and a portion changes this for its own alone.
     """
-    pending = documents.select("doc_id", "doc_hash", "bucket").join(settled, ["doc_id", "doc_hash"], "left_anti")
-    refined = warehouse.read("refined").select("doc_id").distinct().withColumn("stored", F.lit(True))
-    rejects = warehouse.read("rejects").where(QUARANTINED).select("doc_id").distinct()
-    held = rejects.withColumn("held", F.lit(True))
-    return pending.join(refined, "doc_id", "left").join(held, "doc_id", "left")
-
-
-def settled_documents(
-    warehouse: Warehouse, documents: DataFrame, keys: Collection[ProgramKey], settings: str
-) -> DataFrame:
-    """(doc_id, doc_hash) of what was executed under these settings, and since a program was last asked for again."""
-    refined = warehouse.read("refined").where((F.col("settings_hash") == settings) & ~F.expr(FAILED))
-    settled = refined.select("doc_id", "doc_hash", F.col("refined_at").alias("settled_at")).unionByName(
-        settled_rejects(warehouse, documents, settings)
+    warehouse = run.warehouse
+    refined = warehouse.read("refined").select(
+        "doc_id",
+        F.lit(True).alias("stored"),
+        F.col("doc_hash").alias("stored_hash"),
+        F.when((F.col("settings_hash") == run.settings) & ~F.expr(FAILED), F.col("refined_at")).alias("refined_at"),
     )
-    programs = used_programs(warehouse, keys) if keys else None
-    if programs is not None and "attempts" in programs.columns:  # a dry run sees tables before their migration
-        again = programs.where("attempts > 1").groupBy("doc_id", "doc_hash")
+    work = documents.select("doc_id", "doc_hash", "bucket").join(refined.dropDuplicates(["doc_id"]), "doc_id", "left")
+    work = work.join(held_documents(warehouse), "doc_id", "left")
+    settled_at = F.coalesce(
+        F.when(F.col("stored_hash") == F.col("doc_hash"), F.col("refined_at")), rejected_at(run.settings)
+    )
+    work = work.withColumn("settled_at", settled_at)
+    if run.keys:
+        again = used_programs(warehouse, run.keys.values()).where("attempts > 1").groupBy("doc_id", "doc_hash")
         last = again.agg(F.max("generated_at").alias("asked_at"))
-        settled = settled.join(last, ["doc_id", "doc_hash"], "left").where("asked_at IS NULL OR asked_at < settled_at")
-    return settled.select("doc_id", "doc_hash")
+        work = work.join(last, ["doc_id", "doc_hash"], "left")
+        settled = "settled_at IS NOT NULL AND (asked_at IS NULL OR asked_at < settled_at)"
+    else:
+        settled = "settled_at IS NOT NULL"
+    flags = F.expr(f"CASE WHEN {settled} THEN true END").alias("settled")
+    return work.select("doc_id", "doc_hash", "bucket", flags, "stored", "held")
 
 
 def _add(
@@ -147,20 +163,19 @@ def _add(
     wanted: DataFrame,
     rows_of: Callable[[DataFrame], DataFrame],
     reject: Callable[[DataFrame], None],
-    watch: Callable[[DataFrame], None],
+    watch: Callable[[Mapping[str, int]], None],
 ) -> None:
     """New documents, straight into `refined`, without storing them twice; the few that failed are executed again."""
     before = datetime.now(timezone.utc)
-    warehouse.append("refined", rows_of(wanted).where(f"NOT ({FAILED})"))
-    stored = warehouse.read("refined").where(F.col("refined_at") >= F.lit(before))
-    failed = wanted.join(stored, ["doc_id", "doc_hash"], "left_anti")
-    if failed.isEmpty():
-        watch(stored)
-        return
-    # What is found to work now, after an error of the moment, waits for the next run.
-    with warehouse.staged(rows_of(failed).where(FAILED), "refined") as rows:
-        reject(rows)
-        watch(stored.unionByName(rows))
+    rows, counted = observed(rows_of(wanted), REFINED_COUNTS)
+    warehouse.append("refined", rows.where(f"NOT ({FAILED})"))
+    if counted.get["quarantined"]:
+        stored = warehouse.read("refined").where(F.col("refined_at") >= F.lit(before))
+        failed = wanted.join(stored, ["doc_id", "doc_hash"], "left_anti")
+        # What is found to work now, after an error of the moment, waits for the next run.
+        with warehouse.staged(rows_of(failed).where(FAILED), "refined") as again:
+            reject(again)
+    watch(counted.get)
 
 
 def _replace(
@@ -168,12 +183,12 @@ def _replace(
     wanted: DataFrame,
     rows_of: Callable[[DataFrame], DataFrame],
     reject: Callable[[DataFrame], None],
-    watch: Callable[[DataFrame], None],
+    watch: Callable[[Mapping[str, int]], None],
 ) -> None:
     """Documents of which some have a row already: MERGE would execute them twice, so they are stored first."""
-    with warehouse.staged(rows_of(wanted), "refined") as rows:
-        watch(rows)
+    executed, counted = observed(rows_of(wanted), REFINED_COUNTS)
+    with warehouse.staged(executed, "refined") as rows:
+        watch(counted.get)
         warehouse.upsert("refined", rows.where(f"NOT ({FAILED})"))
-        failed = rows.where(FAILED)
-        if not failed.isEmpty():
-            reject(failed)
+        if counted.get["quarantined"]:
+            reject(rows.where(FAILED))

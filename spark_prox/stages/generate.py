@@ -7,6 +7,7 @@ because a retry would compute it again, and differently. Knows engines only as t
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
@@ -17,11 +18,13 @@ from spark_prox.config.run import RunConfig
 from spark_prox.documents import Level
 from spark_prox.engines.worker import engine_name
 from spark_prox.keys import ProgramKey
+from spark_prox.spark.counting import count_rows, observed
 from spark_prox.spark.placement import generation_partitions, generation_workers
 from spark_prox.spark.progress import Progress
 from spark_prox.spark.shipping import is_local
 from spark_prox.stages.base import Run, Stage
 from spark_prox.stages.dry_run import DryRun, PlannedStage
+from spark_prox.stages.guard import PROGRAM_COUNTS
 from spark_prox.stages.portions import portions
 from spark_prox.stages.retry import failed_programs, store_answers, wanted_again
 from spark_prox.stages.runlog import StageFigures
@@ -58,26 +61,25 @@ class Generate(Stage):
             return
         warehouse, key, guard = run.warehouse, run.keys[self.level], run.guard
         with run.log.stage(self.name, run.settings) as figures:
-            started = datetime.now(timezone.utc)
-            warehouse.ensure("programs")
+            warehouse.expect("programs")
+            self._set_flop(run, figures)
             done = with_stage_programs(warehouse, key).select("doc_id", "doc_hash").distinct()
             candidates = kept_documents(warehouse, self._before(run), run.decide, only)
             known = candidates.join(done.withColumn("done", F.lit(True)), ["doc_id", "doc_hash"], "left")
             with decided_once(known) as work:
-                counts = work.agg(F.count_if(F.col("done").isNull()), F.count_if("done")).first()
-                assert counts is not None
-                figures.documents, figures.skipped = counts
+                counts = count_rows(work, {"new": "count_if(done IS NULL)", "done": "count_if(done)"})
+                figures.documents, figures.skipped = counts["new"], counts["done"]
                 pending = work.where("done IS NULL")
                 ranges = portions(figures.documents, run.config.placement.batch_documents, guard.limits.evidence)
                 for portion, (first, stop) in enumerate(ranges):
                     size = math.ceil(figures.documents * (stop - first) / BUCKETS)
                     before = datetime.now(timezone.utc)
-                    rows = self._rows(run, pending, (first, stop), size)
+                    rows, counted = observed(self._rows(run, pending, (first, stop), size), PROGRAM_COUNTS)
                     what = f"generate {self.level}"
                     with Progress(run.spark, what, step=portion + 1, steps=len(ranges), documents=size):
                         warehouse.append("programs", rows)
-                    guard.programs(key, before, figures)
-            self._count(run, started, figures)
+                    self._add(run, counted.get, figures)
+                    guard.programs(key, before, counted.get, figures)
 
     def retry(self, run: Run, codes: tuple[str, ...]) -> int:
         """See `Stage`: failed programs are asked for again and replaced, each with one attempt more."""
@@ -85,8 +87,8 @@ class Generate(Stage):
             return 0
         warehouse, key = run.warehouse, run.keys[self.level]
         with run.log.stage(f"retry-{self.level}", run.settings) as figures:
-            started = datetime.now(timezone.utc)
-            warehouse.ensure("programs")
+            warehouse.expect("programs")
+            self._set_flop(run, figures)
             candidates = kept_documents(warehouse, self._before(run), run.decide)
             with warehouse.staged(wanted_again(warehouse, key, codes, candidates), "retry") as failed:
                 figures.documents = failed.count()
@@ -96,8 +98,7 @@ class Generate(Stage):
                     rows = self._rows(run, failed, (first, stop), size)
                     what = f"retry {self.level}"
                     progress = Progress(run.spark, what, step=portion + 1, steps=len(ranges), documents=size)
-                    store_answers(warehouse, rows, failed, progress)
-            self._count(run, started, figures)
+                    self._add(run, store_answers(warehouse, rows, failed, progress), figures)
             return figures.documents
 
     def plan(self, dry: DryRun) -> list[PlannedStage]:
@@ -144,15 +145,14 @@ class Generate(Stage):
         named = rows.withColumns({name: F.lit(value) for name, value in constants.items()})
         return named.withColumn("generated_at", F.current_timestamp()).select(*PROGRAMS.schema.fieldNames())
 
-    def _count(self, run: Run, since: datetime, figures: StageFigures) -> None:
-        """Fill in what the run stored since a time: it may go through the stage more than once."""
-        if figures.documents:
-            mine = (F.col("run_id") == run.log.run_id) & (F.col("generated_at") >= F.lit(since))
-            tokens = (F.coalesce(F.sum(f"{kind}_tokens"), F.lit(0)) for kind in ("prompt", "output"))
-            stored = with_stage_programs(run.warehouse, run.keys[self.level]).where(mine)
-            totals = stored.agg(F.count("*"), *tokens).first()
-            assert totals is not None
-            figures.programs, figures.prompt_tokens, figures.output_tokens = totals
+    def _add(self, run: Run, counts: Mapping[str, int], figures: StageFigures) -> None:
+        """Add what a portion stored, by `PROGRAM_COUNTS`, to the figures of the stage."""
+        figures.programs += counts["tried"]
+        figures.prompt_tokens += counts["prompt_tokens"]
+        figures.output_tokens += counts["output_tokens"]
+        self._set_flop(run, figures)
+
+    def _set_flop(self, run: Run, figures: StageFigures) -> None:
         flop = run.writers[self.level].flop_per_token()
         if flop is not None:
             figures.flop = flop * (figures.prompt_tokens + figures.output_tokens)

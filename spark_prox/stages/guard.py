@@ -1,4 +1,4 @@
-"""The guard rails of a run: what each portion did is counted from the tables, and a run that drifts is stopped.
+"""The guard rails of a run: what each portion did is counted while it is stored, and a run that drifts is stopped.
 
 `spark_prox.config.guard` decides; this counts, remembers what earlier runs did, and leaves the counts for later ones in
 `runs.guard`.
@@ -6,21 +6,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
-from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from spark_prox.config.guard import GuardConfig, PortionCounts, verdict
 from spark_prox.functions import PandasFunction
 from spark_prox.keys import ProgramKey
+from spark_prox.spark.counting import count_rows
+from spark_prox.stages.quarantine import FAILED
 from spark_prox.stages.runlog import StageFigures
 from spark_prox.stages.stored import with_stage_programs
 from spark_prox.warehouse.tables import Warehouse
 
-__all__ = ["RunGuard"]
+__all__ = ["PROGRAM_COUNTS", "REFINED_COUNTS", "RunGuard"]
 
 _RUNS_REMEMBERED = 50
+
+PROGRAM_COUNTS = {
+    "documents": "count_if(chunk_index <= 0)",
+    "tried": "count(*)",
+    "failed": "count_if(status NOT IN ('OK', 'LINE_TOO_LONG'))",
+    "prompt_tokens": "coalesce(sum(prompt_tokens), 0)",
+    "output_tokens": "coalesce(sum(output_tokens), 0)",
+}
+"""What is counted of rows of `programs` while they are stored."""
+
+REFINED_COUNTS = {
+    "documents": "count(*)",
+    "dropped": "count_if(outcome = 'DROPPED')",
+    "failed": "count_if(outcome IN ('FAILED', 'REFUSED'))",
+    "quarantined": f"count_if({FAILED})",
+    "chars_before": "coalesce(sum(CASE WHEN outcome <> 'DROPPED' THEN chars_before END), 0)",
+    "chars_after": "coalesce(sum(CASE WHEN outcome <> 'DROPPED' THEN chars_after END), 0)",
+}
+"""What is counted of rows of `refined` while they are stored."""
 
 
 class RunGuard:
@@ -48,59 +69,53 @@ class RunGuard:
         self._windows: dict[str, PortionCounts] = {}
         self._histories: dict[str, PortionCounts] = {}
 
-    def programs(self, key: ProgramKey, since: datetime, figures: StageFigures) -> None:
+    def programs(self, key: ProgramKey, since: datetime, counts: Mapping[str, int], figures: StageFigures) -> None:
         """Judge the programs that this run stored since a time.
+
+        Args:
+            counts: of `PROGRAM_COUNTS`.
 
         Raises:
             GuardError: GUARD_FAILURE_RATIO; GUARD_KEEP_RATE in the document stage.
         """
         if not self.limits.enabled:
             return
-        # The time selects this portion's files by their statistics.
-        stored = with_stage_programs(self._warehouse, key).where(
-            (F.col("run_id") == self._run_id) & (F.col("generated_at") >= F.lit(since))
-        )
-        documents, tried, failed = _totals(
-            stored,
-            F.count_if(F.col("chunk_index") <= 0),
-            F.count("*"),
-            F.count_if(~F.col("status").isin("OK", "LINE_TOO_LONG")),
-        )
-        judged = kept = 0
+        documents, judged, kept = counts["documents"], 0, 0
         if key.stage == "doc":
             judged = documents
+            # The time selects this portion's files by their statistics.
+            stored = with_stage_programs(self._warehouse, key).where(
+                (F.col("run_id") == self._run_id) & (F.col("generated_at") >= F.lit(since))
+            )
             columns = stored.select("doc_id", "doc_hash", "program", "status", "margin")
-            kept = columns.mapInPandas(self._decide, self._decide.columns).count()
-        counts = PortionCounts(documents=documents, judged=judged, kept=kept, tried=tried, failed=failed)
-        self._judge(f"generate-{key.stage}", counts, figures)
+            kept = count_rows(columns.mapInPandas(self._decide, self._decide.columns), {"kept": "count(*)"})["kept"]
+        portion = PortionCounts(
+            documents=documents, judged=judged, kept=kept, tried=counts["tried"], failed=counts["failed"]
+        )
+        self._judge(f"generate-{key.stage}", portion, figures)
 
-    def refined(self, rows: DataFrame, figures: StageFigures) -> None:
+    def refined(self, counts: Mapping[str, int], figures: StageFigures) -> None:
         """Judge rows of `refined`: stored ones, or such that are about to be.
+
+        Args:
+            counts: of `REFINED_COUNTS`.
 
         Raises:
             GuardError: GUARD_FAILURE_RATIO, GUARD_KEEP_RATE, GUARD_REMOVED_SHARE.
         """
         if not self.limits.enabled:
             return
-        dropped = F.col("outcome") == "DROPPED"
-        documents, lost, failed, before, after = _totals(
-            rows,
-            F.count("*"),
-            F.count_if(dropped),
-            F.count_if(F.col("outcome").isin("FAILED", "REFUSED")),
-            F.sum(F.when(~dropped, F.col("chars_before"))),
-            F.sum(F.when(~dropped, F.col("chars_after"))),
-        )
-        counts = PortionCounts(
+        documents = counts["documents"]
+        portion = PortionCounts(
             documents=documents,
             judged=documents,
-            kept=documents - lost,
+            kept=documents - counts["dropped"],
             tried=documents,
-            failed=failed,
-            chars_before=before,
-            chars_after=after,
+            failed=counts["failed"],
+            chars_before=counts["chars_before"],
+            chars_after=counts["chars_after"],
         )
-        self._judge("execute", counts, figures)
+        self._judge("execute", portion, figures)
 
     def _judge(self, stage: str, counts: PortionCounts, figures: StageFigures) -> None:
         figures.guard = (PortionCounts.of(figures.guard) + counts).figures()
@@ -132,9 +147,3 @@ class RunGuard:
                 total = sum((PortionCounts.of(row["guard"]) for row in last.collect()), total)
             self._histories[stage] = total
         return self._histories[stage]
-
-
-def _totals(rows: DataFrame, *columns: Column) -> list[int]:
-    row = rows.agg(*(F.coalesce(column, F.lit(0)) for column in columns)).first()
-    assert row is not None
-    return [int(value) for value in row]

@@ -7,7 +7,7 @@ says are gone are removed. Knows nothing of formats.
 
 from __future__ import annotations
 
-from pyspark.sql import DataFrame, Row, Window
+from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from spark_prox.config.input import InputSpec
@@ -16,6 +16,7 @@ from spark_prox.jobkit import require_input
 from spark_prox.keys import digest
 from spark_prox.sources.frames import read_input
 from spark_prox.sources.frames.delta_stream import DELETED
+from spark_prox.spark.counting import count_rows, observed
 from spark_prox.spark.progress import Progress, announce
 from spark_prox.stages.base import Run, Stage
 from spark_prox.stages.dry_run import DryRun, PlannedStage
@@ -37,6 +38,8 @@ _INPUT_COLUMNS = (
     "reject_code",
     "reject_detail",
 )
+_COUNTS = {"good": "count_if(reject_code IS NULL)", "bad": f"count_if(reject_code <> '{DELETED}')"}
+_ONE_FILE = 1_000
 _UNREADABLE = (RejectCode.ARCHIVE_UNREADABLE.value, RejectCode.FILE_UNREADABLE.value)
 
 
@@ -100,8 +103,9 @@ def _store(run: Run, rows: DataFrame, figures: StageFigures, *, micro_batch: str
     """
     warehouse = run.warehouse
     user_columns = [field for field in rows.schema.fields if field.name not in _INPUT_COLUMNS]
-    warehouse.ensure("documents", user_columns)
-    warehouse.ensure("rejects")
+    warehouse.expect("documents", user_columns)
+    warehouse.expect("rejects")
+    rows, counted = observed(rows, _COUNTS)
     with warehouse.staged(rows, "ingest", Progress(run.spark, "ingest: read and parse")) as stored:
         good = stored.where("reject_code IS NULL")
         documents = good.select(
@@ -119,44 +123,43 @@ def _store(run: Run, rows: DataFrame, figures: StageFigures, *, micro_batch: str
             _replace_known(run, stored, rejects)
         known = warehouse.read("documents").select("doc_id", F.col("doc_hash").alias("known_hash"))
         # Decided before the append: afterwards the new documents would look known.
-        counts = _counts(stored, known)
-        figures.skipped = counts["same"]
-        figures.documents = counts["good"] - counts["same"]
-        figures.rejects = counts["bad"]
+        same, changed = _known(stored, known) if counted.get["good"] and warehouse.exists("documents") else (0, 0)
+        figures.skipped = same
+        figures.documents = counted.get["good"] - same
+        figures.rejects = counted.get["bad"]
         if figures.documents:
             with Progress(run.spark, "ingest: store", documents=figures.documents):
-                if counts["changed"]:
+                if changed:
                     differs = "known_hash IS NULL OR known_hash <> doc_hash"
                     warehouse.upsert(
                         "documents", documents.join(known, "doc_id", "left").where(differs).drop("known_hash")
                     )
                 else:
                     fresh = documents.join(known, "doc_id", "left_anti")
-                    # Without a number: adaptive execution then chooses files of a sensible size.
-                    warehouse.append("documents", fresh.repartitionByRange("bucket"))
-        _forget_repaired(warehouse, stored, rejects)
+                    warehouse.append("documents", _by_bucket(fresh, figures.documents), looked=True)
+        if warehouse.exists("rejects"):
+            _forget_repaired(warehouse, stored, rejects)
         if figures.rejects:
             known_rejects = warehouse.read("rejects").select("reject_id")
             warehouse.append("rejects", rejects.join(known_rejects, "reject_id", "left_anti"))
     run.spark.catalog.clearCache()  # what the reader kept on disk to read its input once
 
 
-def _counts(stored: DataFrame, known: DataFrame) -> Row:
-    """How many rows are good, how many are bad, and of the good ones how many are known: the same, or changed."""
-    good, hashed = F.col("reject_code").isNull(), F.sha2("text", 256)
-    named = stored.select("reject_code", F.when(good, F.col("doc_id")).alias("doc_id"), hashed.alias("doc_hash"))
-    counts = (
-        named.join(known, "doc_id", "left")
-        .agg(
-            F.count_if(good).alias("good"),
-            F.count_if(F.col("reject_code") != DELETED).alias("bad"),
-            F.count_if(good & (F.col("known_hash") == F.col("doc_hash"))).alias("same"),
-            F.count_if(good & (F.col("known_hash") != F.col("doc_hash"))).alias("changed"),
-        )
-        .first()
+def _known(stored: DataFrame, known: DataFrame) -> tuple[int, int]:
+    """How many of the good rows are known: with the same text, and with another one."""
+    named = stored.where("reject_code IS NULL").select("doc_id", F.sha2("text", 256).alias("doc_hash"))
+    counts = count_rows(
+        named.join(known, "doc_id"),
+        {"same": "count_if(known_hash = doc_hash)", "changed": "count_if(known_hash <> doc_hash)"},
     )
-    assert counts is not None
-    return counts
+    return counts["same"], counts["changed"]
+
+
+def _by_bucket(documents: DataFrame, count: int) -> DataFrame:
+    """In files that hold ranges of buckets; a few documents are one file, without a job to find the ranges."""
+    if count <= _ONE_FILE:
+        return documents.coalesce(1)
+    return documents.repartitionByRange("bucket")  # no number: adaptive execution chooses files of a sensible size
 
 
 def _forget_repaired(warehouse: Warehouse, stored: DataFrame, rejects: DataFrame) -> None:

@@ -24,7 +24,7 @@ def store_labels(run: Run, labels: Iterable[PeoplesLabel], *, revision: str) -> 
     """
     spark, warehouse = run.spark, run.warehouse
     with run.log.stage("annotate-labels", revision) as figures:
-        warehouse.ensure("annotations")
+        warehouse.expect("annotations")
         names = {
             "stage": "chunk",
             "model": PEOPLE,

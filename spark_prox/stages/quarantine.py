@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 from spark_prox.warehouse.schemas import REJECTS
 from spark_prox.warehouse.tables import Warehouse
 
-__all__ = ["FAILED", "QUARANTINED", "quarantine", "release", "settled_rejects"]
+__all__ = ["FAILED", "QUARANTINED", "held_documents", "quarantine", "rejected_at", "release"]
 
 FAILED = "outcome = 'FAILED'"
 """Executed rows that belong into `rejects`."""
@@ -21,16 +21,20 @@ QUARANTINED = "stage <> 'ingest'"
 """Rows of `rejects` that stand for a row of `documents`; the others stand for a record that never became one."""
 
 
-def settled_rejects(warehouse: Warehouse, documents: DataFrame, settings: str) -> DataFrame:
-    """(doc_id, doc_hash, settled_at) of the documents that are in quarantine under these settings.
+def held_documents(warehouse: Warehouse) -> DataFrame:
+    """(doc_id, held, rejected) of the documents in quarantine; `rejected` is a list of ids of rejects and times.
 
-    Those without programs are left out: they may have got some since.
+    The time is null for those without programs: they may have got some since.
     """
-    rejects = warehouse.read("rejects").where(QUARANTINED).where("code <> 'NO_PROGRAM'")
-    named = documents.select("doc_id", "doc_hash", _identity(settings).alias("reject_id"))
-    return named.join(
-        rejects.select("reject_id", F.col("rejected_at").alias("settled_at")), "reject_id", "inner"
-    ).select("doc_id", "doc_hash", "settled_at")
+    time = F.when(F.col("code") != "NO_PROGRAM", F.col("rejected_at")).alias("at")
+    rejects = warehouse.read("rejects").where(QUARANTINED).groupBy("doc_id")
+    return rejects.agg(F.collect_list(F.struct("reject_id", time)).alias("rejected")).withColumn("held", F.lit(True))
+
+
+def rejected_at(settings: str) -> Column:
+    """When a document of `held_documents` was rejected under these settings, with this text; else null."""
+    mine = F.filter("rejected", lambda reject: reject["reject_id"] == _identity(settings))
+    return F.array_max(F.transform(mine, lambda reject: reject["at"]))
 
 
 def release(warehouse: Warehouse, documents: DataFrame) -> None:

@@ -14,6 +14,8 @@ from pyspark.sql import functions as F
 
 from spark_prox.errors import ConfigError
 from spark_prox.keys import ProgramKey
+from spark_prox.spark.counting import count_rows
+from spark_prox.stages.guard import PROGRAM_COUNTS
 from spark_prox.stages.stored import with_stage_programs
 from spark_prox.warehouse.tables import Warehouse
 
@@ -74,15 +76,18 @@ def wanted_again(warehouse: Warehouse, key: ProgramKey, codes: tuple[str, ...], 
 
 def store_answers(
     warehouse: Warehouse, rows: DataFrame, failed: DataFrame, progress: AbstractContextManager[object]
-) -> None:
-    """Ask, store what comes, then replace the failed programs by it in one commit.
+) -> dict[str, int]:
+    """Ask, store what comes, then replace the failed programs by it in one commit; gives `PROGRAM_COUNTS` of that.
 
     Args:
         rows: of `programs`, of whole documents; computed once.
         failed: stored rows of `wanted_again`.
     """
     with warehouse.staged(rows, "answers", progress) as answers:
-        warehouse.upsert("programs", _replacing(answers, failed))
+        replacing = _replacing(answers, failed)
+        counts = count_rows(replacing, PROGRAM_COUNTS)
+        warehouse.upsert("programs", replacing)
+        return counts
 
 
 def _replacing(answers: DataFrame, failed: DataFrame) -> DataFrame:

@@ -1,4 +1,7 @@
-"""One row of `runs` for each stage of a run: what was configured, how much was done, how long it took, how it ended."""
+"""One row of `runs` for each stage of a run: what was configured, how much was done, how long it took, how it ended.
+
+The rows of short stages are stored together, in one commit.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +25,7 @@ from spark_prox.warehouse.tables import Warehouse
 
 __all__ = ["RunLog", "StageFigures", "new_run_id", "versions"]
 
+_LONG_S = 60.0
 _PACKAGES = ("pyspark", "delta-spark", "torch", "transformers", "tokenizers", "vllm", "pandas", "pyarrow")
 
 
@@ -74,11 +78,14 @@ class RunLog:
         self._spark = spark
         self._warehouse = warehouse
         self._config = config
+        self._rows: list[tuple[object, ...]] = []
         self.run_id = run_id
 
     @contextmanager
     def stage(self, name: str, settings: str) -> Iterator[StageFigures]:
-        """Time a stage and store its figures at its end, also when it fails.
+        """Time a stage and keep its figures at its end, also when it fails; `flush` stores them.
+
+        A stage that took long is stored at once: a run that is killed later loses the figures of short ones only.
 
         Args:
             name: ingest, generate-doc, generate-chunk or execute.
@@ -91,13 +98,25 @@ class RunLog:
         except BaseException as error:
             figures.seconds = time.monotonic() - clock
             code = error.code if isinstance(error, ProxError) else code_in(str(error)) or type(error).__name__
+            self._keep(name, figures, started, status="FAILED", error=code, settings=settings)
             with suppress(Exception):  # the stage's own error is the one to report
-                self._store(name, figures, started, status="FAILED", error=code, settings=settings)
+                self.flush()
             raise
         figures.seconds = time.monotonic() - clock
-        self._store(name, figures, started, status="DONE", error=None, settings=settings)
+        self._keep(name, figures, started, status="DONE", error=None, settings=settings)
+        if figures.seconds >= _LONG_S:
+            self.flush()
 
-    def _store(
+    def flush(self) -> None:
+        """Store what was kept."""
+        if not self._rows:
+            return
+        self._warehouse.expect("runs")
+        rows = self._spark.createDataFrame(self._rows, RUNS.schema).coalesce(1)
+        self._warehouse.append("runs", rows)
+        self._rows.clear()
+
+    def _keep(
         self,
         name: str,
         figures: StageFigures,
@@ -107,7 +126,6 @@ class RunLog:
         error: str | None,
         settings: str,
     ) -> None:
-        self._warehouse.ensure("runs")
         row = (
             self.run_id,
             name,
@@ -128,4 +146,4 @@ class RunLog:
             versions(),
             figures.guard,
         )
-        self._warehouse.append("runs", self._spark.createDataFrame([row], RUNS.schema).coalesce(1))
+        self._rows.append(row)

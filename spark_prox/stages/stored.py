@@ -5,10 +5,11 @@ Knows no stage.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Mapping
 from functools import reduce
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from spark_prox.documents import Level
@@ -21,18 +22,21 @@ __all__ = ["PROGRAM_COLUMNS", "kept_documents", "used_programs", "with_programs"
 PROGRAM_COLUMNS = ("doc_program", "doc_status", "doc_margin", "chunks")
 """What `with_programs` adds."""
 
+_CHUNK = "struct(chunk_index, chunk_count, first_line, line_count, program, status, line_margins)"
+_CHUNKS = (
+    "array<struct<chunk_index:int,chunk_count:int,first_line:int,line_count:int,program:string,status:string,"
+    "line_margins:array<float>>>"
+)
+
 
 def with_stage_programs(warehouse: Warehouse, key: ProgramKey) -> DataFrame:
     """The stored programs under one key."""
-    programs = warehouse.read("programs")
-    for name, value in key.deciding().items():
-        programs = programs.where(programs[name] == value)
-    return programs
+    return used_programs(warehouse, [key])
 
 
 def used_programs(warehouse: Warehouse, keys: Iterable[ProgramKey]) -> DataFrame:
-    """The stored programs under one of the keys."""
-    return reduce(DataFrame.unionByName, (with_stage_programs(warehouse, key) for key in keys))
+    """The stored programs under one of the keys, in one scan of the table."""
+    return warehouse.read("programs").where(reduce(operator.or_, map(_is_under, keys), F.lit(False)))
 
 
 def kept_documents(
@@ -55,38 +59,34 @@ def kept_documents(
     return columns.mapInPandas(decide, decide.columns)
 
 
+def _is_under(key: ProgramKey) -> Column:
+    return reduce(operator.and_, (F.col(name) == value for name, value in key.deciding().items()))
+
+
 def with_programs(warehouse: Warehouse, documents: DataFrame, keys: Mapping[Level, ProgramKey]) -> DataFrame:
-    """Documents with their stored programs: doc_program, doc_status, doc_margin, and `chunks` in order."""
+    """Documents with their stored programs: doc_program, doc_status, doc_margin, and `chunks` in order.
+
+    One scan of `programs` and one shuffle serve both levels. Of rows with one key, which a retried write could leave,
+    one counts.
+    """
+    off = {
+        "doc_program": "'keep_doc()'",
+        "doc_status": "'OFF'",
+        "doc_margin": "cast(NULL AS double)",
+        "chunks": f"cast(array() AS {_CHUNKS})",
+    }
+    made: dict[str, str] = {}
     if "doc" in keys:
-        doc_programs = with_stage_programs(warehouse, keys["doc"]).select(
-            "doc_id",
-            "doc_hash",
-            F.col("program").alias("doc_program"),
-            F.col("status").alias("doc_status"),
-            F.col("margin").alias("doc_margin"),
-        )
-        documents = documents.join(doc_programs.dropDuplicates(["doc_id", "doc_hash"]), ["doc_id", "doc_hash"], "left")
-    else:
-        documents = documents.withColumns(
-            {
-                "doc_program": F.lit("keep_doc()"),
-                "doc_status": F.lit("OFF"),
-                "doc_margin": F.lit(None).cast("double"),
-            }
-        )
-    chunk = "struct(chunk_index, chunk_count, first_line, line_count, program, status, line_margins)"
+        doc = "first(struct(program, status, margin)) FILTER (WHERE stage = 'doc')"
+        made |= {f"doc_{name}": f"({doc}).{name}" for name in ("program", "status", "margin")}
     if "chunk" in keys:
-        chunks = (
-            with_stage_programs(warehouse, keys["chunk"])
-            .dropDuplicates(["doc_id", "doc_hash", "chunk_index"])
-            .groupBy("doc_id", "doc_hash")
-            .agg(F.array_sort(F.collect_list(F.expr(chunk))).alias("chunks"))
-        )
-        return documents.join(chunks, ["doc_id", "doc_hash"], "left")
-    return documents.withColumn(
-        "chunks",
-        F.expr(
-            "cast(array() as array<struct<chunk_index:int,chunk_count:int,first_line:int,line_count:int,"
-            "program:string,status:string,line_margins:array<float>>>)"
-        ),
-    )
+        made["chunks"] = f"array_sort(collect_list({_CHUNK}) FILTER (WHERE stage = 'chunk'))"
+    if made:
+        aggregated = (F.expr(sql).alias(name) for name, sql in made.items())
+        programs = used_programs(warehouse, keys.values()).groupBy("doc_id", "doc_hash").agg(*aggregated)
+        if "chunks" in made:
+            again = "filter(chunks, (chunk, at) -> at = 0 OR chunk.chunk_index <> chunks[at - 1].chunk_index)"
+            # None at all is no list: the document has no program of the chunk level.
+            programs = programs.withColumn("chunks", F.expr(f"nullif({again}, cast(array() AS {_CHUNKS}))"))
+        documents = documents.join(programs, ["doc_id", "doc_hash"], "left")
+    return documents.withColumns({name: F.expr(sql) for name, sql in off.items() if name not in made})

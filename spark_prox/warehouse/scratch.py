@@ -26,6 +26,7 @@ __all__ = ["Scratch", "hadoop_path", "java_name", "lease_files", "reason_of"]
 
 _READ_ONLY_JOBS = ("doctor",)  # stage rows without a lease, for seconds
 _YOUNG_S = 3600.0
+_CREATING = "creating-"
 
 
 class Scratch:
@@ -86,6 +87,9 @@ class Scratch:
         for name in old:
             if self._schema is not None:
                 self._spark.sql(f"DROP TABLE IF EXISTS {self._schema}.{name}")
+            table = name.removeprefix(f"_staging/{_CREATING}")
+            if table != name and not DeltaTable.isDeltaTable(self._spark, f"{self._location}/{table}"):
+                self._delete(table)
             self._delete(name)
         return old
 
@@ -101,6 +105,21 @@ class Scratch:
         if DeltaTable.isDeltaTable(self._spark, path) and not self._spark.read.format("delta").load(path).isEmpty():
             return  # a shallow clone
         self._delete(table)
+
+    def is_free(self, table: str) -> bool:
+        """Whether nothing lies where a table would be."""
+        return not self._children(table, "")
+
+    @contextmanager
+    def creating(self, table: str) -> Iterator[None]:
+        """Around the write that creates a table with its first rows; a killed one leaves data without a log.
+
+        The note that stays then tells `delete_leftovers` that this data is nobody's.
+        """
+        files, note = hadoop_path(self._spark, f"{self._location}/_staging/{_CREATING}{table}")
+        files.create(note, True).close()
+        yield
+        files.delete(note, False)
 
     def lease_folder(self) -> str:
         """Where the lease lies if the configuration does not say: beside the tables, or in the schema's own folder."""

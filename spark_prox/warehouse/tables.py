@@ -13,27 +13,21 @@ from contextlib import AbstractContextManager, contextmanager
 from delta.tables import DeltaMergeBuilder, DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import StructField, StructType
+from pyspark.sql.types import StructField
 
 from spark_prox.config.lease import LeaseConfig
 from spark_prox.errors import TableError
-from spark_prox.warehouse.columns import check_columns, needs_mapping
+from spark_prox.warehouse.columns import check_columns
+from spark_prox.warehouse.commits import under_lease
+from spark_prox.warehouse.creation import create_by_rows, create_empty, empty_rows, is_created_by_rows
 from spark_prox.warehouse.lease import Lease, hold
-from spark_prox.warehouse.migrations import VERSION, migrate, pending_fields, version_of
+from spark_prox.warehouse.migrations import check_core, migrate, pending_fields
 from spark_prox.warehouse.schemas import TABLES, TableSpec
-from spark_prox.warehouse.scratch import Scratch, hadoop_path, java_name, lease_files, reason_of
+from spark_prox.warehouse.scratch import Scratch, hadoop_path, lease_files, reason_of
 
 __all__ = ["CATALOG_PREFIX", "Warehouse"]
 
 CATALOG_PREFIX = "catalog:"
-_CONFLICTS = {
-    "ConcurrentAppendException",
-    "ConcurrentDeleteDeleteException",
-    "ConcurrentDeleteReadException",
-    "ConcurrentWriteException",
-    "MetadataChangedException",
-    "ProtocolChangedException",
-}
 
 
 class Warehouse:
@@ -51,6 +45,7 @@ class Warehouse:
         self.lease: Lease | None = None
         self._found: set[str] = set()  # tables that are there: nobody takes them away
         self._checked = False
+        self._expected: dict[str, tuple[StructField, ...]] = {}
 
     def open_for_writing(self, settings: LeaseConfig, job: str) -> list[str]:
         """Take the lease; then bring older tables to this version and delete what killed jobs left.
@@ -110,6 +105,8 @@ class Warehouse:
         Raises:
             TableError: TABLE_MISSING.
         """
+        if table in self._expected:
+            return empty_rows(self._spark, TABLES[table], self._expected[table])
         if not self.exists(table):
             raise TableError(
                 "TABLE_MISSING",
@@ -173,30 +170,48 @@ class Warehouse:
                 check_columns(self.where(table), self.user_columns(table), user_columns)
             return
         self._scratch.delete_half_made(table)
-        builder = DeltaTable.createIfNotExists(self._spark)
-        builder = (
-            builder.tableName(f"{self._schema}.{table}")
-            if self._schema is not None
-            else builder.location(self._path(table))
-        )
-        builder = builder.addColumns(StructType([*spec.schema.fields, *user_columns]))
-        constraints = {f"delta.constraints.{name}": rule for name, rule in spec.constraints.items()}
-        for key, value in {**spec.properties, **constraints, VERSION: str(spec.version)}.items():
-            builder = builder.property(key, value)
-        if any(needs_mapping(field) for field in user_columns):
-            # Parquet, and so Delta, refuses some characters in names; mapped columns may be called anything.
-            builder = builder.property("delta.columnMapping.mode", "name")
         with self.commit(table):
-            builder.execute()
+            if self._schema is not None:
+                create_empty(self._spark, spec, user_columns, name=f"{self._schema}.{table}")
+            else:
+                create_empty(self._spark, spec, user_columns, path=self._path(table))
 
-    def append(self, table: str, rows: DataFrame) -> None:
+    def expect(self, table: str, user_columns: Sequence[StructField] = ()) -> None:
+        """As `ensure`, but a table that is not there is created by its first rows, in one commit with them.
+
+        Until then `read` gives no rows of it. `create_expected` creates those that got none.
+
+        Raises:
+            TableError: TABLE_SCHEMA.
+        """
+        if self._schema is None and not self.exists(table) and is_created_by_rows(TABLES[table], user_columns):
+            self._scratch.delete_half_made(table)
+            if self._scratch.is_free(table):
+                self._expected[table] = tuple(user_columns)
+                return
+        self.ensure(table, user_columns)
+
+    def create_expected(self) -> None:
+        """Create the expected tables that got no rows."""
+        while self._expected:
+            self.ensure(*self._expected.popitem())
+
+    def append(self, table: str, rows: DataFrame, *, looked: bool = False) -> None:
         """Append rows in one commit; columns are matched by name.
+
+        Args:
+            looked: the rows were joined with the table itself, to leave out those that are there.
 
         Raises:
             TableError: LEASE_LOST; WAREHOUSE_CONFLICT if somebody else wrote meanwhile and two rows of one key could be
                 the result.
         """
-        if TABLES[table].one_writer:
+        if table in self._expected:
+            with self.commit(table), self._scratch.creating(table):
+                create_by_rows(rows, TABLES[table], self._expected[table], self._path(table))
+            del self._expected[table]
+            return
+        if TABLES[table].one_writer and not looked:
             # Delta compares with other commits what the plan reads: an append that reads nothing passes beside any.
             rows = rows.where(self.read(table).limit(1).select(F.count("*")).scalar() >= 0)
         writer = rows.write.format("delta").mode("append")
@@ -211,6 +226,9 @@ class Warehouse:
 
         `rows` must read stored data: MERGE evaluates its source twice.
         """
+        if table in self._expected:
+            self.append(table, rows)
+            return
         merge = self._merge(table, rows, TABLES[table].key)
         with self.commit(table):
             merge.whenMatchedUpdateAll().whenNotMatchedInsertAll().execute()
@@ -220,6 +238,8 @@ class Warehouse:
 
         `rows` must be distinct and read stored data.
         """
+        if table in self._expected:
+            return
         merge = self._merge(table, rows, on)
         with self.commit(table):
             merge.whenMatchedDelete().execute()
@@ -245,21 +265,9 @@ class Warehouse:
 
     @contextmanager
     def commit(self, table: str) -> Iterator[None]:
-        """Around a write: not without the lease that was taken, and a race that Delta stopped is told as one."""
-        if self.lease is not None:
-            self.lease.check()
-        try:
+        """Around a write, see `under_lease`."""
+        with under_lease(self.lease, self.where(table)):
             yield
-        except Exception as error:
-            if (conflict := java_name(error)) in _CONFLICTS:
-                raise TableError(
-                    "WAREHOUSE_CONFLICT",
-                    f"Another job changed {self.where(table)!r} at the same time ({conflict}).",
-                    "Nothing was written twice. Run again.",
-                ) from error
-            if self.lease is not None and not self.lease.held:
-                self.lease.check()  # the jobs were cancelled because of that
-            raise
 
     def _properties(self, table: str) -> dict[str, str]:
         return {row["key"]: row["value"] for row in self._spark.sql(f"SHOW TBLPROPERTIES {self.name(table)}").collect()}
@@ -283,14 +291,5 @@ class Warehouse:
         return f"{self.location}/{table}"
 
     def _check_core(self, spec: TableSpec) -> None:
-        version = version_of(self._properties(spec.name))
-        if version > spec.version:
-            raise TableError(
-                "TABLE_NEWER",
-                f"The table {self.where(spec.name)!r} was written by a later version of spark_prox (its schema has "
-                f"version {version}, this code knows {spec.version}).",
-                "Run the later version; a stale zip in --py-files also beats an installed one.",
-            )
-        missing = [field.name for field in pending_fields(spec.name, version)]
-        wanted = [field for field in spec.schema.fields if field.name not in missing]
-        check_columns(self.where(spec.name), self._spark.table(self.name(spec.name)).schema.fields, wanted)
+        fields = self._spark.table(self.name(spec.name)).schema.fields
+        check_core(self.where(spec.name), spec, self._properties(spec.name), fields)

@@ -10,6 +10,8 @@ from pyspark import StorageLevel
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
+from spark_prox.spark.counting import count_rows
+
 __all__ = ["ROW", "resolve_duplicates"]
 
 ROW = "__prox_row"
@@ -35,6 +37,8 @@ def resolve_duplicates(rows: DataFrame, *, id_is_explicit: bool, has_positions: 
     good = tagged.where("reject_code IS NULL")
     ids = good.select("doc_id", *key, *([] if has_positions else [F.sha2("text", 256).alias("__prox_hash")]))
     repeated = ids.groupBy("doc_id").count().where("count > 1").select("doc_id")
+    if not count_rows(repeated, {"ids": "count(*)"})["ids"]:
+        return rows
     by_id = Window.partitionBy("doc_id").orderBy(*order)
     later = (
         ids.join(repeated, "doc_id", "left_semi")
@@ -44,9 +48,6 @@ def resolve_duplicates(rows: DataFrame, *, id_is_explicit: bool, has_positions: 
         .persist(StorageLevel.DISK_ONLY)
     )
     count = later.count()
-    if count == 0:
-        later.unpersist()
-        return rows
     right = F.broadcast(later) if count <= MAX_BROADCAST_ROWS else later
     same = F.col("doc_id") == F.col("__prox_id")
     for name in key:

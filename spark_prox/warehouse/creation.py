@@ -1,0 +1,81 @@
+"""How a table comes to be: empty, with its properties and constraints, or by its first rows in one commit with them.
+
+Knows how Delta creates tables; knows no warehouse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from delta.tables import DeltaTable
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import StructField, StructType
+
+from spark_prox.warehouse.columns import needs_mapping
+from spark_prox.warehouse.migrations import VERSION
+from spark_prox.warehouse.schemas import TableSpec
+
+__all__ = ["create_by_rows", "create_empty", "empty_rows", "is_created_by_rows"]
+
+_MAPPING = "delta.columnMapping.mode"
+
+
+def create_empty(
+    spark: SparkSession, spec: TableSpec, user_columns: Sequence[StructField], *, name: str = "", path: str = ""
+) -> None:
+    """Create a table in one commit, if it is not there.
+
+    Args:
+        name: a table of the catalog.
+        path: or a folder.
+    """
+    builder = DeltaTable.createIfNotExists(spark)
+    builder = builder.tableName(name) if name else builder.location(path)
+    builder = builder.addColumns(_schema(spec, user_columns))
+    for key, value in _properties(spec, user_columns).items():
+        builder = builder.property(key, value)
+    builder.execute()
+
+
+def create_by_rows(rows: DataFrame, spec: TableSpec, user_columns: Sequence[StructField], path: str) -> None:
+    """Create a table of a folder with its first rows, in one commit."""
+    schema = _schema(spec, user_columns)
+    columns = [
+        F.col(f"`{field.name}`") if field.name in rows.columns else F.lit(None).cast(field.dataType).alias(field.name)
+        for field in schema.fields
+    ]
+    writer = rows.select(*columns).write.format("delta").mode("append")
+    for key, value in _properties(spec, user_columns).items():
+        writer = writer.option(key, value)
+    writer.save(path)
+
+
+def is_created_by_rows(spec: TableSpec, user_columns: Sequence[StructField]) -> bool:
+    """Whether the first rows can create a table: not with properties that are no Delta's, nor with mapped columns.
+
+    A writer passes on Delta's properties alone. Delta refuses rows in the commit that maps columns of a table with a
+    change feed.
+    """
+    names = _properties(spec, user_columns)
+    return _MAPPING not in names and all(name.startswith("delta.") for name in names)
+
+
+def empty_rows(spark: SparkSession, spec: TableSpec, user_columns: Sequence[StructField]) -> DataFrame:
+    """The rows of a table that has none yet; Spark plans no job for them."""
+    return spark.createDataFrame([], _schema(spec, user_columns))
+
+
+def _schema(spec: TableSpec, user_columns: Sequence[StructField]) -> StructType:
+    return StructType([*spec.schema.fields, *user_columns])
+
+
+def _properties(spec: TableSpec, user_columns: Sequence[StructField]) -> dict[str, str]:
+    constraints = {f"delta.constraints.{name}": rule for name, rule in spec.constraints.items()}
+    properties = {**spec.properties, **constraints}
+    if spec.version > 1:
+        properties[VERSION] = str(spec.version)
+    if any(needs_mapping(field) for field in user_columns):
+        # Parquet, and so Delta, refuses some characters in names; mapped columns may be called anything.
+        properties[_MAPPING] = "name"
+    return properties
