@@ -47,6 +47,7 @@ class Ingest(Stage):
     """An input becomes `documents` and `rejects`."""
 
     name = "ingest"
+    reads = ("documents", "rejects")  # what is known already
     writes = ("documents", "rejects")
     needs = ("input",)
 

@@ -62,8 +62,8 @@ def is_created_by_rows(spec: TableSpec, user_columns: Sequence[StructField]) -> 
 
 
 def empty_rows(spark: SparkSession, spec: TableSpec, user_columns: Sequence[StructField]) -> DataFrame:
-    """The rows of a table that has none yet; Spark plans no job for them."""
-    return spark.createDataFrame([], _schema(spec, user_columns))
+    """The rows of a table that has none yet; the filter lets Spark leave them out of every plan."""
+    return spark.createDataFrame([], _schema(spec, user_columns)).where("false")
 
 
 def _schema(spec: TableSpec, user_columns: Sequence[StructField]) -> StructType:
