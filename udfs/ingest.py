@@ -16,21 +16,25 @@ from typing import Any, BinaryIO, cast
 from urllib.parse import urlsplit
 
 import pandas as pd
+import pyarrow as pa
 
 from spark_prox.config.input import InputSpec
 from spark_prox.errors import RejectCode
+from spark_prox.sources.arrow_rows import cast_batch
 from spark_prox.sources.contained import ContainedPageText
 from spark_prox.sources.json_lines import read_json_lines
 from spark_prox.sources.json_shape import Shape
+from spark_prox.sources.parquet_shape import FileShape, UnreadableColumnError, shape_of_file
 from spark_prox.sources.readers import SHAPE
 from spark_prox.sources.unpacking import is_packed
 from spark_prox.sources.warc.archive import read_archive
 
-__all__ = ["ReadArchives"]
+__all__ = ["ReadArchives", "ReadTables"]
 
 BATCH_BYTES = 4 << 20
 BATCH_ROWS = 512
 PARQUET_ROWS = 1024
+TABLE_ROWS = 64
 COLUMNS = [
     "path",
     "position",
@@ -84,8 +88,8 @@ class ReadArchives:
         try:
             with ExitStack() as opened:
                 if kind == "parquet":
-                    _check_parquet(_open(path, 0, opened), verify=self.spec.verify_files)
-                    yield _row(path, None, None, None, None)
+                    shape = _check_parquet(_open(path, 0, opened), verify=self.spec.verify_files)
+                    yield (path, None, None, None, shape.to_json(), None, None, None, SHAPE, None)
                     return
                 if kind == "lines" and start and is_packed(_open(path, 0, opened).read(8)):
                     return  # packed, without its suffix: the first part reads all of it
@@ -96,26 +100,69 @@ class ReadArchives:
                         yield (path, *astuple(row)[:-2], code and code.value, row.reject_detail)
                     return
                 limit = 6 * self.spec.max_text_chars + (1 << 20)  # six bytes for a character written \uXXXX
-                shape = Shape(fields={})
-                for line in read_json_lines(stream, start=start, end=stop, max_line_bytes=limit, shape=shape):
+                lines = Shape(fields={})
+                for line in read_json_lines(stream, start=start, end=stop, max_line_bytes=limit, shape=lines):
                     yield _row(path, line.position, line.line, line.reject_code, line.reject_detail)
-                yield (path, None, None, None, shape.bounded().to_json(), None, None, None, SHAPE, None)
+                yield (path, None, None, None, lines.bounded().to_json(), None, None, None, SHAPE, None)
+        except UnreadableColumnError as error:
+            yield _row(path, None, None, unreadable, str(error))
         except (OSError, EOFError, ValueError) as error:  # pyarrow's errors are among them
             yield _row(path, None, None, unreadable, f"cannot be read: {type(error).__name__}")
+
+    def tables(self, schema: pa.Schema) -> ReadTables:
+        """The reader of whole Parquet files that Spark's own cannot read."""
+        return ReadTables(schema=schema)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadTables:
+    """For `mapInArrow` over `SLICE_FIELDS`; gives the columns of `schema`, of which the last two are path and position.
+
+    Attributes:
+        schema: Arrow types that Spark takes.
+    """
+
+    schema: pa.Schema
+
+    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Rows of the files in batches of at most 64."""
+        own = pa.schema(list(self.schema)[:-2])
+        for batch in batches:
+            for path in batch.column("path").to_pylist():
+                with ExitStack() as opened:
+                    file = _parquet_file(_open(path, 0, opened))
+                    position = 0
+                    for rows in file.iter_batches(batch_size=TABLE_ROWS, use_threads=False):
+                        places = [
+                            pa.array([path] * rows.num_rows, pa.string()),
+                            pa.array(range(position, position + rows.num_rows), pa.int64()),
+                        ]
+                        position += rows.num_rows
+                        yield pa.RecordBatch.from_arrays([*cast_batch(rows, own), *places], schema=self.schema)
 
 
 def _row(path: str, position: int | None, text: str | None, code: RejectCode | None, detail: str | None) -> Row:
     return (path, position, None, None, text, None, None, None, code and code.value, detail)
 
 
-def _check_parquet(stream: BinaryIO, *, verify: bool) -> None:
-    """Raise an OSError or ValueError if the file has no readable footer, or, with `verify`, a page that is broken."""
-    import pyarrow.parquet as pq
+def _check_parquet(stream: BinaryIO, *, verify: bool) -> FileShape:
+    """The shape of a file.
 
-    file = pq.ParquetFile(stream, pre_buffer=False)
+    Raises:
+        OSError, ValueError: it has no readable footer, or, with `verify`, a page that is broken.
+    """
+    file = _parquet_file(stream)
+    shape = shape_of_file(file)
     if verify:
         for _ in file.iter_batches(batch_size=PARQUET_ROWS, use_threads=False):
             pass
+    return shape
+
+
+def _parquet_file(stream: BinaryIO) -> Any:
+    import pyarrow.parquet as pq
+
+    return pq.ParquetFile(stream, pre_buffer=False)
 
 
 def _open(path: str, offset: int, opened: ExitStack) -> BinaryIO:

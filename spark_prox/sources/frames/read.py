@@ -16,8 +16,9 @@ from spark_prox.config.input import InputSpec
 from spark_prox.errors import InputError
 from spark_prox.sources.frames.core_columns import with_core_columns
 from spark_prox.sources.frames.identity import resolve_duplicates
+from spark_prox.sources.frames.parquet import read_parquet
 from spark_prox.sources.frames.places import flat_columns
-from spark_prox.sources.frames.raw import RawFrame, read_archives, read_delta, read_json, read_parquet
+from spark_prox.sources.frames.raw import RawFrame, read_archives, read_delta, read_json
 from spark_prox.sources.layouts import Layout, find_layout
 
 __all__ = ["read_input"]
