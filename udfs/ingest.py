@@ -57,16 +57,22 @@ class ReadArchives:
     Attributes:
         spec: its limit on text length.
         page_timeout_s: most seconds for the text of one HTML page.
+        file_timeout_s: seconds for slow pages of one file, after which each page has half a second.
         page_memory_bytes: most address space of the process that reads HTML.
     """
 
     spec: InputSpec
     page_timeout_s: float = 30.0
+    file_timeout_s: float = 120.0
     page_memory_bytes: int = 3 << 30
 
     def __call__(self, batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         """Rows in batches of at most 512 rows and about 4 MB of text."""
-        with ContainedPageText(timeout_s=self.page_timeout_s, max_memory_bytes=self.page_memory_bytes) as html_to_text:
+        with ContainedPageText(
+            timeout_s=self.page_timeout_s,
+            file_timeout_s=self.file_timeout_s,
+            max_memory_bytes=self.page_memory_bytes,
+        ) as html_to_text:
             rows: list[Row] = []
             size = 0
             for batch in batches:
@@ -95,6 +101,7 @@ class ReadArchives:
                     return  # packed, without its suffix: the first part reads all of it
                 stream = _open(path, max(start - 1, 0), opened)
                 if kind == "archive":
+                    html_to_text.next_file()
                     for row in read_archive(stream, max_text_chars=self.spec.max_text_chars, html_to_text=html_to_text):
                         code = row.reject_code
                         yield (path, *astuple(row)[:-2], code and code.value, row.reject_detail)
