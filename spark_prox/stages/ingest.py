@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 
 from spark_prox.errors import RejectCode
 from spark_prox.sources.frames.delta_stream import DELETED
+from spark_prox.sources.frames.fitting import fit_columns
 from spark_prox.spark.progress import Progress, announce
 from spark_prox.stages.removal import remove_documents
 from spark_prox.stages.runlog import RunLog
@@ -55,6 +56,8 @@ def ingest(
         TableError: TABLE_SCHEMA when the user's columns do not fit the existing tables; nothing is written then.
     """
     with log.stage("ingest", settings) as figures:
+        known_columns = warehouse.user_columns("documents") if warehouse.exists("documents") else None
+        rows = fit_columns(rows, _INPUT_COLUMNS, known_columns)
         user_columns = [field for field in rows.schema.fields if field.name not in _INPUT_COLUMNS]
         warehouse.ensure("documents", user_columns)
         warehouse.ensure("rejects")

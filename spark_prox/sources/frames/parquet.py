@@ -18,6 +18,7 @@ from pyspark.sql.types import ArrayType, DataType, LongType, MapType, NullType, 
 
 from spark_prox.config.input import InputSpec
 from spark_prox.errors import InputError
+from spark_prox.sources.folders import folder_keys
 from spark_prox.sources.frames.files import InputFile
 from spark_prox.sources.frames.places import CODE, DETAIL, PATH, PLACES, POSITION
 from spark_prox.sources.frames.raw import RawFrame, checked_files, placed, read_files, tasks_of, whole, with_metadata
@@ -35,13 +36,14 @@ def read_parquet(spark: SparkSession, spec: InputSpec, reader: Callable[..., Any
         InputError: SCHEMA_CONFLICT.
     """
     files = checked_files(spark, spec)
+    folders = folder_keys(file.path for file in files)
     verdicts = read_files(spark, whole(files, "parquet"), reader).cache()
     shapes = _shapes(verdicts)
     rejects = placed(
         verdicts.where(F.col("reject_code") != SHAPE).select("path", "position", "reject_code", "reject_detail")
     )
     if not shapes:
-        return RawFrame(rows=rejects)
+        return RawFrame(rows=rejects, folders=folders)
     merged = _merged(shapes)
     foreign = [text for text, _, _ in shapes if not _is_native(FileShape.from_json(text), merged)]
     paths = {
@@ -62,7 +64,7 @@ def read_parquet(spark: SparkSession, spec: InputSpec, reader: Callable[..., Any
         (F.lit(None) if field.name in empty else F.col(_quoted(field.name))).alias(field.name)
         for field in schema.fields
     ]
-    return RawFrame(rows=rows.select(*columns, *PLACES))
+    return RawFrame(rows=rows.select(*columns, *PLACES), folders=folders)
 
 
 def _shapes(verdicts: DataFrame) -> list[tuple[str, int, str]]:

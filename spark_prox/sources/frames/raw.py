@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,7 @@ from pyspark.sql.types import StringType, StructField, StructType
 
 from spark_prox.config.input import InputSpec
 from spark_prox.errors import InputError
+from spark_prox.sources.folders import folder_keys
 from spark_prox.sources.frames.files import InputFile, check_format, list_files
 from spark_prox.sources.frames.json_schema import JsonSchema, json_schema
 from spark_prox.sources.frames.places import CODE, DETAIL, PATH, PLACES, POSITION, flat_columns
@@ -57,6 +58,7 @@ class RawFrame:
         has_positions: (PATH, POSITION) tells rows apart.
         spellings: what rows call a column, where that is not its name.
         together: such names, in lower case, of which one row has several spellings.
+        folders: keys of `key=value` folders.
     """
 
     rows: DataFrame
@@ -64,18 +66,21 @@ class RawFrame:
     has_positions: bool = True
     spellings: dict[str, str] = field(default_factory=dict)
     together: frozenset[str] = frozenset()
+    folders: Sequence[str] = ()
 
 
 def read_archives(spark: SparkSession, spec: InputSpec, reader: Callable[..., Any]) -> RawFrame:
     """Rows of WARC, WET and ARC files; user columns: record_id, url, text, crawl, crawled_at, mime_type."""
     files = checked_files(spark, spec)
     raw = read_files(spark, whole(files, "archive"), reader)
-    return RawFrame(rows=placed(raw.persist(StorageLevel.DISK_ONLY)))
+    rows = placed(raw.persist(StorageLevel.DISK_ONLY))
+    return RawFrame(rows=rows, folders=folder_keys(file.path for file in files))
 
 
 def read_json(spark: SparkSession, spec: InputSpec, reader: Callable[..., Any]) -> RawFrame:
     """Rows of JSON Lines files under one schema that fits all of them."""
     files = checked_files(spark, spec)
+    folders = folder_keys(file.path for file in files)
     slices = [part for file in files for part in _parts(file)]
     read = read_files(spark, slices, reader).persist(StorageLevel.DISK_ONLY)
     shape = merge_shapes(row.text for row in read.where(F.col("reject_code") == SHAPE).select("text").collect())
@@ -84,10 +89,12 @@ def read_json(spark: SparkSession, spec: InputSpec, reader: Callable[..., Any]) 
     schema = json_schema(shape.columns([*KNOWN_NAMES, *given, *(name.partition(".")[0] for name in given)]).bounded())
     rows = placed(lines.select("path", "position", "text", "reject_code", "reject_detail"))
     if not schema.parsed.fields:
-        return RawFrame(rows=rows.drop("text"), mixed=True)
+        return RawFrame(rows=rows.drop("text"), mixed=True, folders=folders)
     layout = find_layout(spec, flat_columns(schema.named), mixed=True, spellings=schema.spellings)
     schema = schema.with_text((*layout.text, *((layout.doc_id,) if layout.doc_id else ()), *layout.other_ids))
-    return RawFrame(rows=_parsed(rows, schema), mixed=True, spellings=schema.spellings, together=schema.together)
+    return RawFrame(
+        rows=_parsed(rows, schema), mixed=True, spellings=schema.spellings, together=schema.together, folders=folders
+    )
 
 
 def _parsed(lines: DataFrame, schema: JsonSchema) -> DataFrame:

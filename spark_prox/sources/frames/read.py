@@ -8,6 +8,7 @@ is handed in.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
@@ -15,6 +16,7 @@ from pyspark.sql import DataFrame, SparkSession
 from spark_prox.config.input import InputSpec
 from spark_prox.errors import InputError
 from spark_prox.sources.frames.core_columns import with_core_columns
+from spark_prox.sources.frames.folder_columns import with_folder_columns
 from spark_prox.sources.frames.identity import resolve_duplicates
 from spark_prox.sources.frames.parquet import read_parquet
 from spark_prox.sources.frames.places import flat_columns
@@ -44,6 +46,7 @@ def read_input(spark: SparkSession, spec: InputSpec, *, archive_reader: Callable
         InputError: INPUT_NOT_FOUND, WRONG_FORMAT, MISSING_COLUMN, BAD_COLUMN, SCHEMA_CONFLICT.
     """
     raw = _read(spark, spec, archive_reader)
+    raw = replace(raw, rows=with_folder_columns(raw.rows, raw.folders))
     layout = _layout(spec, raw)
     if layout is None:
         layout = Layout(text=("text",), doc_id=None, id_is_explicit=False, url=(), crawl=(), source=None)
