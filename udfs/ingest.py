@@ -106,15 +106,23 @@ class ReadArchives:
                         code = row.reject_code
                         yield (path, *astuple(row)[:-2], code and code.value, row.reject_detail)
                     return
-                limit = 6 * self.spec.max_text_chars + (1 << 20)  # six bytes for a character written \uXXXX
-                lines = Shape(fields={})
-                for line in read_json_lines(stream, start=start, end=stop, max_line_bytes=limit, shape=lines):
-                    yield _row(path, line.position, line.line, line.reject_code, line.reject_detail)
-                yield (path, None, None, None, lines.bounded().to_json(), None, None, None, SHAPE, None)
+                yield from self._lines(path, stream, start, stop)
         except UnreadableColumnError as error:
             yield _row(path, None, None, unreadable, str(error))
         except (OSError, EOFError, ValueError) as error:  # pyarrow's errors are among them
             yield _row(path, None, None, unreadable, f"cannot be read: {type(error).__name__}")
+
+    def _lines(self, path: str, stream: BinaryIO, start: int, stop: int | None) -> Iterator[Row]:
+        """The lines of a part, and at last their shape, also where reading breaks off."""
+        limit = 6 * self.spec.max_text_chars + (1 << 20)  # six bytes for a character written \uXXXX
+        shape = Shape(fields={})
+        try:
+            for line in read_json_lines(stream, start=start, end=stop, max_line_bytes=limit, shape=shape):
+                yield _row(path, line.position, line.line, line.reject_code, line.reject_detail)
+        except (OSError, EOFError) as error:
+            detail = f"cannot be read: {type(error).__name__}"
+            yield _row(path, None, None, RejectCode.FILE_UNREADABLE, detail)
+        yield (path, None, None, None, shape.bounded().to_json(), None, None, None, SHAPE, None)
 
     def tables(self, schema: pa.Schema) -> ReadTables:
         """The reader of whole Parquet files that Spark's own cannot read."""
