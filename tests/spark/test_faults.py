@@ -149,6 +149,13 @@ def test_ids_of_a_second_run_are_those_of_the_first(
     assert sorted(row.doc_id for row in documents.select("doc_id").collect()) == ["1", "2", "2.5"]
 
 
+def test_an_id_that_pandas_made_a_float_is_the_integer_that_it_was(read: Reader, tmp_path: Path) -> None:
+    ids = pa.array([1.0, 20240101000000.0, 2.5, None], pa.float64())
+    pq.write_table(pa.table({"id": ids, "text": ["a", "b", "c", "d"]}), tmp_path / "a.parquet")
+    rows = read(tmp_path, "parquet").collect()
+    assert {row.doc_id for row in rows if row.text != "d"} == {"1", "20240101000000", "2.5"}
+
+
 def test_keys_of_their_own_in_every_line_do_not_become_columns(read: Reader, tmp_path: Path) -> None:
     lines = [{"id": f"d{n}", "text": TEXT, "meta": {f"k{n}": n}, f"own{n}": [n], "c": 1} for n in range(1000)]
     (tmp_path / "a.jsonl").write_text("\n".join(json.dumps(line) for line in lines))
