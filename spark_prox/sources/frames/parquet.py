@@ -46,13 +46,12 @@ def read_parquet(spark: SparkSession, spec: InputSpec, reader: Callable[..., Any
         return RawFrame(rows=rejects, folders=folders)
     merged = _merged(shapes)
     foreign = [text for text, _, _ in shapes if not _is_native(FileShape.from_json(text), merged)]
-    paths = {
-        row.path: row.text in foreign
-        for row in verdicts.where(F.col("reject_code") == SHAPE).select("path", "text").toLocalIterator()
-    }
+    is_foreign = F.col("text").isin(foreign) if foreign else F.lit(False)
+    good = verdicts.where(F.col("reject_code") == SHAPE).select("path", is_foreign)
+    paths = {path: foreign_here for path, foreign_here in good.toLocalIterator()}
     schema = StructType.fromJson(merged)
     frames = [rejects] if len(paths) < len(files) else []
-    if native := [path for path, is_foreign in paths.items() if not is_foreign]:
+    if native := [path for path, foreign_here in paths.items() if not foreign_here]:
         plain = StructType([field for field in schema.fields if not isinstance(field.dataType, NullType)])
         frames.append(with_metadata(spark.read.schema(_readable(plain)).parquet(*native), "_metadata.row_index"))
     if foreign:
