@@ -104,7 +104,8 @@ def _store(run: Run, rows: DataFrame, figures: StageFigures, *, micro_batch: str
         TableError: TABLE_SCHEMA when the user's columns do not fit the existing tables; nothing is written then.
     """
     warehouse = run.warehouse
-    rows, own = OwnColumns.pack_input(rows, _INPUT_COLUMNS)
+    known_columns = warehouse.user_columns("documents") if warehouse.exists("documents") else None
+    rows, own = OwnColumns.pack_input(rows, _INPUT_COLUMNS, known_columns)
     warehouse.expect("documents", own.fields)
     warehouse.expect("rejects")
     rows, counted = observed(rows, _COUNTS)

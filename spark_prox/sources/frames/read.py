@@ -7,6 +7,7 @@ is handed in.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import import_module
 from typing import Protocol
 
@@ -14,9 +15,10 @@ from pyspark.sql import DataFrame, SparkSession
 
 from spark_prox.config.input import InputSpec
 from spark_prox.errors import InputError
-from spark_prox.functions import PandasFunction
+from spark_prox.functions import FileReader
 from spark_prox.sources.formats import FORMATS
 from spark_prox.sources.frames.core_columns import with_core_columns
+from spark_prox.sources.frames.folder_columns import with_folder_columns
 from spark_prox.sources.frames.identity import resolve_duplicates
 from spark_prox.sources.frames.places import flat_columns
 from spark_prox.sources.frames.raw import RawFrame
@@ -32,7 +34,7 @@ ARCHIVE_LAYOUT = Layout(
 class FrameReader(Protocol):
     """What the module of an input format offers."""
 
-    def __call__(self, spark: SparkSession, spec: InputSpec, reader: PandasFunction) -> RawFrame:
+    def __call__(self, spark: SparkSession, spec: InputSpec, reader: FileReader) -> RawFrame:
         """Lazy rows of the input.
 
         Args:
@@ -44,7 +46,7 @@ class FrameReader(Protocol):
         ...
 
 
-def read_input(spark: SparkSession, spec: InputSpec, *, archive_reader: PandasFunction) -> DataFrame:
+def read_input(spark: SparkSession, spec: InputSpec, *, archive_reader: FileReader) -> DataFrame:
     """Rows of any input. Bad data never raises here nor when the rows are used; a bad request raises here.
 
     Args:
@@ -60,6 +62,7 @@ def read_input(spark: SparkSession, spec: InputSpec, *, archive_reader: PandasFu
         InputError: INPUT_NOT_FOUND, WRONG_FORMAT, MISSING_COLUMN, BAD_COLUMN, SCHEMA_CONFLICT.
     """
     raw = _read(spark, spec, archive_reader)
+    raw = replace(raw, rows=with_folder_columns(raw.rows, raw.folders))
     layout = _layout(spec, raw)
     if layout is None:
         layout = Layout(text=("text",), doc_id=None, id_is_explicit=False, url=(), crawl=(), source=None)
@@ -68,7 +71,7 @@ def read_input(spark: SparkSession, spec: InputSpec, *, archive_reader: PandasFu
     return resolve_duplicates(rows, id_is_explicit=layout.id_is_explicit, has_positions=raw.has_positions)
 
 
-def _read(spark: SparkSession, spec: InputSpec, archive_reader: PandasFunction) -> RawFrame:
+def _read(spark: SparkSession, spec: InputSpec, archive_reader: FileReader) -> RawFrame:
     found = FORMATS[spec.format]
     if not found.has_columns and (spec.id_column is not None or spec.text_column != "text"):
         raise InputError(
