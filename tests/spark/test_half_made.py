@@ -10,6 +10,7 @@ import pytest
 from delta.tables import DeltaTable
 
 from spark_prox.config.lease import LeaseConfig
+from spark_prox.errors import TableError
 from spark_prox.warehouse.schemas import REJECTS
 from spark_prox.warehouse.tables import Warehouse
 
@@ -85,6 +86,30 @@ def test_staged_rows_that_the_catalog_does_not_list_are_deleted(
     assert warehouse.lease is not None
     warehouse.lease.release()
     assert [path.name for path in folder.glob("_staging*")] == ["_staging_doctor_0123456789ab"]
+
+
+@pytest.mark.parametrize("committed", [False, True])
+def test_a_first_write_that_was_killed_is_in_nobodys_way(spark: SparkSession, tmp_path: Path, committed: bool) -> None:
+    _leave(tmp_path / "_staging", "creating-rejects")
+    rows = spark.range(3).coalesce(1).write
+    if committed:
+        rows.format("delta").save(str(tmp_path / "rejects"))
+    else:
+        rows.parquet(str(tmp_path / "rejects"))
+    spark.range(3).coalesce(1).write.parquet(str(tmp_path / "runs"))  # of somebody: there is no note
+    warehouse = Warehouse(spark, str(tmp_path))
+    if committed:
+        with pytest.raises(TableError, match="TABLE_SCHEMA"):
+            warehouse.open_for_writing(LeaseConfig(), "test")
+        assert spark.read.format("delta").load(str(tmp_path / "rejects")).count() == 3
+    else:
+        warehouse.open_for_writing(LeaseConfig(), "test")
+        assert not (tmp_path / "rejects").exists()
+        warehouse.expect("rejects")
+        assert warehouse.read("rejects").count() == 0
+    assert warehouse.lease is not None
+    warehouse.lease.release()
+    assert spark.read.parquet(str(tmp_path / "runs")).count() == 3
 
 
 def _leave(folder: Path, name: str) -> None:
