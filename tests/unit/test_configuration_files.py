@@ -1,11 +1,9 @@
-"""The files in `conf/` are read, known to this Spark, and give a reason for each line."""
+"""The files in `conf/` are read and give a reason for each line. `tests/spark` asks Spark whether it knows the keys."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,58 +12,12 @@ from spark_prox.prompts.templates import TEMPLATES
 
 ROOT = Path(__file__).parent.parent.parent
 GPU_FILES = sorted((ROOT / "conf").glob("spark-*-gpu.conf"))
-# Keys that carry a name of the user's choice and so are in no registry.
-NAMED = re.compile(
-    r"spark\.master|"  # older than the registry
-    r"spark\.(?:(?:executor|worker)\.resource\.gpu\.(?:amount|discoveryScript|vendor)"
-    r"|executorEnv\.[A-Z_]+"
-    r"|kubernetes\.(?:driver|executor)\.volumes\.persistentVolumeClaim\.\w+\.(?:options\.claimName|mount\.(?:path|readOnly)))"
-)
-REGISTRIES = (
-    "org.apache.spark.internal.config.package$",
-    "org.apache.spark.internal.config.Python$",
-    "org.apache.spark.internal.config.Network$",
-    "org.apache.spark.internal.config.UI$",
-    "org.apache.spark.deploy.yarn.config.package$",
-    "org.apache.spark.deploy.k8s.Config$",
-    "org.apache.spark.sql.internal.SQLConf$",
-    "org.apache.spark.sql.delta.sources.DeltaSQLConf$",
-)
 
 
 def settings(file: Path) -> dict[str, str]:
     """Keys and values of a properties file; each line one of them."""
     lines = [line for line in file.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
     return dict(line.split(None, 1) for line in lines)
-
-
-@pytest.fixture(scope="module")
-def known_keys() -> Iterator[set[str]]:
-    """Every key that this Spark has registered, asked of its own classes."""
-    from pyspark.java_gateway import launch_gateway
-
-    gateway: Any = launch_gateway()
-    try:
-        java = gateway.jvm
-        loader = java.java.lang.Thread.currentThread().getContextClassLoader()
-        for name in REGISTRIES:
-            java.java.lang.Class.forName(name, True, loader)
-        entries = getattr(java.org.apache.spark.internal.config, "ConfigEntry$").__getattr__("MODULE$")
-        yield set(entries.knownConfigs().keys())
-    finally:
-        gateway.shutdown()
-        gateway.proc.stdin.close()
-        gateway.proc.wait()
-
-
-def test_every_key_is_one_that_this_spark_knows(known_keys: set[str]) -> None:
-    files = sorted((ROOT / "conf").glob("spark-*.conf"))
-    assert len(files) == 4
-    for file in files:
-        unknown = {key for key in settings(file) if key not in known_keys and not NAMED.fullmatch(key)}
-        assert not unknown, file.name
-    assert "spark.python.worker.reuse" in known_keys
-    assert "spark.python.worker.reused" not in known_keys
 
 
 @pytest.mark.parametrize("file", GPU_FILES, ids=lambda file: file.name)
