@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
-import subprocess
+import runpy
 import sys
 from pathlib import Path
 
+import pytest
 
-def test_the_bench_compares_arms_and_goes_on_with_what_is_missing(repository: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "bench/corpus_quality.py", "--smoke", "--output", str(tmp_path), "--arms", "keep"]
+
+def test_the_bench_compares_arms_and_goes_on_with_what_is_missing(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["corpus_quality.py", "--smoke", "--output", str(tmp_path), "--arms", "keep"]
     for arms, said in ((["gold"], "4/4 runs"), (["gold", "ten_words"], "2/2 runs")):
-        done = subprocess.run([*command, *arms], cwd=repository, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        assert said in done.stdout
+        monkeypatch.setattr(sys, "argv", [*command, *arms])
+        runpy.run_path(str(repository / "bench" / "corpus_quality.py"), run_name="__main__")
+        assert said in capsys.readouterr().out
     rows = {row["arm"]: row for row in json.loads((tmp_path / "figures.json").read_text())["arms"]}
     assert set(rows) == {"keep", "gold", "ten_words"}
     assert rows["keep"]["difference"] == 0

@@ -16,15 +16,13 @@ from spark_prox.training.sft.examples import Example, document_examples, load_ex
 from spark_prox.training.sft.samples import SampleMaker, chunk_ops, prompt_builder, weighted_program
 from spark_prox.training.sft.settings import SftConfig
 from spark_prox.training.synthetic import synthetic_pages
-from tests.tiny_models import write_tiny_llama
 from tests.unit.training.sft_models import obvious_examples, small_config, write_small_model
 
 
 @pytest.fixture(scope="module")
-def config(tmp_path_factory: pytest.TempPathFactory) -> SftConfig:
-    model = write_tiny_llama(tmp_path_factory.mktemp("sft") / "tiny")
+def config(tiny_llama: Path) -> SftConfig:
     return SftConfig(
-        model=str(model), output="unused", examples=("unused",), max_prompt_tokens=512, max_chunk_tokens=300,
+        model=str(tiny_llama), output="unused", examples=("unused",), max_prompt_tokens=512, max_chunk_tokens=300,
         max_new_tokens=180,
     )  # fmt: skip
 

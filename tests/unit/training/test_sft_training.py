@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,6 +23,7 @@ from spark_prox.training.sft.samples import SampleMaker, SftSample
 from spark_prox.training.sft.settings import SftConfig
 from spark_prox.training.sft.validation import measure
 from spark_prox.training.synthetic import synthetic_pages, write_pages
+from tests.jobs import run_job
 from tests.unit.training.sft_models import obvious_examples, small_config, write_examples, write_small_model
 
 
@@ -255,12 +254,13 @@ def test_an_unknown_kind_is_named(tmp_path: Path) -> None:
         load_kind(tmp_path / "t.yaml")
 
 
-def test_the_job_trains_the_line_classifier_alone(repository: Path, tmp_path: Path) -> None:
+def test_the_job_trains_the_line_classifier_alone(
+    repository: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     write_pages(synthetic_pages(60), tmp_path / "pages.jsonl.gz")
-    command = [sys.executable, str(repository / "jobs" / "train.py"), "--config", "conf/train-classifier.yaml"]
     settings = ["--set", f"labelled={tmp_path / 'pages.jsonl.gz'}", "--set", f"output={tmp_path / 'out'}"]
-    done = subprocess.run([*command, *settings], cwd=repository, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "word F1 0.9" in done.stdout or "word F1 1.0" in done.stdout
+    assert run_job("train", "--config", str(repository / "conf" / "train-classifier.yaml"), *settings) == 0
+    said = capsys.readouterr().out
+    assert "word F1 0.9" in said or "word F1 1.0" in said
     assert (tmp_path / "out" / "line_classifier.npz").exists()
     assert "| test |" in (tmp_path / "out" / "README.md").read_text()

@@ -20,8 +20,11 @@ from spark_prox.training.embedded.recipe import Thresholds, load_pages, make_ref
 from spark_prox.training.embedded.settings import TrainConfig, load_train_config
 from spark_prox.training.model_card import model_card, write_figures
 from spark_prox.training.plots import draw_recall_curves, draw_training_curve
-from spark_prox.training.synthetic import smoke_settings, synthetic_pages
+from spark_prox.training.synthetic import smoke_settings, synthetic_pages, write_pages
+from tests.jobs import run_job
 
+SHORT = ("steps=26", "evaluate_every=24", "batch_tokens=1024")
+"""A run that is long enough for a line of the log between a checkpoint and the end."""
 Trained = tuple[TrainConfig, list[Progress], Thresholds]
 
 
@@ -30,8 +33,15 @@ def quiet(_: object) -> None:
 
 
 def config_in(folder: Path, *overrides: str) -> TrainConfig:
+    folder.mkdir(exist_ok=True)
     (folder / "empty.yaml").write_text("")
     return load_train_config(folder / "empty.yaml", [*smoke_settings(folder), *overrides])
+
+
+def few_pages(folder: Path) -> str:
+    """The setting for pages that are soon trained on and measured, where it does not matter what is learnt."""
+    write_pages(synthetic_pages(40), folder / "few.jsonl.gz")
+    return f"labelled=['{folder / 'few.jsonl.gz'}']"
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +90,7 @@ def test_verdicts_are_the_likeliest_next_tokens(trained: Trained) -> None:
     assert set(logits.topk(2).indices.flatten().tolist()) <= {*prompt.chunk_read_tokens, prompt.document_read_tokens[1]}
 
 
-def test_a_killed_run_ends_as_one_that_was_not(trained: Trained, tmp_path: Path) -> None:
+def test_a_killed_run_ends_as_one_that_was_not(tmp_path: Path) -> None:
     class KilledError(Exception):
         pass
 
@@ -91,14 +101,17 @@ def test_a_killed_run_ends_as_one_that_was_not(trained: Trained, tmp_path: Path)
 
         return report
 
-    config = config_in(tmp_path)
+    few = few_pages(tmp_path)
+    whole, killed = (config_in(tmp_path / name, few, *SHORT) for name in ("whole", "killed"))
+    wanted, wanted_thresholds = make_refiner(whole, say=quiet, report=quiet)
     with pytest.raises(KilledError):
-        make_refiner(config, say=quiet, report=kill_at(50))
-    log, thresholds = make_refiner(config, say=quiet, report=quiet)
+        make_refiner(killed, say=quiet, report=kill_at(25))  # one step after the checkpoint
+    log, thresholds = make_refiner(killed, say=quiet, report=quiet)
+    assert [line.step for line in wanted] == [24, 25, 26]
     assert [(line.step, line.loss, line.word_f1) for line in log] == [
-        (line.step, line.loss, line.word_f1) for line in trained[1]
+        (line.step, line.loss, line.word_f1) for line in wanted
     ]
-    assert thresholds == trained[2]
+    assert thresholds == wanted_thresholds
 
 
 def test_the_card_and_the_pictures_are_written(trained: Trained, tmp_path: Path) -> None:
@@ -129,8 +142,6 @@ def test_the_learning_rate_warms_up_and_falls_to_zero() -> None:
 def test_splits_without_pages_are_refused(tmp_path: Path) -> None:
     config = config_in(tmp_path)
     pages = pages_of_split(synthetic_pages(40), "train")[:3]
-    from spark_prox.training.synthetic import write_pages
-
     write_pages(pages, tmp_path / "pages.jsonl.gz")
     with pytest.raises(InputError, match="TOO_FEW_LABELS"):
         make_refiner(config, say=quiet, report=quiet)
@@ -163,23 +174,19 @@ def test_a_missing_setting_is_named(tmp_path: Path) -> None:
         load_train_config(tmp_path / "t.yaml")
 
 
-def run_job(repository: Path, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(repository / "jobs" / name), *arguments]
-    return subprocess.run(command, cwd=repository, capture_output=True, text=True, check=False)
-
-
-def test_the_jobs_finish_and_measure_a_trained_refiner(trained: Trained, repository: Path, tmp_path: Path) -> None:
+def test_the_jobs_finish_and_measure_a_trained_refiner(
+    trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = trained[0].output
-    done = run_job(repository, "train.py", "--smoke", folder)  # resumes at the last step: thresholds, card, curve
-    assert done.returncode == 0, done.stderr
-    assert "word F1" in done.stdout
+    assert run_job("train", "--smoke", folder) == 0  # resumes at the last step: thresholds, card, curve
+    assert "word F1" in capsys.readouterr().out
     assert (Path(folder) / "curve.png").exists()
     card = Path(folder) / "model" / "README.md"
     measured = run_job(
-        repository, "evaluate.py", "--model", f"{folder}/model", "--labelled", f"{folder}/pages.jsonl.gz",
+        "evaluate", "--model", f"{folder}/model", "--labelled", f"{folder}/pages.jsonl.gz",
         "--output", str(tmp_path), "--card", str(card),
     )  # fmt: skip
-    assert measured.returncode == 0, measured.stderr
+    assert measured == 0, capsys.readouterr().err
     figures = json.loads((tmp_path / "figures.json").read_text())["chunk"]
     by_author = {row["author"]: row["word_f1"] for row in figures if row["source"] == "all"}
     assert by_author["model"] > by_author["keep"]
@@ -191,29 +198,33 @@ def test_the_jobs_finish_and_measure_a_trained_refiner(trained: Trained, reposit
 @pytest.mark.parametrize(
     ("name", "arguments", "code"),
     [
-        ("train.py", ["--config", "none.yaml"], "CONFIG_NOT_FOUND"),
-        ("train.py", ["--set", "labelled=[none]"], "LABELS_MISSING"),
-        ("evaluate.py", ["--labelled", "none", "--output", "OUT"], "LABELS_MISSING"),
+        ("train", ["--config", "none.yaml"], "CONFIG_NOT_FOUND"),
+        ("train", ["--config", "{conf}/train-embedded.yaml", "--set", "labelled=[none]"], "LABELS_MISSING"),
+        ("evaluate", ["--labelled", "none", "--output", "{tmp}"], "LABELS_MISSING"),
     ],
 )
 def test_bad_input_gives_one_line_with_a_code(
-    repository: Path, tmp_path: Path, name: str, arguments: list[str], code: str
+    repository: Path, tmp_path: Path, name: str, arguments: list[str], code: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    extra = ["--set", f"output={tmp_path}"] if name == "train.py" else []
-    done = run_job(repository, name, *(str(tmp_path) if a == "OUT" else a for a in arguments), *extra)
-    assert done.returncode == 2
-    assert done.stderr.count("\n") == 1
-    assert f"[SPARK_PROX.{code}]" in done.stderr
+    extra = ["--set", f"output={tmp_path}"] if name == "train" else []
+    places = {"{conf}": str(repository / "conf"), "{tmp}": str(tmp_path)}
+    for mark, place in places.items():
+        arguments = [word.replace(mark, place) for word in arguments]
+    assert run_job(name, *arguments, *extra) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert f"[SPARK_PROX.{code}]" in said
 
 
 def test_two_processes_train_the_same_model_as_one(repository: Path, tmp_path: Path) -> None:
+    settings = (few_pages(tmp_path), "steps=6", "evaluate_every=6")
+    words = [word for setting in settings for word in ("--set", setting)]
     launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29713"]
-    losses = []
-    for name, start in (("one", [sys.executable]), ("two", launch)):
-        folder = str(tmp_path / name)
-        settings = ["--set", "steps=12", "--set", "evaluate_every=12"]
-        command = [*start, str(repository / "jobs" / "train.py"), "--smoke", folder, *settings]
-        done = subprocess.run(command, cwd=repository, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        losses.append(json.loads((Path(folder) / "log.jsonl").read_text().splitlines()[-1])["loss"])
-    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+    command = [*launch, str(repository / "jobs" / "train.py"), "--smoke", str(tmp_path / "two"), *words]
+    done = subprocess.run(command, cwd=repository, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert run_job("train", "--smoke", str(tmp_path / "one"), *words) == 0
+    logs = [(tmp_path / name / "log.jsonl").read_text().splitlines() for name in ("one", "two")]
+    one, two = (json.loads(lines[-1]) for lines in logs)
+    assert one["step"] == two["step"] == 6
+    assert one["loss"] == pytest.approx(two["loss"], rel=1e-3)
