@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,15 +12,13 @@ from delta.tables import DeltaTable
 from pyspark.sql.types import StructType
 
 from spark_prox.config.lease import LeaseConfig
-from spark_prox.config.run import load_config
 from spark_prox.errors import TableError
-from spark_prox.pipeline import Pipeline
 from spark_prox.warehouse import schemas
 from spark_prox.warehouse.migrations import MIGRATIONS, VERSION
 from spark_prox.warehouse.schemas import EDIT_TYPE, TABLES
 from spark_prox.warehouse.tables import Warehouse
-from tests.tiny_models import write_tiny_llama
-from udfs.functions import FUNCTIONS
+from tests.spark.conftest import Finished
+from tests.spark.runs import pipeline, refine, scripted
 
 if TYPE_CHECKING:
     from pyspark.sql import Row, SparkSession
@@ -58,57 +57,24 @@ VERSION_1 = {
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny_llama(tmp_path_factory.mktemp("model") / "tiny")
-
-
-def pipeline(model: Path, folder: Path, warehouse: str) -> Pipeline:
-    lines = [
-        f'{{"id": "d{n}", "text": "Menu\\nA sentence of page {n} that is long enough to stay.", "n": {n}}}'
-        for n in range(6)
-    ]
-    (folder / "pages.jsonl").write_text("\n".join([*lines, '{"id": "empty", "text": " "}']) + "\n")
-    config = load_config(
-        None,
-        [f"model.path={model}", "model.engine=scripted", "model.script=remove_lines(start=0, end=0)"],
-        {
-            "warehouse": str(folder / warehouse),
-            "input.path": str(folder / "pages.jsonl"),
-            "input.format": "jsonl",
-            "input.id_column": "id",
-        },
-    )
-    return Pipeline(config, FUNCTIONS, name="test")
-
-
-def refine(pipe: Pipeline) -> None:
-    pipe.ingest()
-    pipe.generate("doc")
-    pipe.generate("chunk")
-    pipe.execute()
-
-
-@pytest.fixture(scope="module")
-def current(spark: SparkSession, model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a finished run with this version's tables, in `new`."""
-    folder = tmp_path_factory.mktemp("current")
-    refine(pipeline(model, folder, "new"))
+def aged(spark: SparkSession, finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The rows of the finished run in the tables of version 1."""
+    folder = tmp_path_factory.mktemp("aged")
+    new = Warehouse(spark, str(finished.warehouse))
+    for name, columns in VERSION_1.items():
+        core = StructType.fromDDL(columns)
+        fields = [*core.fields, *(new.user_columns(name) if TABLES[name].user_columns else [])]
+        builder = DeltaTable.createIfNotExists(spark).location(str(folder / name)).addColumns(StructType(fields))
+        builder.property("spark_prox.table", name).property("delta.enableChangeDataFeed", "true").execute()
+        rows = new.read(name).select(*(field.name for field in fields))
+        rows.write.format("delta").mode("append").save(str(folder / name))
     return folder
 
 
 @pytest.fixture
-def old(spark: SparkSession, current: Path, tmp_path: Path) -> Warehouse:
-    """The same rows in the tables of version 1."""
-    new = Warehouse(spark, str(current / "new"))
-    for name, columns in VERSION_1.items():
-        core = StructType.fromDDL(columns)
-        fields = [*core.fields, *(new.user_columns(name) if TABLES[name].user_columns else [])]
-        builder = (
-            DeltaTable.createIfNotExists(spark).location(str(tmp_path / "old" / name)).addColumns(StructType(fields))
-        )
-        builder.property("spark_prox.table", name).property("delta.enableChangeDataFeed", "true").execute()
-        rows = new.read(name).select(*(field.name for field in fields))
-        rows.write.format("delta").mode("append").save(str(tmp_path / "old" / name))
+def old(spark: SparkSession, aged: Path, tmp_path: Path) -> Warehouse:
+    """A copy of them."""
+    shutil.copytree(aged, tmp_path / "old")
     return Warehouse(spark, str(tmp_path / "old"))
 
 
@@ -127,16 +93,16 @@ def shape(spark: SparkSession, warehouse: Warehouse, table: str) -> tuple[dict[s
 
 
 def test_old_tables_are_migrated_and_say_the_same(
-    spark: SparkSession, model: Path, current: Path, old: Warehouse, tmp_path: Path
+    spark: SparkSession, tiny_llama: Path, finished: Finished, old: Warehouse
 ) -> None:
     before = {name: contents(old, name) for name in VERSION_1}
-    assert len(before["refined"]) == len(before["documents"]) == 6
-    pipe = pipeline(model, current, str(tmp_path / "old"))  # the same file: a reject is known by its place
+    assert (len(before["documents"]), len(before["refined"])) == (31, 30)
+    pipe = pipeline(old.location, finished.source, *scripted(tiny_llama), id_column="id")
     refine(pipe)
     for name in ("documents", "programs", "refined", "rejects"):
         assert contents(old, name) == before[name], name
     assert [row for row in contents(old, "runs") if row["run_id"] != pipe.log.run_id] == before["runs"]
-    new = Warehouse(spark, str(current / "new"))
+    new = Warehouse(spark, str(finished.warehouse))
     for name in VERSION_1:
         assert shape(spark, old, name) == shape(spark, new, name), name
     assert {row["attempts"] for row in old.read("programs").collect()} == {None}
@@ -144,12 +110,12 @@ def test_old_tables_are_migrated_and_say_the_same(
 
 def test_a_table_is_read_and_checked_without_being_migrated(spark: SparkSession, old: Warehouse) -> None:
     old.check_schemas()
-    assert old.read("refined").count() == 6
+    assert old.read("refined").count() == 30
     assert {row["attempts"] for row in old.read("programs").collect()} == {None}
     assert "attempts" not in spark.table(old.name("programs")).columns
 
 
-def test_a_migration_that_was_killed_goes_on(spark: SparkSession, current: Path, old: Warehouse) -> None:
+def test_a_migration_that_was_killed_goes_on(spark: SparkSession, finished: Finished, old: Warehouse) -> None:
     name = old.name("programs")
     spark.sql(f"ALTER TABLE {name} ADD COLUMNS (attempts int)")
     spark.sql(f"ALTER TABLE {name} SET TBLPROPERTIES ('{VERSION}' = '2')")
@@ -158,22 +124,22 @@ def test_a_migration_that_was_killed_goes_on(spark: SparkSession, current: Path,
     done = old.open_for_writing(LeaseConfig(), "test")
     assert "programs-constraints" in done
     assert "programs-attempts" not in done
-    assert shape(spark, old, "programs") == shape(spark, Warehouse(spark, str(current / "new")), "programs")
+    assert shape(spark, old, "programs") == shape(spark, Warehouse(spark, str(finished.warehouse)), "programs")
 
 
 def test_rows_that_break_a_rule_stop_the_job_and_stay(spark: SparkSession, old: Warehouse) -> None:
     spark.sql(f"INSERT INTO {old.name('rejects')} (reject_id, code) VALUES ('r', 'X')")
     with pytest.raises(TableError, match=r"MIGRATION_FAILED.*rejects-constraints"):
         old.open_for_writing(LeaseConfig(), "test")
-    assert old.read("rejects").count() == 2
+    assert old.read("rejects").count() == 6
 
 
 def test_a_table_of_a_later_version_stops_a_job_of_older_code(
-    spark: SparkSession, model: Path, old: Warehouse, tmp_path: Path
+    spark: SparkSession, tiny_llama: Path, old: Warehouse, tmp_path: Path
 ) -> None:
     spark.sql(f"ALTER TABLE {old.name('refined')} SET TBLPROPERTIES ('{VERSION}' = '99')")
     with pytest.raises(TableError, match=r"TABLE_NEWER.*refined.*version 99"):
-        pipeline(model, tmp_path, "old")
+        pipeline(old.location, None, *scripted(tiny_llama))
     assert not (tmp_path / "old" / "_lease").exists()
 
 
