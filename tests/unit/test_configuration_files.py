@@ -64,5 +64,5 @@ def test_every_setting_of_the_cluster_configuration_has_its_reason() -> None:
 def test_jobs_and_errors_name_configuration_files_that_exist() -> None:
     conf = [file for file in (ROOT / "conf").rglob("*") if file.is_file()]
     for file in [*(ROOT / "jobs").glob("*.py"), *(ROOT / "spark_prox").rglob("*.py"), *conf]:
-        for name in re.findall(r"\b(?:conf|docker|docs)/[\w.-]+\w", file.read_text(encoding="utf-8")):
+        for name in re.findall(r"(?<![\w./])(?:conf|docker|docs)/[\w.-]+\w", file.read_text(encoding="utf-8")):
             assert (ROOT / name).exists(), f"{file.name} names {name}"
