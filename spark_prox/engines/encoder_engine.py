@@ -148,9 +148,10 @@ def _products(weights: dict[str, Any]) -> dict[str, Any]:
         layer = torch.nn.Linear(weight.shape[1], weight.shape[0], device="meta")
         layer.weight = torch.nn.Parameter(weight, requires_grad=False)
         layer.bias = torch.nn.Parameter(weights[f"{bare}.bias"], requires_grad=False)
-        packed = packed_linear(layer)
+        gelu = bare.endswith((".up", ".doc1"))
+        packed = packed_linear(layer, "gelu" if gelu else "none")
         if packed is not None:
-            found[f"{bare}.product"] = packed
+            found[f"{bare}.gelu_product" if gelu else f"{bare}.product"] = packed
     return found
 
 

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
-    Weights = Mapping[str, Any]  # tensors; "<layer>.product" is a function that stands for a linear layer
+    Weights = Mapping[str, Any]  # tensors; "<layer>.product" is a function that stands for a linear layer,
+    # "<layer>.gelu_product" one that stands for a linear layer and GELU
 
 __all__ = [
     "EncoderConfig",
@@ -194,7 +195,7 @@ def encode_windows(weights: Weights, config: EncoderConfig, batch: WindowBatch, 
         query, key, value = qkv.view(windows, tokens, 3, config.heads, -1).permute(2, 0, 3, 1, 4).unbind(0)
         seen = attend(query, key, value).transpose(1, 2).reshape(windows, tokens, config.width)
         x = _normed(weights, f"{name}.norm1", x + drop(_linear(weights, f"{name}.out", seen)), config)
-        down = _linear(weights, f"{name}.down", functional.gelu(_linear(weights, f"{name}.up", x)))
+        down = _linear(weights, f"{name}.down", _gelu_linear(weights, f"{name}.up", x))
         x = _normed(weights, f"{name}.norm2", x + drop(down), config)
     return x
 
@@ -234,13 +235,13 @@ def head_margins(
     for number, dilation in enumerate(config.dilations):
         name = f"head.block{number}"
         h = _along_lines(_normed(weights, f"{name}.norm", x, config) * shown, weights, name, dilation)
-        x = x + _linear(weights, f"{name}.down", drop(functional.gelu(_linear(weights, f"{name}.up", h)))) * shown
+        x = x + _linear(weights, f"{name}.down", drop(_gelu_linear(weights, f"{name}.up", h))) * shown
     x = _normed(weights, "head.norm", x, config)
     own = _linear(weights, "head.out", drop(x)).reshape(-1)[batch.line_place]
     hidden_mean = (padded[..., : config.width] * shown).sum(1) / count.to(lines.dtype)
     known = functional.one_hot(batch.qualities, config.qualities).sum(1).to(lines.dtype)
     page = torch.cat([_page_vector(x, mask), hidden_mean, known], -1)
-    page = drop(functional.gelu(_linear(weights, "head.doc1", page)))
+    page = drop(_gelu_linear(weights, "head.doc1", page))
     return own.float(), _linear(weights, "head.doc2", page)[:, 0].float()
 
 
@@ -273,6 +274,13 @@ def _linear(weights: Weights, name: str, x: torch.Tensor) -> torch.Tensor:
     return (
         product(x) if product is not None else functional.linear(x, weights[f"{name}.weight"], weights[f"{name}.bias"])
     )
+
+
+def _gelu_linear(weights: Weights, name: str, x: torch.Tensor) -> torch.Tensor:
+    from torch.nn import functional
+
+    fused = weights.get(f"{name}.gelu_product")
+    return fused(x) if fused is not None else functional.gelu(_linear(weights, name, x))
 
 
 def _normed(weights: Weights, name: str, x: torch.Tensor, config: EncoderConfig) -> torch.Tensor:

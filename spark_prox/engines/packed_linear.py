@@ -7,7 +7,7 @@ operators are those that TorchInductor uses when it freezes a model. torch is im
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 __all__ = ["pack_linear_layers", "packed_linear"]
 
@@ -15,10 +15,14 @@ _PROBE_ROWS = 3
 _TOLERANCE = {"torch.float32": 1e-5, "torch.bfloat16": 2e-2}  # of the largest value of a product
 
 
-def packed_linear(layer: Any) -> Any | None:
+def packed_linear(layer: Any, activation: Literal["none", "gelu"] = "none") -> Any | None:
     """The same layer on packed weights, which it no longer shares with the original; None if it cannot be packed.
 
     It works for float32 and bfloat16 on a CPU with oneDNN, and only if the outputs equal those of the original.
+
+    Args:
+        layer: a `torch.nn.Linear`.
+        activation: what is done to the product in the same step.
     """
     import torch
 
@@ -29,9 +33,11 @@ def packed_linear(layer: Any) -> Any | None:
     try:
         with torch.inference_mode():
             operators = torch.ops.mkldnn
-            packed = _module(operators._reorder_linear_weight(weight.detach()), layer.bias)
+            packed = _module(operators._reorder_linear_weight(weight.detach()), layer.bias, activation)
             probe = torch.linspace(-1, 1, _PROBE_ROWS * weight.shape[1], dtype=weight.dtype).reshape(_PROBE_ROWS, -1)
             expected, got = layer(probe).float(), packed(probe).float()
+            if activation == "gelu":
+                expected = torch.nn.functional.gelu(expected)
     except (AttributeError, RuntimeError, NotImplementedError):  # private operators: another PyTorch may lack them
         return None
     error = float((got - expected).abs().max() / expected.abs().max().clamp_min(1e-9))
@@ -57,13 +63,13 @@ def pack_linear_layers(model: Any) -> int:
     return replaced
 
 
-def _module(weight: Any, bias: Any) -> Any:
+def _module(weight: Any, bias: Any, activation: str) -> Any:
     import torch
 
     multiply = torch.ops.mkldnn._linear_pointwise
 
     class PackedLinear(torch.nn.Module):
         def forward(self, rows: Any) -> Any:
-            return multiply(rows, weight, bias, "none", [], "")
+            return multiply(rows, weight, bias, activation, [], "none" if activation == "gelu" else "")
 
     return PackedLinear()

@@ -22,7 +22,7 @@ from spark_prox.heuristics.ensemble import open_second_opinion
 from spark_prox.heuristics.line_classifier import LineClassifier, train_line_classifier
 from spark_prox.heuristics.line_rules import keep_everything
 from spark_prox.heuristics.writers import RULE_SETS, ClassifierHeuristic, Heuristic, RuleSet, write_programs
-from spark_prox.models import load_tokenizer, recommended_margins
+from spark_prox.models import is_line_encoder, load_tokenizer, recommended_margins
 from spark_prox.programs import Policy, policy_for
 from spark_prox.prompts.builder import PromptSpec, builder_for
 from spark_prox.prompts.templates import template_for
@@ -104,7 +104,10 @@ def model_entry(model: str, *, threads: int, template: str = "auto") -> Entry:
         ConfigError: TEMPLATE_UNKNOWN.
     """
     if template == "auto":
-        template = "embedded" if load_tokenizer(model).token_to_id("<judge>") is not None else "prox"
+        if is_line_encoder(model):
+            template = "page"
+        else:
+            template = "embedded" if load_tokenizer(model).token_to_id("<judge>") is not None else "prox"
     # Verdicts on many lines at once are read by the transformers engine alone.
     engine: Literal["transformers", "auto"] = "transformers" if template == "embedded" else "auto"
     spec = ModelSpec(path=model, engine=engine, threads=threads)

@@ -14,6 +14,7 @@ from spark_prox.training.classifier_recipe import ClassifierConfig, make_classif
 from spark_prox.training.embedded.loop import progress_line
 from spark_prox.training.embedded.recipe import load_pages, make_refiner
 from spark_prox.training.embedded.settings import TrainConfig, load_settings
+from spark_prox.training.encoder.recipe import EncoderTrainConfig, make_line_encoder
 from spark_prox.training.model_card import model_card
 from spark_prox.training.plots import draw_training_curve
 from spark_prox.training.process_group import join_process_group
@@ -23,9 +24,14 @@ from spark_prox.training.sft.settings import SftConfig
 __all__ = ["KINDS", "Settings", "load_kind", "train_embedded", "train_kind"]
 
 Say = Callable[[str], None]
-Settings = TrainConfig | SftConfig | ClassifierConfig
+Settings = TrainConfig | SftConfig | ClassifierConfig | EncoderTrainConfig
 
-KINDS: dict[str, type[Settings]] = {"embedded": TrainConfig, "sft": SftConfig, "line_classifier": ClassifierConfig}
+KINDS: dict[str, type[Settings]] = {
+    "embedded": TrainConfig,
+    "line_encoder": EncoderTrainConfig,
+    "sft": SftConfig,
+    "line_classifier": ClassifierConfig,
+}
 
 
 def load_kind(path: str | Path, overrides: Sequence[str] = ()) -> Settings:
@@ -35,9 +41,9 @@ def load_kind(path: str | Path, overrides: Sequence[str] = ()) -> Settings:
         ConfigError: CONFIG_BAD_VALUE for an unknown kind, and as `load_settings`.
     """
     kind = read_tree(path, overrides).get("kind", "embedded")
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         raise ConfigError("CONFIG_BAD_VALUE", f"kind is {kind!r}.", f"Use one of {', '.join(KINDS)}.")
-    return load_settings(KINDS[str(kind)], path, overrides)
+    return load_settings(KINDS[kind], path, overrides)
 
 
 def train_kind(config: Settings, say: Say) -> None:
@@ -46,6 +52,8 @@ def train_kind(config: Settings, say: Say) -> None:
         fine_tune(config, say)
     elif isinstance(config, ClassifierConfig):
         make_classifier(config, say)
+    elif isinstance(config, EncoderTrainConfig):
+        make_line_encoder(config, say)
     else:
         train_embedded(config, say)
 

@@ -19,6 +19,7 @@ __all__ = ["BLOCK", "BaseModel", "dequantized", "read_base_model"]
 
 BLOCK = 32
 _SPECIAL_PIECES = 4  # <s>, <pad>, </s>, <unk>
+_NEVER = -10_000.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +73,11 @@ class BaseModel:
         """The tokenizer in the format of the tokenizers library."""
         from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 
-        tokenizer = Tokenizer(models.Unigram(self.pieces, unk_id=3, byte_fallback=False))
+        # "<s>" in a page's text is text: as a piece it would win, so its score is one that always loses.
+        pieces = [
+            (piece, _NEVER if number < _SPECIAL_PIECES else score) for number, (piece, score) in enumerate(self.pieces)
+        ]
+        tokenizer = Tokenizer(models.Unigram(pieces, unk_id=3, byte_fallback=False))
         tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Replace(Regex(" {2,}"), " ")])
         tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="always")
         text: str = tokenizer.to_str()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spark_prox.engines.line_encoder import EncoderConfig, WindowBatch, encode_windows, head_margins, pool_lines
@@ -31,6 +32,8 @@ class LoopSettings:
 
     Attributes:
         steps: batches; 0 trains for `seconds` and takes the rate from the clock.
+        frozen_steps: first batches in which the head alone learns.
+        checkpoint_every: steps between checkpoints, where a file for them is given.
         seconds: see `steps`.
         rate: learning rate of the top layer; a layer below has `layer_decay` times that of the one above it.
         head_rate: of the head and of shape and quality embeddings.
@@ -44,6 +47,8 @@ class LoopSettings:
     """
 
     steps: int = 0
+    frozen_steps: int = 0
+    checkpoint_every: int = 100
     seconds: float = 0.0
     rate: float = 2e-4
     head_rate: float = 1.5e-3
@@ -152,19 +157,22 @@ def _loss(
 
 
 def _groups(weights: Weights, config: EncoderConfig, settings: LoopSettings) -> list[dict[str, Any]]:
-    groups: dict[tuple[float, float], list[torch.Tensor]] = {}
+    groups: dict[tuple[float, float, bool], list[torch.Tensor]] = {}
     for name, value in weights.items():
         if name == "word":
             continue
-        rate = settings.head_rate
+        rate, pretrained = settings.head_rate, name.startswith(("layer", "place", "embedding"))
         if name.startswith("layer"):
             number = int(name.partition(".")[0].removeprefix("layer"))
             rate = settings.rate * settings.layer_decay ** (config.layers - 1 - number)
         elif name.startswith(("place", "embedding")):
             rate = settings.rate * settings.layer_decay**config.layers
         decay = settings.weight_decay if value.ndim > 1 else 0.0
-        groups.setdefault((rate, decay), []).append(value.requires_grad_(True))
-    return [{"params": own, "lr": rate, "peak": rate, "weight_decay": decay} for (rate, decay), own in groups.items()]
+        groups.setdefault((rate, decay, pretrained), []).append(value.requires_grad_(True))
+    return [
+        {"params": own, "lr": rate, "peak": rate, "weight_decay": decay, "pretrained": pretrained}
+        for (rate, decay, pretrained), own in groups.items()
+    ]
 
 
 def _batches(maker: BatchMaker, settings: LoopSettings, start: int) -> Iterator[Any]:
@@ -192,6 +200,37 @@ def _batches(maker: BatchMaker, settings: LoopSettings, start: int) -> Iterator[
     )
 
 
+def _store(checkpoint: Path, step: int, learned: Weights, mean: Weights, optimizer: torch.optim.Optimizer) -> None:
+    import torch
+
+    partial = checkpoint.with_suffix(".partial")
+    state = {"step": step, "weights": learned, "mean": mean, "optimizer": optimizer.state_dict()}
+    torch.save(state, partial)
+    partial.replace(checkpoint)
+
+
+def _resumed(
+    checkpoint: Path | None,
+    learned: Weights,
+    mean: Weights,
+    optimizer: torch.optim.Optimizer,
+    say: Callable[[str], None],
+) -> int:
+    """Load the state of an earlier run, if there is one; gives the next step."""
+    import torch
+
+    if checkpoint is None or not checkpoint.exists():
+        return 0
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    with torch.no_grad():
+        for name, value in learned.items():
+            value.copy_(state["weights"][name])
+            mean[name].copy_(state["mean"][name])
+    optimizer.load_state_dict(state["optimizer"])
+    say(f"going on from step {state['step']}")
+    return int(state["step"])
+
+
 def fit(
     weights: Weights,
     config: EncoderConfig,
@@ -201,9 +240,12 @@ def fit(
     device: str,
     teacher: Teacher | None = None,
     say: Callable[[str], None] = print,
-    first_step: int = 0,
+    checkpoint: Path | None = None,
 ) -> Weights:
     """Train; gives the averaged weights. `weights` are changed.
+
+    Args:
+        checkpoint: file of the run's state; a run that was killed goes on from it.
 
     Raises:
         ValueError: neither steps nor seconds are set.
@@ -220,6 +262,7 @@ def fit(
     if teacher is not None:
         teacher = Teacher(config=teacher.config, weights=_cast(teacher.weights, settings.half))
     mean = {name: value.detach().clone() for name, value in learned.items()}
+    first_step = _resumed(checkpoint, learned, mean, optimizer, say)
     started = time.monotonic()
     total, tokens, shown = torch.zeros((), device=device), 0, time.monotonic()
     for step, batch in enumerate(_batches(maker, settings, first_step), start=first_step):
@@ -229,7 +272,8 @@ def fit(
         rise = min(1.0, done / settings.warmup)
         factor = rise * max(0.0, 1 - max(0.0, done - settings.warmup) / (1 - settings.warmup))
         for group in optimizer.param_groups:
-            group["lr"] = group["peak"] * factor
+            is_frozen = group["pretrained"] and step < settings.frozen_steps
+            group["lr"] = 0.0 if is_frozen else group["peak"] * factor
         windows, labels = to_windows(batch, device)
         taught = None
         if teacher is not None:
@@ -250,6 +294,8 @@ def fit(
         with torch.no_grad():
             keep = min(settings.average, (1 + step) / (10 + step))
             torch._foreach_lerp_(list(mean.values()), [value.detach() for value in learned.values()], 1 - keep)
+        if checkpoint is not None and (step + 1) % settings.checkpoint_every == 0:
+            _store(checkpoint, step + 1, learned, mean, optimizer)
         tokens += batch["ids"].numel()
         total += loss.detach()
         if (step + 1) % _SAY_EVERY == 0:

@@ -10,7 +10,7 @@ from spark_prox.annotation.questions import load_prompt
 from spark_prox.config.plain_yaml import parse_yaml
 from spark_prox.config.run import load_config
 from spark_prox.errors import ConfigError
-from spark_prox.training.embedded.settings import read_settings
+from spark_prox.training.embedded.settings import load_train_config
 
 LAUGHS = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 10)
@@ -43,7 +43,7 @@ BAD = {
 def test_a_hostile_file_is_one_error_with_a_code(text: str, tmp_path: Path) -> None:
     file = tmp_path / "conf.yaml"
     file.write_text(text)
-    for read in (load_config, read_settings, lambda path: load_prompt(path, "doc")):
+    for read in (load_config, load_train_config, lambda path: load_prompt(path, "doc")):
         with pytest.raises(ConfigError, match=r"CONFIG_SYNTAX|PROMPT_SYNTAX"):
             read(file)
 
