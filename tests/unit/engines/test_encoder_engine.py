@@ -143,7 +143,7 @@ def test_weights_come_back_from_their_files_within_a_step_of_rounding(folder: Pa
 @pytest.mark.parametrize(
     ("name", "content", "code"),
     [
-        ("config.json", "{", "MODEL_BAD_CONFIG"),
+        ("config.json", "{", "MODEL_BAD_METADATA"),
         ("config.json", '{"model_type": "spark_prox_line_encoder"}', "MODEL_BAD_CONFIG"),
         ("model.safetensors.index.json", '{"weight_map": {"a": "../../etc/passwd"}}', "MODEL_UNLOADABLE"),
         ("model-00001-of-00001.safetensors", "no weights", "MODEL_UNLOADABLE"),
