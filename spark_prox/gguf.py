@@ -1,7 +1,7 @@
 """Read a model file in the GGUF layout: its metadata, and tensors as they are stored or as float32.
 
-After ggml's `docs/gguf.md`. Knows the three kinds of tensor that a small Q4_1 file has: F32, Q4_1 and Q8_0. Imports
-numpy inside the functions; knows no model and no tokenizer.
+After the description of GGUF in ggml's documentation. Knows the three kinds of tensor that a small Q4_1 file has: F32,
+Q4_1 and Q8_0. Imports numpy inside the functions; knows no model and no tokenizer.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ from spark_prox.errors import ConfigError, InputError, ModelError
 from spark_prox.evaluation.thresholds import drop_margin
 from spark_prox.prompts.line_shape import FORMS
 from spark_prox.prompts.page_prompt import QUALITY_TOKENS, SHAPE_TOKENS
+from spark_prox.prompts.text_tokenizer import TextTokenizer
 from spark_prox.training.embedded.data import load_unlabelled_texts
 from spark_prox.training.encoder.base_model import BaseModel, read_base_model
 from spark_prox.training.encoder.batches import BatchMaker, BatchSettings
@@ -201,7 +202,7 @@ def _packed(config: EncoderTrainConfig, pages: Sequence[LabelledPage], output: P
         texts = load_unlabelled_texts(config.unlabelled, config.text_keys)
         packed = pack_pages(
             pages,
-            Tokenizer.from_file(str(output / "tokenizer.json")),
+            TextTokenizer(Tokenizer.from_file(str(output / "tokenizer.json"))),
             unlabelled=[text.split("\n") for text in texts],
             documents=config.documents,
             seed=config.seed,
