@@ -16,21 +16,25 @@ from typing import Any, BinaryIO, ClassVar, cast
 from urllib.parse import urlsplit
 
 import pandas as pd
+import pyarrow as pa
 
 from spark_prox.config.input import InputSpec
 from spark_prox.errors import RejectCode
+from spark_prox.sources.arrow_rows import cast_batch
 from spark_prox.sources.contained import ContainedPageText
 from spark_prox.sources.json_lines import read_json_lines
 from spark_prox.sources.json_shape import Shape
+from spark_prox.sources.parquet_shape import FileShape, UnreadableColumnError, shape_of_file
 from spark_prox.sources.readers import RAW_COLUMNS, SHAPE
 from spark_prox.sources.unpacking import is_packed
 from spark_prox.sources.warc.archive import read_archive
 
-__all__ = ["ReadArchives"]
+__all__ = ["ReadArchives", "ReadTables"]
 
 BATCH_BYTES = 4 << 20
 BATCH_ROWS = 512
 PARQUET_ROWS = 1024
+TABLE_ROWS = 64
 COLUMNS = [
     "path",
     "position",
@@ -53,17 +57,23 @@ class ReadArchives:
     Attributes:
         spec: its limit on text length.
         page_timeout_s: most seconds for the text of one HTML page.
+        file_timeout_s: seconds for slow pages of one file, after which each page has half a second.
         page_memory_bytes: most address space of the process that reads HTML.
     """
 
     columns: ClassVar[str] = RAW_COLUMNS
     spec: InputSpec
     page_timeout_s: float = 30.0
+    file_timeout_s: float = 120.0
     page_memory_bytes: int = 3 << 30
 
     def __call__(self, batches: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         """Rows in batches of at most 512 rows and about 4 MB of text."""
-        with ContainedPageText(timeout_s=self.page_timeout_s, max_memory_bytes=self.page_memory_bytes) as html_to_text:
+        with ContainedPageText(
+            timeout_s=self.page_timeout_s,
+            file_timeout_s=self.file_timeout_s,
+            max_memory_bytes=self.page_memory_bytes,
+        ) as html_to_text:
             rows: list[Row] = []
             size = 0
             for batch in batches:
@@ -85,38 +95,94 @@ class ReadArchives:
         try:
             with ExitStack() as opened:
                 if kind == "parquet":
-                    _check_parquet(_open(path, 0, opened), verify=self.spec.verify_files)
-                    yield _row(path, None, None, None, None)
+                    shape = _check_parquet(_open(path, 0, opened), verify=self.spec.verify_files)
+                    yield (path, None, None, None, shape.to_json(), None, None, None, SHAPE, None)
                     return
                 if kind == "lines" and start and is_packed(_open(path, 0, opened).read(8)):
                     return  # packed, without its suffix: the first part reads all of it
                 stream = _open(path, max(start - 1, 0), opened)
                 if kind == "archive":
+                    html_to_text.next_file()
                     for row in read_archive(stream, max_text_chars=self.spec.max_text_chars, html_to_text=html_to_text):
                         code = row.reject_code
                         yield (path, *astuple(row)[:-2], code and code.value, row.reject_detail)
                     return
-                limit = 6 * self.spec.max_text_chars + (1 << 20)  # six bytes for a character written \uXXXX
-                shape = Shape(fields={})
-                for line in read_json_lines(stream, start=start, end=stop, max_line_bytes=limit, shape=shape):
-                    yield _row(path, line.position, line.line, line.reject_code, line.reject_detail)
-                yield (path, None, None, None, shape.bounded().to_json(), None, None, None, SHAPE, None)
+                yield from self._lines(path, stream, start, stop)
+        except UnreadableColumnError as error:
+            yield _row(path, None, None, unreadable, str(error))
         except (OSError, EOFError, ValueError) as error:  # pyarrow's errors are among them
             yield _row(path, None, None, unreadable, f"cannot be read: {type(error).__name__}")
+
+    def _lines(self, path: str, stream: BinaryIO, start: int, stop: int | None) -> Iterator[Row]:
+        """The lines of a part, and at last their shape, also where reading breaks off."""
+        limit = 6 * self.spec.max_text_chars + (1 << 20)  # six bytes for a character written \uXXXX
+        shape = Shape(fields={})
+        try:
+            for line in read_json_lines(stream, start=start, end=stop, max_line_bytes=limit, shape=shape):
+                yield _row(path, line.position, line.line, line.reject_code, line.reject_detail)
+        except (OSError, EOFError) as error:
+            detail = f"cannot be read: {type(error).__name__}"
+            yield _row(path, None, None, RejectCode.FILE_UNREADABLE, detail)
+        yield (path, None, None, None, shape.bounded().to_json(), None, None, None, SHAPE, None)
+
+    def tables(self, schema: pa.Schema) -> ReadTables:
+        """The reader of whole Parquet files that Spark's own cannot read."""
+        return ReadTables(schema=schema)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadTables:
+    """For `mapInArrow` over `SLICE_FIELDS`; gives the columns of `schema`, of which the last two are path and position.
+
+    Attributes:
+        schema: Arrow types that Spark takes.
+    """
+
+    schema: pa.Schema
+
+    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Rows of the files in batches of at most 64."""
+        own = pa.schema(list(self.schema)[:-2])
+        for batch in batches:
+            for path in batch.column("path").to_pylist():
+                with ExitStack() as opened:
+                    file = _parquet_file(_open(path, 0, opened))
+                    position = 0
+                    for rows in file.iter_batches(batch_size=TABLE_ROWS, use_threads=False):
+                        places = [
+                            pa.array([path] * rows.num_rows, pa.string()),
+                            pa.array(range(position, position + rows.num_rows), pa.int64()),
+                        ]
+                        position += rows.num_rows
+                        yield pa.RecordBatch.from_arrays([*cast_batch(rows, own), *places], schema=self.schema)
 
 
 def _row(path: str, position: int | None, text: str | None, code: RejectCode | None, detail: str | None) -> Row:
     return (path, position, None, None, text, None, None, None, code and code.value, detail)
 
 
-def _check_parquet(stream: BinaryIO, *, verify: bool) -> None:
-    """Raise an OSError or ValueError if the file has no readable footer, or, with `verify`, a page that is broken."""
-    import pyarrow.parquet as pq
+def _check_parquet(stream: BinaryIO, *, verify: bool) -> FileShape:
+    """The shape of a file.
 
-    file = pq.ParquetFile(stream, pre_buffer=False)
+    Raises:
+        OSError, ValueError: it has no readable footer, or, with `verify`, a page that is broken.
+    """
+    file = _parquet_file(stream)
+    shape = shape_of_file(file)
     if verify:
+        # As dictionaries: a long value that many rows share is then there once.
+        leaves = [file.schema.column(at) for at in range(len(file.schema.names))]
+        names = [leaf.path for leaf in leaves if leaf.physical_type == "BYTE_ARRAY"]
+        file = _parquet_file(stream, metadata=file.metadata, read_dictionary=names)
         for _ in file.iter_batches(batch_size=PARQUET_ROWS, use_threads=False):
             pass
+    return shape
+
+
+def _parquet_file(stream: BinaryIO, **how: Any) -> Any:
+    import pyarrow.parquet as pq
+
+    return pq.ParquetFile(stream, pre_buffer=False, **how)
 
 
 def _open(path: str, offset: int, opened: ExitStack) -> BinaryIO:

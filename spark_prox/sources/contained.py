@@ -12,6 +12,7 @@ import signal
 import struct
 import subprocess
 import sys
+import time
 from types import TracebackType
 from typing import IO
 
@@ -21,7 +22,8 @@ from spark_prox.sources.warc.http_message import PayloadError
 
 __all__ = ["ContainedPageText", "serve"]
 
-REQUEST = struct.Struct("!II")  # bytes of payload, bytes of charset
+REQUEST = struct.Struct("!IId")  # bytes of payload, bytes of charset, most seconds
+MIB = 1 << 20
 ANSWER = struct.Struct("!?I")  # whether it worked, bytes of text
 
 
@@ -30,13 +32,23 @@ class ContainedPageText:
 
     Args:
         timeout_s: most seconds for one page.
+        file_timeout_s: seconds for the pages of one file (see `next_file`) beyond a second for each mebibyte of them;
+            when they are used up, each further page has half a second and one for each mebibyte.
         max_memory_bytes: most address space of the child.
     """
 
-    def __init__(self, *, timeout_s: float = 30.0, max_memory_bytes: int = 3 << 30) -> None:
+    def __init__(
+        self, *, timeout_s: float = 30.0, file_timeout_s: float = 120.0, max_memory_bytes: int = 3 << 30
+    ) -> None:
         self._timeout_s = timeout_s
+        self._file_timeout_s = file_timeout_s
+        self._spent_s = 0.0
         self._max_memory_bytes = max_memory_bytes
         self._child: subprocess.Popen[bytes] | None = None
+
+    def next_file(self) -> None:
+        """The pages that follow are of another file."""
+        self._spent_s = 0.0
 
     def __call__(self, payload: bytes, charset: str | None) -> str:
         """Text of an HTML page, as `page_text`.
@@ -44,6 +56,15 @@ class ContainedPageText:
         Raises:
             PayloadError: RECORD_UNREADABLE, when the page is more than the child can bear.
         """
+        fair_s = len(payload) / MIB
+        limit_s = self._timeout_s if self._spent_s < self._file_timeout_s else min(self._timeout_s, 0.5 + fair_s)
+        begun = time.monotonic()
+        try:
+            return self._ask(payload, charset, limit_s)
+        finally:
+            self._spent_s += max(time.monotonic() - begun - fair_s, 0.0)
+
+    def _ask(self, payload: bytes, charset: str | None, limit_s: float) -> str:
         if self._child is None:
             self._child = self._start()
         name = (charset or "").encode("ascii", "replace")
@@ -51,14 +72,14 @@ class ContainedPageText:
         assert stdin is not None
         assert stdout is not None
         try:
-            stdin.write(REQUEST.pack(len(payload), len(name)))
+            stdin.write(REQUEST.pack(len(payload), len(name), limit_s))
             stdin.write(name)
             stdin.write(payload)
             stdin.flush()
             worked, size = ANSWER.unpack(_read(stdout, ANSWER.size))
             text = _read(stdout, size).decode("utf-8", "replace")
         except (OSError, EOFError):
-            raise PayloadError(RejectCode.RECORD_UNREADABLE, self._obituary()) from None
+            raise PayloadError(RejectCode.RECORD_UNREADABLE, self._reason(limit_s)) from None
         if not worked:
             raise PayloadError(RejectCode.RECORD_UNREADABLE, f"the HTML reader failed: {text}")
         return text
@@ -71,7 +92,7 @@ class ContainedPageText:
         child.kill()
         child.communicate()
 
-    def _obituary(self) -> str:
+    def _reason(self, limit_s: float) -> str:
         """Why the child died; forgets it."""
         child, self._child = self._child, None
         if child is None:
@@ -82,11 +103,11 @@ class ContainedPageText:
             child.kill()
             child.wait()
         if child.returncode == -signal.SIGALRM:
-            return f"reading the HTML took more than {self._timeout_s:g} s"
+            return f"reading the HTML took more than {limit_s:g} s"
         return f"the HTML reader died (exit status {child.returncode})"
 
     def _start(self) -> subprocess.Popen[bytes]:
-        call = f"from spark_prox.sources.contained import serve; serve({self._timeout_s}, {self._max_memory_bytes})"
+        call = f"from spark_prox.sources.contained import serve; serve({self._max_memory_bytes})"
         # The child finds the same code as its parent, also where that came as a zip from Spark.
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
         return subprocess.Popen(
@@ -106,7 +127,7 @@ class ContainedPageText:
         self.close()
 
 
-def serve(timeout_s: float, max_memory_bytes: int) -> None:
+def serve(max_memory_bytes: int) -> None:
     """The child: pages from standard input, texts to standard output, until the parent is gone."""
     import resource
 
@@ -115,7 +136,7 @@ def serve(timeout_s: float, max_memory_bytes: int) -> None:
     source, sink = sys.stdin.buffer, sys.stdout.buffer
     while True:
         try:
-            payload_bytes, name_bytes = REQUEST.unpack(_read(source, REQUEST.size))
+            payload_bytes, name_bytes, timeout_s = REQUEST.unpack(_read(source, REQUEST.size))
             charset = _read(source, name_bytes).decode("ascii") or None
             payload = _read(source, payload_bytes)
         except EOFError:

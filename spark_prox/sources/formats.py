@@ -32,7 +32,7 @@ _RAW = "spark_prox.sources.frames.raw"
 
 FORMATS: dict[str, InputFormat] = {
     "jsonl": InputFormat(module=_RAW, function="read_json", content="lines"),
-    "parquet": InputFormat(module=_RAW, function="read_parquet", content="parquet"),
+    "parquet": InputFormat(module="spark_prox.sources.frames.parquet", function="read_parquet", content="parquet"),
     "delta": InputFormat(module=_RAW, function="read_delta", is_table=True),
     "wet": InputFormat(module=_RAW, function="read_archives", content="archive", has_columns=False),
     "warc": InputFormat(module=_RAW, function="read_archives", content="archive", has_columns=False),

@@ -29,7 +29,8 @@ PREFORMATTED = "pre, listing, xmp"
 HIDDEN = "[hidden], dialog, [style]"
 FORMULAS = (
     "math, script[type^='math/' i], .katex-html, .mwe-math-element, .MathJax, .MathJax_Display, .MathJax_Preview, "
-    ".MathJax_SVG, .MathJax_SVG_Display, .MathJax_CHTML, .MJXc-display, mjx-container, img.latex, img.tex"
+    ".MathJax_SVG, .MathJax_SVG_Display, .MathJax_CHTML, .MJXc-display, mjx-container, img.latex, img.tex, "
+    "img.mwe-math-fallback-image-inline, img.mwe-math-fallback-image-display"
 )
 HIDING = re.compile("none|hidden|collapse", re.IGNORECASE)
 WHITE_SPACE = re.compile(r"\s+")

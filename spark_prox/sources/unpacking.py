@@ -22,6 +22,8 @@ DICTIONARY_MAGIC = b"\x37\xa4\x30\xec"
 MAX_DICTIONARY_BYTES = 32 << 20
 MAX_WINDOW_LOG = 31
 STEP_BYTES = 1 << 20
+FREE_BYTES, MAX_RATIO = 256 << 20, 1100
+"""A stream may unpack to so many bytes, and beyond them to so many for each byte: what gzip can do at most."""
 
 
 class PackedError(Exception):
@@ -66,10 +68,10 @@ def unpacked(stream: BinaryIO) -> BinaryIO:
     if not is_unpackable(start):
         return cast(BinaryIO, whole)
     if start.startswith(BZIP2_MAGIC):
-        return cast(BinaryIO, _Checked("bzip2", bz2.BZ2File(cast(BinaryIO, whole))))
+        return cast(BinaryIO, _Checked("bzip2", bz2.BZ2File(cast(BinaryIO, whole)), whole))
     if start.startswith(XZ_MAGIC):
-        return cast(BinaryIO, _Checked("xz", lzma.LZMAFile(cast(BinaryIO, whole))))
-    return cast(BinaryIO, _Checked("zstd", _zstd_file(start, stream)))
+        return cast(BinaryIO, _Checked("xz", lzma.LZMAFile(cast(BinaryIO, whole)), whole))
+    return cast(BinaryIO, _Checked("zstd", *_zstd_file(start, stream)))
 
 
 def is_decompressing(stream: BinaryIO) -> bool:
@@ -104,36 +106,41 @@ class _Prefixed:
     def __init__(self, prefix: bytes, rest: _Readable) -> None:
         self._prefix = prefix
         self._rest = rest
+        self.count = 0
 
     def read(self, size: int = -1, /) -> bytes:
-        if not self._prefix:
-            return self._rest.read(size)
-        if 0 <= size < len(self._prefix):
-            taken, self._prefix = self._prefix[:size], self._prefix[size:]
-            return taken
-        taken, self._prefix = self._prefix, b""
-        return taken + self._rest.read(size - len(taken) if size >= 0 else -1)
+        taken, self._prefix = (self._prefix, b"") if size < 0 else (self._prefix[:size], self._prefix[size:])
+        if size < 0 or size > len(taken):
+            taken += self._rest.read(size - len(taken) if size >= 0 else -1)
+        self.count += len(taken)
+        return taken
 
 
 class _Checked:
     """A decompressing stream whose errors are PackedError."""
 
-    def __init__(self, kind: str, stream: _Decompressing) -> None:
+    def __init__(self, kind: str, stream: _Decompressing, source: _Prefixed) -> None:
         self._kind = kind
         self._stream = stream
+        self._source = source
+        self._count = 0
 
     def read(self, size: int = -1, /) -> bytes:
+        if self._count > FREE_BYTES + MAX_RATIO * self._source.count:
+            raise PackedError(f"the {self._kind} stream unpacks to more than {MAX_RATIO} times", ends_early=False)
         try:
-            return self._stream.read1(size)  # `read` would lose what it has when it comes to the break
+            data = self._stream.read1(size)  # `read` would lose what it has when it comes to the break
         except EOFError:
             raise PackedError(f"the {self._kind} stream ends early", ends_early=True) from None
         except (OSError, lzma.LZMAError, _zstd_error()) as error:
             if isinstance(error, OSError) and error.errno is not None:
                 raise  # of the file, not of its content
             raise PackedError(f"broken {self._kind} stream", ends_early=False) from None
+        self._count += len(data)
+        return data
 
 
-def _zstd_file(start: bytes, stream: BinaryIO) -> _Decompressing:
+def _zstd_file(start: bytes, stream: BinaryIO) -> tuple[_Decompressing, _Prefixed]:
     zstd = _zstd()
     dictionary = None
     source = _Prefixed(start, stream)
@@ -148,7 +155,7 @@ def _zstd_file(start: bytes, stream: BinaryIO) -> _Decompressing:
             dictionary = zstd.ZstdDict(content, is_raw=not content.startswith(DICTIONARY_MAGIC))
         source = _Prefixed(b"", stream)
     options = {zstd.DecompressionParameter.window_log_max: MAX_WINDOW_LOG}
-    return cast(_Decompressing, zstd.ZstdFile(source, options=options, zstd_dict=dictionary))
+    return cast(_Decompressing, zstd.ZstdFile(source, options=options, zstd_dict=dictionary)), source
 
 
 def _limited(pieces: Any) -> Any:

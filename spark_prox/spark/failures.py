@@ -14,6 +14,12 @@ __all__ = ["mendable_failure"]
 _FULL = re.compile(r"No space left on device|Disk quota exceeded")
 _UNREADABLE = re.compile(r"\[FAILED_READ_FILE[.\w]*\] Encountered error while reading file (?:file:/*(?=/))?(\S+?)\.\s")
 
+# What Spark lacks, not what the file has lost.
+_LACKING = re.compile(
+    r"Unsupported encoding: \w+|\w*Codec(?: \w+)? (?:was )?not found|[Cc]lass \S*Codec\S* (?:was )?not found|"
+    r"PARQUET_COLUMN_DATA_TYPE_MISMATCH|Illegal Parquet type: [^.\n]{1,60}|Unrecognized Parquet type: [^.\n]{1,60}"
+)
+
 
 def mendable_failure(text: str) -> ProxError | None:
     """The failure that an exception's text tells of: DISK_FULL, TABLE_FILE_UNREADABLE; None for any other."""
@@ -23,7 +29,14 @@ def mendable_failure(text: str) -> ProxError | None:
             "No space is left on a disk that Spark writes to: the warehouse's, or spark.local.dir's.",
             "Make room and run the same command again: what was stored stays, and the run goes on.",
         )
-    if found := _UNREADABLE.search(text):
+    found = _UNREADABLE.search(text)
+    if found and (lacking := _LACKING.search(text)):
+        return TableError(
+            "TABLE_FILE_UNREADABLE",
+            f"Spark cannot read the file {found.group(1)} ({lacking.group(0)[:120]}).",
+            "It is not damaged: write it again with a type, encoding and codec that Spark has.",
+        )
+    if found:
         return TableError(
             "TABLE_FILE_UNREADABLE",
             f"The file {found.group(1)} is damaged or gone.",

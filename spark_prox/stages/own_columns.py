@@ -7,7 +7,7 @@ back when a row is written into a table. Knows no stage.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -36,14 +36,26 @@ class OwnColumns:
         self._plain = plain
 
     @classmethod
-    def pack_input(cls, rows: DataFrame, core: Collection[str]) -> tuple[DataFrame, OwnColumns]:
-        """Rows with their core columns and the others packed; columns are taken by position, whatever their names."""
+    def pack_input(
+        cls,
+        rows: DataFrame,
+        core: Collection[str],
+        *,
+        fit: Callable[[Sequence[StructField]], Sequence[StructField | None]] = list,
+    ) -> tuple[DataFrame, OwnColumns]:
+        """Rows with their core columns and the others packed; columns are taken by position, whatever their names.
+
+        Args:
+            fit: the types as which the others are stored; None leaves a column out.
+        """
         found: dict[str, int] = {}
         for number, name in enumerate(rows.columns):
             if name in core:
                 found.setdefault(name, number)
         others = [number for number in range(len(rows.columns)) if number not in found.values()]
-        own = cls(_stored_fields([rows.schema.fields[number] for number in others]))
+        fitted = fit(_stored_fields([rows.schema.fields[number] for number in others]))
+        others = [number for number, field in zip(others, fitted, strict=True) if field is not None]
+        own = cls([field for field in fitted if field is not None])
         by_place = rows.toDF(*(f"p{number}" for number in range(len(rows.columns))))
         named = [F.col(f"p{number}").alias(name) for name, number in found.items()]
         return by_place.select(*named, *own._struct([F.col(f"p{number}") for number in others])), own

@@ -11,7 +11,7 @@ from functools import cache
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import DataType
+from pyspark.sql.types import DataType, DoubleType, FloatType, StructType
 
 from spark_prox.config.input import InputSpec
 from spark_prox.sources.frames.places import CODE, DETAIL, PATH, PLACES, POSITION
@@ -44,7 +44,7 @@ def with_core_columns(
     text = F.coalesce(*texts)
     url = _first(layout.url, types)
     ids = (layout.doc_id, *layout.other_ids) if layout.doc_id else ()
-    given = _first(ids, types)
+    given = F.coalesce(F.lit(None).cast("string"), *(_id_text(name, types) for name in ids))
     made = F.concat(
         F.lit("sha256:"), F.substring(F.sha2(F.concat_ws("\n", F.coalesce(url, F.lit("")), text), 256), 1, 32)
     )
@@ -111,6 +111,26 @@ def _crawl_in(value: Column) -> Column:
 
 def _first(names: tuple[str, ...], types: dict[str, DataType]) -> Column:
     return F.coalesce(F.lit(None).cast("string"), *(_column(name, types).cast("string") for name in names))
+
+
+def _id_text(name: str, types: dict[str, DataType]) -> Column:
+    """An id as text. A float that is whole is written as the integer that it stands for: an integer column with a null
+    in it comes out of pandas as floats."""
+    column = _column(name, types)
+    text = column.cast("string")
+    if not isinstance(_type_of(name, types), (FloatType, DoubleType)):
+        return text
+    is_whole = (column == F.floor(column)) & (F.abs(column) < F.lit(float(1 << 63)))
+    return F.when(is_whole, column.cast("decimal(20,0)").cast("string")).otherwise(text)
+
+
+def _type_of(name: str, types: dict[str, DataType]) -> DataType | None:
+    if name in types:
+        return types[name]
+    outer, _, inner = name.partition(".")
+    struct = types.get(outer)
+    known = {field.name: field.dataType for field in struct.fields} if isinstance(struct, StructType) else {}
+    return known.get(inner)
 
 
 def _column(name: str, types: dict[str, DataType]) -> Column:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pyspark import StorageLevel
@@ -18,6 +19,7 @@ from pyspark.sql.types import StringType, StructField, StructType
 from spark_prox.config.input import InputSpec
 from spark_prox.errors import InputError
 from spark_prox.functions import PandasFunction
+from spark_prox.sources.folders import folder_keys
 from spark_prox.sources.frames.files import InputFile, check_format, list_files
 from spark_prox.sources.frames.json_schema import JsonSchema, json_schema
 from spark_prox.sources.frames.places import CODE, DETAIL, PATH, PLACES, POSITION, flat_columns
@@ -27,11 +29,16 @@ from spark_prox.sources.readers import SHAPE, SLICE_FIELDS
 
 __all__ = [
     "RawFrame",
+    "checked_files",
     "delta_table",
+    "placed",
     "read_archives",
     "read_delta",
+    "read_files",
     "read_json",
-    "read_parquet",
+    "tasks_of",
+    "whole",
+    "with_metadata",
 ]
 
 SPLIT_BYTES = 128 << 20
@@ -51,6 +58,7 @@ class RawFrame:
         has_positions: (PATH, POSITION) tells rows apart.
         spellings: what rows call a column, where that is not its name.
         together: such names, in lower case, of which one row has several spellings.
+        folders: keys of `key=value` folders.
     """
 
     rows: DataFrame
@@ -58,34 +66,38 @@ class RawFrame:
     has_positions: bool = True
     spellings: dict[str, str] = field(default_factory=dict)
     together: frozenset[str] = frozenset()
+    folders: Sequence[str] = ()
 
 
 def read_archives(spark: SparkSession, spec: InputSpec, reader: PandasFunction) -> RawFrame:
     """Rows of WARC, WET and ARC files; user columns: record_id, url, text, crawl, crawled_at, mime_type."""
-    files = _checked_files(spark, spec)
-    raw = _read_files(spark, _whole(files, "archive"), reader)
-    return RawFrame(rows=_placed(raw.persist(StorageLevel.DISK_ONLY)))
+    files = checked_files(spark, spec)
+    raw = read_files(spark, whole(files, "archive"), reader)
+    rows = placed(raw.persist(StorageLevel.DISK_ONLY))
+    return RawFrame(rows=rows, folders=folder_keys(file.path for file in files))
 
 
 def read_json(spark: SparkSession, spec: InputSpec, reader: PandasFunction) -> RawFrame:
     """Rows of JSON Lines files under one schema that fits all of them."""
-    files = _checked_files(spark, spec)
+    files = checked_files(spark, spec)
+    folders = folder_keys(file.path for file in files)
     slices = [part for file in files for part in _parts(file)]
-    read = _read_files(spark, slices, reader).persist(StorageLevel.DISK_ONLY)
+    read = read_files(spark, slices, reader).persist(StorageLevel.DISK_ONLY)
     shape = merge_shapes(row.text for row in read.where(F.col("reject_code") == SHAPE).select("text").collect())
     lines = read.where(F.col("reject_code").isNull() | (F.col("reject_code") != SHAPE))
     given = [name for name in (spec.id_column, spec.text_column, spec.url_column) if name]
     schema = json_schema(shape.columns([*KNOWN_NAMES, *given, *(name.partition(".")[0] for name in given)]).bounded())
-    placed = _placed(lines.select("path", "position", "text", "reject_code", "reject_detail"))
+    rows = placed(lines.select("path", "position", "text", "reject_code", "reject_detail"))
     if not schema.parsed.fields:
-        return RawFrame(rows=placed.drop("text"), mixed=True)
+        return RawFrame(rows=rows.drop("text"), mixed=True, folders=folders)
     layout = find_layout(spec, flat_columns(schema.named), mixed=True, spellings=schema.spellings)
     schema = schema.with_text((*layout.text, *((layout.doc_id,) if layout.doc_id else ()), *layout.other_ids))
-    rows = _parsed(placed, schema)
-    return RawFrame(rows=rows, mixed=True, spellings=schema.spellings, together=schema.together)
+    return RawFrame(
+        rows=_parsed(rows, schema), mixed=True, spellings=schema.spellings, together=schema.together, folders=folders
+    )
 
 
-def _parsed(placed: DataFrame, schema: JsonSchema) -> DataFrame:
+def _parsed(lines: DataFrame, schema: JsonSchema) -> DataFrame:
     """The columns of lines, and the keys that have none together in `other_keys`."""
     options = {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": "__prox_bad", "allowUnquotedControlChars": "true"}
     names = [field.name for field in schema.named.fields]
@@ -98,7 +110,7 @@ def _parsed(placed: DataFrame, schema: JsonSchema) -> DataFrame:
         rest = F.map_filter(everything, lambda key, _: ~key.isin(keys))
         others = [F.when(F.size(rest) > 0, rest).alias(_free_name("other_keys", names))]
     rows = (
-        placed.withColumn("__prox_row", row)
+        lines.withColumn("__prox_row", row)
         .withColumn(CODE, F.when(bad, F.lit("BAD_ROW")).otherwise(F.col(CODE)))
         .withColumn(DETAIL, F.when(bad, F.lit("JSON that Spark cannot read")).otherwise(F.col(DETAIL)))
         .select(F.col("__prox_row").cast(_with_bad(schema.named)).alias("__prox_row"), *others, *PLACES)
@@ -121,36 +133,9 @@ def _with_bad(schema: StructType) -> StructType:
     return StructType([*schema.fields, StructField("__prox_bad", StringType())])
 
 
-def read_parquet(spark: SparkSession, spec: InputSpec, reader: PandasFunction) -> RawFrame:
-    """Rows of Parquet files; one without a readable footer becomes a reject."""
-    files = _checked_files(spark, spec)
-    verdicts = _read_files(spark, _whole(files, "parquet"), reader).cache()
-    broken = verdicts.where("reject_code IS NOT NULL")
-    bad_paths = {row.path for row in broken.select("path").collect()}
-    good = [file.path for file in files if file.path not in bad_paths]
-    rejects = _placed(broken.select("path", "position", "reject_code", "reject_detail"))
-    if not good:
-        return RawFrame(rows=rejects)
-    frame = spark.read.option("mergeSchema", "true")
-    if "," not in spec.path and not set("*?[{") & set(spec.path) and good != [spec.path]:
-        frame = frame.option("basePath", spec.path)  # partition columns of a directory tree
-    try:
-        rows = frame.parquet(*good)
-    except Exception as error:
-        if "MERGE_SCHEMAS" not in str(error) and "merge" not in str(error):
-            raise
-        raise InputError(
-            "SCHEMA_CONFLICT",
-            f"the Parquet files of {spec.path!r} have a column with different types.",
-            "Read them one by one.",
-        ) from None
-    placed = _with_metadata(rows, "_metadata.row_index")
-    return RawFrame(rows=placed.unionByName(rejects, allowMissingColumns=True) if bad_paths else placed)
-
-
 def read_delta(spark: SparkSession, spec: InputSpec, reader: PandasFunction) -> RawFrame:
     """Rows of a Delta table, by path or by name. Its rows have no position of their own."""
-    return RawFrame(rows=_with_metadata(delta_table(spark, spec)[0], None), has_positions=False)
+    return RawFrame(rows=with_metadata(delta_table(spark, spec)[0], None), has_positions=False)
 
 
 def delta_table(spark: SparkSession, spec: InputSpec) -> tuple[DataFrame, bool]:
@@ -178,32 +163,37 @@ def _exists(spark: SparkSession, spec: InputSpec) -> bool:
         return False
 
 
-def _checked_files(spark: SparkSession, spec: InputSpec) -> list[InputFile]:
+def checked_files(spark: SparkSession, spec: InputSpec) -> list[InputFile]:
     files = list_files(spark, spec)
     check_format(spark, spec, files)
     return files
 
 
-def _whole(files: list[InputFile], kind: str) -> list[tuple[Slice, int]]:
+def whole(files: list[InputFile], kind: str) -> list[tuple[Slice, int]]:
     return [((file.path, kind, 0, None), file.size) for file in files]
 
 
 def _parts(file: InputFile) -> list[tuple[Slice, int]]:
     """Parts of a plain file for several tasks; a packed one cannot be divided."""
     if file.path.lower().endswith(PACKED) or file.size <= SPLIT_BYTES:
-        return _whole([file], "lines")
+        return whole([file], "lines")
     starts = range(0, file.size, SPLIT_BYTES)
     return [((file.path, "lines", at, at + SPLIT_BYTES), min(SPLIT_BYTES, file.size - at)) for at in starts]
 
 
-def _read_files(spark: SparkSession, slices: list[tuple[Slice, int]], reader: PandasFunction) -> DataFrame:
-    """Run the file reader over parts of files: one task for a large file, one for many small ones."""
+def read_files(spark: SparkSession, slices: list[tuple[Slice, int]], reader: PandasFunction) -> DataFrame:
+    """Run the file reader over parts of files."""
+    return tasks_of(spark, slices).mapInPandas(reader, reader.columns)
+
+
+def tasks_of(spark: SparkSession, slices: list[tuple[Slice, int]]) -> DataFrame:
+    """Rows of `SLICE_FIELDS`: one task for a large file, one for many small ones."""
     loads = _balance(slices, spark.sparkContext.defaultParallelism)
     tasks = spark.createDataFrame(
         spark.sparkContext.parallelize([(load,) for load in loads], len(loads)),
         f"slices array<struct<{SLICE_FIELDS}>>",
     )
-    return tasks.select(F.inline("slices")).mapInPandas(reader, reader.columns)
+    return tasks.select(F.inline("slices"))
 
 
 def _balance(slices: list[tuple[Slice, int]], cores: int) -> list[list[Slice]]:
@@ -219,14 +209,14 @@ def _balance(slices: list[tuple[Slice, int]], cores: int) -> list[list[Slice]]:
     return loads
 
 
-def _placed(raw: DataFrame) -> DataFrame:
+def placed(raw: DataFrame) -> DataFrame:
     """The reader's place and verdict under names that no user's column has, last."""
     names = {"path": PATH, "position": POSITION, "reject_code": CODE, "reject_detail": DETAIL}
     others = [name for name in raw.columns if name not in names]
     return raw.select(*others, *(F.col(old).alias(new) for old, new in names.items()))
 
 
-def _with_metadata(rows: DataFrame, position: str | None) -> DataFrame:
+def with_metadata(rows: DataFrame, position: str | None) -> DataFrame:
     """Spark's own name of the row's file, as a plain path, and the row's number in it."""
     uri = F.regexp_replace(F.col("_metadata.file_path"), r"\+", "%2B")
     path = F.regexp_replace(F.url_decode(uri), "^file:/+", "/")

@@ -7,6 +7,7 @@ is handed in.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import import_module
 from typing import Protocol
 
@@ -17,6 +18,7 @@ from spark_prox.errors import InputError
 from spark_prox.functions import PandasFunction
 from spark_prox.sources.formats import FORMATS
 from spark_prox.sources.frames.core_columns import with_core_columns
+from spark_prox.sources.frames.folder_columns import with_folder_columns
 from spark_prox.sources.frames.identity import resolve_duplicates
 from spark_prox.sources.frames.places import flat_columns
 from spark_prox.sources.frames.raw import RawFrame
@@ -60,6 +62,7 @@ def read_input(spark: SparkSession, spec: InputSpec, *, archive_reader: PandasFu
         InputError: INPUT_NOT_FOUND, WRONG_FORMAT, MISSING_COLUMN, BAD_COLUMN, SCHEMA_CONFLICT.
     """
     raw = _read(spark, spec, archive_reader)
+    raw = replace(raw, rows=with_folder_columns(raw.rows, raw.folders))
     layout = _layout(spec, raw)
     if layout is None:
         layout = Layout(text=("text",), doc_id=None, id_is_explicit=False, url=(), crawl=(), source=None)

@@ -82,10 +82,14 @@ def read_archive(
             yield _reject(0, code, fault.detail if fault else "the file is empty")
             return
         reader = _Reader(max_text_chars, max_payload_bytes, html_to_text)
+        is_empty = True
         for item in iterate_frames(data, max_block_bytes=max(max_payload_bytes, 4 * max_text_chars)):
+            is_empty = False
             row = reader.gap(item) if isinstance(item, Gap) else reader.frame(item)
             if row is not None:
                 yield row
+        if is_empty:
+            yield _reject(0, RejectCode.ARCHIVE_CORRUPT, "the file holds blank bytes only")
     except PackedError as error:
         yield _reject(0, RejectCode.ARCHIVE_UNREADABLE, error.detail)
     except OSError as error:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import zlib
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -21,6 +22,7 @@ __all__ = ["ArchiveBytes", "Fault"]
 
 GZIP_MAGIC = b"\x1f\x8b\x08"
 FEED_BYTES = 1 << 16
+LOOK_BYTES = 1 << 13
 INFLATE_BYTES = 1 << 20
 KEPT_BYTES = 1 << 20  # compressed bytes of the current member that `recover` searches again
 
@@ -60,6 +62,7 @@ class ArchiveBytes:
         self._ended = self._file_ended
         self.gzipped = bytes(self._raw[:2]) in (GZIP_MAGIC[:1], GZIP_MAGIC[:2])
         self._marks: deque[tuple[int, int]] = deque()  # (decompressed offset, file offset) where a member starts
+        self._mark_offsets: set[int] = set()
         self._last_mark = (0, 0)
         if self.gzipped:
             self._open_member()
@@ -104,10 +107,23 @@ class ArchiveBytes:
         del self.window[:count]
         self.offset += count
 
-    def member_starts(self, before: int) -> list[int]:
-        """Window positions over 0 and below `before` at which a gzip member starts."""
+    def member_starts(self, before: int) -> Iterator[int]:
+        """Window positions over 0 and below `before` at which a gzip member starts, in order."""
         self._pass_marks()
-        return [at - self.offset for at, _ in self._marks if 0 < at - self.offset < before]
+        for at, _ in self._marks:
+            if at - self.offset >= before:
+                return
+            if at > self.offset:
+                yield at - self.offset
+
+    def starts_member(self, at: int) -> bool:
+        """Whether a gzip member starts at a window position."""
+        return self.offset + at in self._mark_offsets
+
+    def give_up(self, detail: str) -> None:
+        """Drop what is left of the current gzip member, or of a file that has none."""
+        self.advance(len(self.window))
+        self._break(RejectCode.ARCHIVE_CORRUPT, detail)
 
     def recover(self, starts: tuple[bytes, ...]) -> int | None:
         """After a fault: go to the next gzip member whose content begins with one of `starts`.
@@ -123,7 +139,7 @@ class ArchiveBytes:
         while True:
             found = self._raw.find(GZIP_MAGIC, search)
             if 0 <= found <= len(self._raw) - FEED_BYTES or (found >= 0 and self._file_ended):
-                if _begins(bytes(self._raw[found : found + FEED_BYTES]), starts):
+                if _begins(bytes(self._raw[found : found + LOOK_BYTES]), starts):
                     self._drop_raw(found)
                     self._fed = 0
                     self.fault = None
@@ -143,6 +159,7 @@ class ArchiveBytes:
     def _pass_marks(self) -> None:
         while self._marks and self._marks[0][0] <= self.offset:
             self._last_mark = self._marks.popleft()
+            self._mark_offsets.discard(self._last_mark[0])
 
     def _pump(self, count: int = FEED_BYTES) -> None:
         try:
@@ -164,6 +181,7 @@ class ArchiveBytes:
         self._fed = 0
         self._inflater = zlib.decompressobj(31)
         self._marks.append((self.offset + len(self.window), self._raw_start))
+        self._mark_offsets.add(self.offset + len(self.window))
         self._member_start = self._raw_start
 
     def _inflate(self) -> None:

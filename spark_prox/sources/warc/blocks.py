@@ -83,7 +83,7 @@ def read_block(
 
 def _ends_well(data: ArchiveBytes, length: int, have: int, is_arc: bool) -> bool:
     """Whether the block is followed by the end, a gzip member, the mark of a record's end, or a record."""
-    if length in data.member_starts(length + 1):
+    if data.starts_member(length):
         return True
     tail = bytes(data.window[length : min(have, length + TAIL_BYTES)])
     rest = tail.lstrip(b"\r\n")

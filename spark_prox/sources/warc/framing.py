@@ -14,7 +14,7 @@ from spark_prox.errors import RejectCode
 from spark_prox.sources.warc.archive_bytes import ArchiveBytes
 from spark_prox.sources.warc.blocks import Block, read_block
 from spark_prox.sources.warc.record_heads import MAX_HEAD_BYTES, RecordHead, parse_arc_line, parse_warc_head
-from spark_prox.sources.warc.resync import WARC_START, seek_start, skip_blank, starts_of
+from spark_prox.sources.warc.resync import MAX_BLANK_BYTES, WARC_START, seek_start, skip_blank, starts_of
 
 __all__ = ["Frame", "Gap", "iterate_frames"]
 
@@ -50,7 +50,8 @@ def iterate_frames(data: ArchiveBytes, *, max_block_bytes: int) -> Iterator[Fram
     """
     is_arc: bool | None = None
     while not data.is_over:
-        skip_blank(data)
+        if not skip_blank(data):
+            data.give_up(f"more than {MAX_BLANK_BYTES} blank bytes between records")
         if not data.fill(1):
             if data.fault is None:
                 return
@@ -114,7 +115,11 @@ def _read_arc_head(data: ArchiveBytes, is_arc: bool | None) -> RecordHead | None
 
 def _pass_broken(data: ArchiveBytes, position: int, head: RecordHead | None, is_arc: bool | None) -> Gap:
     """Go to the next record start, from behind a head without a length or from something that is no head."""
-    begun = head is not None or data.window.startswith(WARC_START) or WARC_START.startswith(bytes(data.window))
+    begun = (
+        head is not None
+        or data.window.startswith(WARC_START)
+        or WARC_START.startswith(bytes(data.window[: len(WARC_START) + 1]))
+    )
     passed = 0
     if head is None:
         data.advance(1)

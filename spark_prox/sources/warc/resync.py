@@ -5,6 +5,8 @@ A record starts at a gzip member or at a line that looks like the head of one. K
 
 from __future__ import annotations
 
+import re
+
 from spark_prox.sources.warc.archive_bytes import ArchiveBytes
 from spark_prox.sources.warc.record_heads import ARC_LINE, RECORD_START
 
@@ -12,6 +14,8 @@ __all__ = ["WARC_START", "next_start", "seek_start", "skip_blank", "starts_of"]
 
 WARC_START = b"WARC/"
 ARC_STARTS = (b"filedesc:", b"http://", b"https://", b"ftp://", b"dns:")
+BLANK = re.compile(rb"[\r\n \t\0]*")
+MAX_BLANK_BYTES = 16 << 20
 SEARCH_BYTES = 1 << 16
 HEAD_BYTES = 1 << 12  # a record start is recognised if this much of it is in the window
 
@@ -23,19 +27,28 @@ def starts_of(is_arc: bool | None) -> tuple[bytes, ...]:
     return ARC_STARTS if is_arc else (WARC_START,)
 
 
-def skip_blank(data: ArchiveBytes) -> None:
-    """Advance over line ends, blanks and NULs between records."""
+def skip_blank(data: ArchiveBytes) -> bool:
+    """Advance over line ends, blanks and NULs between records; False where there are too many to be padding."""
+    passed = 0
     while data.fill(1):
-        blank = len(data.window) - len(data.window.lstrip(b"\r\n \t\0"))
+        found = BLANK.match(data.window)
+        blank = found.end() if found else 0
         if not blank:
-            return
+            return True
         data.advance(blank)
+        passed += blank
+        if passed > MAX_BLANK_BYTES:
+            return False
+    return True
 
 
 def next_start(data: ArchiveBytes, begin: int, end: int, is_arc: bool) -> int | None:
     """Window position of the first record start in `begin..end`, None if there is none."""
     starts = starts_of(is_arc)
-    places = [at for at in data.member_starts(end) if at >= begin and data.window.startswith(starts, at)]
+    members = data.member_starts(end)
+    first = next((at for at in members if at >= begin and data.window.startswith(starts, at)), None)
+    places = [] if first is None else [first]
+    end = end if first is None else first
     found = (ARC_LINE if is_arc else RECORD_START).search(data.window, begin, min(end + HEAD_BYTES, len(data.window)))
     if found and found.start() < end:
         places.append(found.start())

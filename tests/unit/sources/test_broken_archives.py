@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import gzip
 import random
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from spark_prox.sources.warc import blocks, resync
+from spark_prox.sources.warc.archive_bytes import ArchiveBytes
 from tests.unit.sources.archive_builder import arc, arc_record, html, http, packed, read, record, response, texts, wet
 
 RECORDS = wet(6, size=300)
@@ -208,3 +211,31 @@ def test_details_never_hold_content() -> None:
     rows = [row for one in made for row in read(one + RECORDS[1])]
     assert sum(row.reject_code is not None for row in rows) == 5
     assert all(secret.decode() not in f"{row.reject_detail}" for row in rows)
+
+
+def test_members_that_claim_far_more_than_they_hold_are_passed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bytes that are looked at grow with the file, not with its square."""
+    looked = [0]
+    search = resync.next_start
+
+    def counted(data: ArchiveBytes, begin: int, end: int, is_arc: bool) -> int | None:
+        found = search(data, begin, end, is_arc)
+        looked[0] += end if found is None else found
+        return found
+
+    monkeypatch.setattr(blocks, "next_start", counted)
+    one = record("conversion", b"hello", Content_Type="text/plain", length=79_000_000)
+    rows = read(packed([one] * 500))
+    assert len(rows) == 500
+    assert looked[0] <= 500 * len(one)
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_a_file_of_blank_bytes_is_one_reject(pack: Callable[[bytes], bytes]) -> None:
+    assert [row.reject_code for row in read(pack(b"\0" * 1000))] == ["ARCHIVE_CORRUPT"]
+
+
+def test_blank_bytes_without_end_cost_their_member_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resync, "MAX_BLANK_BYTES", 1 << 16)
+    rows = read(gzip.compress(b"\0" * (1 << 20)) + gzip.compress(wet(1)[1]))
+    assert [row.reject_code for row in rows] == ["ARCHIVE_CORRUPT", None]

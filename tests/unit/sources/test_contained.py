@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 
 import pytest
 
@@ -67,3 +68,22 @@ def test_nesting_of_any_depth_is_read() -> None:
     with ContainedPageText() as contained:
         for tag in (b"<div>", b"<blockquote>", b"<ul><li>", b"<table><tr><td>", b"<span>"):
             assert contained(tag * 20_000 + b"deep", None).strip("\n").endswith("deep")
+
+
+def test_a_file_of_slow_pages_has_a_budget_and_its_other_pages_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits: list[float] = []
+
+    def ask(self: ContainedPageText, payload: bytes, charset: str | None, limit_s: float) -> str:
+        limits.append(limit_s)
+        clock[0] += 20.0 if payload.startswith(b"slow") else 0.0
+        return ""
+
+    clock = [0.0]
+    monkeypatch.setattr(ContainedPageText, "_ask", ask)
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    with ContainedPageText(timeout_s=30.0, file_timeout_s=50.0) as contained:
+        for page in (b"slow", b"slow", b"slow", b"x", b"y" * (2 << 20)):
+            contained(page, None)
+        contained.next_file()
+        contained(b"x", None)
+    assert [round(limit, 3) for limit in limits] == [30.0, 30.0, 30.0, 0.5, 2.5, 30.0]
