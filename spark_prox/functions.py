@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from spark_prox.annotation.asking import AskSpec
 
-__all__ = ["ArrowFunction", "Functions", "PandasFunction"]
+__all__ = ["ArrowFunction", "FileReader", "Functions", "PandasFunction"]
 
 
 class PandasFunction(Protocol):
@@ -42,8 +42,16 @@ class ArrowFunction(Protocol):
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]: ...
 
 
+class FileReader(PandasFunction, Protocol):
+    """Reads parts of files on the executors: rows of `spark_prox.sources.readers.SLICE_FIELDS` in."""
+
+    def tables(self, schema: pa.Schema) -> ArrowFunction:
+        """The reader of whole Parquet files that Spark's own cannot read; it gives the columns of `schema`."""
+        ...
+
+
 class _ReadArchives(Protocol):
-    def __call__(self, *, spec: InputSpec) -> PandasFunction: ...
+    def __call__(self, *, spec: InputSpec) -> FileReader: ...
 
 
 class _GeneratePrograms(Protocol):

@@ -140,7 +140,7 @@ class ReadTables:
 
     schema: pa.Schema
 
-    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Rows of the files in batches of at most 64."""
         own = pa.schema(list(self.schema)[:-2])
         for batch in batches:

@@ -16,7 +16,6 @@ from spark_prox.jobkit import require_input
 from spark_prox.keys import digest
 from spark_prox.sources.frames import read_input
 from spark_prox.sources.frames.delta_stream import DELETED
-from spark_prox.sources.frames.fitting import fit_fields
 from spark_prox.spark.counting import count_rows, observed
 from spark_prox.spark.progress import Progress, announce
 from spark_prox.stages.base import Run, Stage
@@ -105,8 +104,8 @@ def _store(run: Run, rows: DataFrame, figures: StageFigures, *, micro_batch: str
         TableError: TABLE_SCHEMA when the user's columns do not fit the existing tables; nothing is written then.
     """
     warehouse = run.warehouse
-    known_fields = warehouse.user_columns("documents") if warehouse.exists("documents") else None
-    rows, own = OwnColumns.pack_input(rows, _INPUT_COLUMNS, fit=lambda fields: fit_fields(fields, known_fields))
+    known_columns = warehouse.user_columns("documents") if warehouse.exists("documents") else None
+    rows, own = OwnColumns.pack_input(rows, _INPUT_COLUMNS, known_columns)
     warehouse.expect("documents", own.fields)
     warehouse.expect("rejects")
     rows, counted = observed(rows, _COUNTS)

@@ -7,13 +7,14 @@ back when a row is written into a table. Knows no stage.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, DataType, MapType, StructField, StructType
 
 from spark_prox.config.names import quoted
+from spark_prox.sources.frames.fitting import fitted_type
 from spark_prox.warehouse.schemas import DOCUMENTS, REFINED, REJECTS
 
 __all__ = ["OwnColumns"]
@@ -37,28 +38,27 @@ class OwnColumns:
 
     @classmethod
     def pack_input(
-        cls,
-        rows: DataFrame,
-        core: Collection[str],
-        *,
-        fit: Callable[[Sequence[StructField]], Sequence[StructField | None]] = list,
+        cls, rows: DataFrame, core: Collection[str], table: Sequence[StructField] | None
     ) -> tuple[DataFrame, OwnColumns]:
         """Rows with their core columns and the others packed; columns are taken by position, whatever their names.
 
         Args:
-            fit: the types as which the others are stored; None leaves a column out.
+            table: the user's columns of the table, whose types they get where that loses nothing; None if it is not
+                there yet.
         """
         found: dict[str, int] = {}
         for number, name in enumerate(rows.columns):
             if name in core:
                 found.setdefault(name, number)
         others = [number for number in range(len(rows.columns)) if number not in found.values()]
-        fitted = fit(_stored_fields([rows.schema.fields[number] for number in others]))
-        others = [number for number, field in zip(others, fitted, strict=True) if field is not None]
-        own = cls([field for field in fitted if field is not None])
+        known = {field.name: field.dataType for field in table or ()}
+        named_fields = _stored_fields([rows.schema.fields[number] for number in others])
+        kinds = [fitted_type(field.dataType, known.get(field.name), is_new=table is None) for field in named_fields]
+        kept = [number for number, kind in zip(others, kinds, strict=True) if kind is not None]
+        own = cls([StructField(f.name, kind, True) for f, kind in zip(named_fields, kinds, strict=True) if kind])
         by_place = rows.toDF(*(f"p{number}" for number in range(len(rows.columns))))
         named = [F.col(f"p{number}").alias(name) for name, number in found.items()]
-        return by_place.select(*named, *own._struct([F.col(f"p{number}") for number in others])), own
+        return by_place.select(*named, *own._struct([F.col(f"p{number}") for number in kept])), own
 
     def packed(self) -> list[Column]:
         """The one column that they are in a plan, from a table that has them; none where there are none."""

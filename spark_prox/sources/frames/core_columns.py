@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import DataType, DoubleType, FloatType, StructType
 
 from spark_prox.config.input import InputSpec
+from spark_prox.config.names import quoted
 from spark_prox.sources.frames.places import CODE, DETAIL, PATH, PLACES, POSITION
 from spark_prox.sources.layouts import Layout
 from spark_prox.warehouse.schemas import DOCUMENTS, REFINED, REJECTS
@@ -136,12 +137,12 @@ def _type_of(name: str, types: dict[str, DataType]) -> DataType | None:
 def _column(name: str, types: dict[str, DataType]) -> Column:
     """A top-level column, also one with a dot in its name, a field of a struct, or a member of JSON text."""
     if name in types:
-        return F.col(f"`{name.replace('`', '``')}`")
+        return F.col(quoted(name))
     outer, member, inner = name.partition("$")
     if member and outer in types:
         return F.get_json_object(_column(outer, types), f"$.{inner}")
     outer, _, inner = name.partition(".")
-    return F.col(f"`{outer.replace('`', '``')}`").getField(inner)
+    return F.col(quoted(outer)).getField(inner)
 
 
 @cache

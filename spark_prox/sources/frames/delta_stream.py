@@ -15,6 +15,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from spark_prox.config.input import InputSpec
+from spark_prox.config.names import quoted
 from spark_prox.errors import InputError, ProxError
 from spark_prox.sources.frames.core_columns import with_core_columns
 from spark_prox.sources.frames.files import plain_path
@@ -112,14 +113,14 @@ def open_stream(spark: SparkSession, spec: InputSpec) -> DeltaStream:
         InputError: INPUT_NOT_FOUND, WRONG_FORMAT.
     """
     _, is_path = delta_table(spark, spec)
-    name = f"delta.`{spec.path}`" if is_path else spec.path
+    name = f"delta.{quoted(spec.path)}" if is_path else spec.path
     detail = spark.sql(f"DESCRIBE DETAIL {name}").first()
     assert detail is not None
     root = plain_path(detail["location"])
     has_feed = detail["properties"].get("delta.enableChangeDataFeed", "").lower() == "true"
     columns = (spec.id_column, spec.text_column, spec.url_column)
     key = hashlib.sha256(repr((root, has_feed, columns)).encode()).hexdigest()[:16]
-    name = f"delta.`{root}`" if is_path else name
+    name = f"delta.{quoted(root)}" if is_path else name
     return DeltaStream(spark=spark, spec=spec, root=root, name=name, has_feed=has_feed, key=key)
 
 

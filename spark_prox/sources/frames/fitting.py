@@ -1,4 +1,4 @@
-"""Makes the user's columns fit a table that is there, or one that later files of other widths will fit.
+"""Types that make the user's columns fit a table that is there, or one that later files of other widths will fit.
 
 Integers of a new table are bigint and floats double; rows for a table that is there get its wider types. What does not
 fit is left as it is, for the table to refuse. Knows nothing of what the columns mean.
@@ -6,33 +6,22 @@ fit is left as it is, for the table to refuse. Knows nothing of what the columns
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-from pyspark.sql.types import DataType, NullType, StructField, StructType
+from pyspark.sql.types import DataType, NullType, StructType
 
 from spark_prox.sources.merged_types import is_wider, widest
 
-__all__ = ["fit_fields"]
+__all__ = ["fitted_type"]
 
 
-def fit_fields(fields: Sequence[StructField], table: Sequence[StructField] | None) -> list[StructField | None]:
-    """What each of the user's columns is stored as; None for a column of nulls that the table does not have.
+def fitted_type(incoming: DataType, known: DataType | None, *, is_new: bool) -> DataType | None:
+    """The type of a column in the table; None for a column of nulls that the table does not have.
 
     Args:
-        fields: the columns that come, with the names that tables give them.
-        table: the user's columns of the table, None if it is not there yet.
+        known: the column's type in a table that has it.
+        is_new: the table is not there yet.
     """
-    known = {field.name: field.dataType for field in table or ()}
-    fitted: list[StructField | None] = []
-    for field in fields:
-        target = _target(field.dataType, known.get(field.name), is_new=table is None)
-        fitted.append(None if target is None else StructField(field.name, target, True))
-    return fitted
-
-
-def _target(incoming: DataType, known: DataType | None, *, is_new: bool) -> DataType | None:
-    """The type to cast to; None for a column of nulls that the table does not have."""
     if isinstance(incoming, NullType):
         return known or (_type("string") if is_new else None)
     if is_new:

@@ -10,6 +10,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, MapType, NullType, StringType, StructType
 
+from spark_prox.config.names import quoted
 from spark_prox.sources.folders import NO_VALUE
 from spark_prox.sources.frames.places import PATH, PLACES
 
@@ -48,4 +49,4 @@ def _value(key: str) -> Column:
 
 
 def _column(name: str) -> Column:
-    return F.col(f"`{name.replace('`', '``')}`")
+    return F.col(quoted(name))

@@ -10,6 +10,7 @@ from pyspark import StorageLevel
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
+from spark_prox.config.names import quoted
 from spark_prox.spark.counting import count_rows
 
 __all__ = ["ROW", "resolve_duplicates"]
@@ -64,4 +65,4 @@ def resolve_duplicates(rows: DataFrame, *, id_is_explicit: bool, has_positions: 
         if id_is_explicit
         else {"doc_id": F.when(is_later, F.concat("doc_id", F.lit("#"), "__prox_rank")).otherwise(F.col("doc_id"))}
     )
-    return joined.withColumns(changes).select(*(F.col(f"`{name}`") for name in rows.columns))
+    return joined.withColumns(changes).select(*(F.col(quoted(name)) for name in rows.columns))

@@ -16,8 +16,9 @@ from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import ArrayType, DataType, LongType, MapType, NullType, StringType, StructField, StructType
 
 from spark_prox.config.input import InputSpec
+from spark_prox.config.names import quoted
 from spark_prox.errors import InputError
-from spark_prox.functions import PandasFunction
+from spark_prox.functions import FileReader
 from spark_prox.sources.folders import folder_keys
 from spark_prox.sources.frames.files import InputFile
 from spark_prox.sources.frames.places import CODE, DETAIL, PATH, PLACES, POSITION
@@ -29,7 +30,7 @@ from spark_prox.sources.readers import SHAPE
 __all__ = ["read_parquet"]
 
 
-def read_parquet(spark: SparkSession, spec: InputSpec, reader: PandasFunction) -> RawFrame:
+def read_parquet(spark: SparkSession, spec: InputSpec, reader: FileReader) -> RawFrame:
     """Rows of Parquet files; one without a readable footer becomes a reject.
 
     Raises:
@@ -48,7 +49,7 @@ def read_parquet(spark: SparkSession, spec: InputSpec, reader: PandasFunction) -
     foreign = [text for text, _, _ in shapes if not _is_native(FileShape.from_json(text), merged)]
     is_foreign = F.col("text").isin(foreign) if foreign else F.lit(False)
     good = verdicts.where(F.col("reject_code") == SHAPE).select("path", is_foreign)
-    paths = {row[0]: row[1] for row in good.toLocalIterator()}
+    paths: dict[str, bool] = dict(good.toLocalIterator())
     schema = StructType.fromJson(merged)
     frames = [rejects] if len(paths) < len(files) else []
     if native := [path for path, foreign_here in paths.items() if not foreign_here]:
@@ -60,8 +61,7 @@ def read_parquet(spark: SparkSession, spec: InputSpec, reader: PandasFunction) -
     rows = reduce(lambda one, other: one.unionByName(other, allowMissingColumns=True), frames)
     empty = [field.name for field in schema.fields if isinstance(field.dataType, NullType)]
     columns = [
-        (F.lit(None) if field.name in empty else F.col(_quoted(field.name))).alias(field.name)
-        for field in schema.fields
+        (F.lit(None) if field.name in empty else F.col(quoted(field.name))).alias(field.name) for field in schema.fields
     ]
     return RawFrame(rows=rows.select(*columns, *PLACES), folders=folders)
 
@@ -109,7 +109,7 @@ def _is_native(shape: FileShape, merged: dict[str, Any]) -> bool:
     return all(types.get(field["name"]) == field["type"] for field in shape.schema["fields"])
 
 
-def _arrow_rows(spark: SparkSession, files: list[InputFile], schema: StructType, reader: Any) -> DataFrame:
+def _arrow_rows(spark: SparkSession, files: list[InputFile], schema: StructType, reader: FileReader) -> DataFrame:
     placed_schema = StructType([*schema.fields, StructField(PATH, StringType()), StructField(POSITION, LongType())])
     tables = reader.tables(to_arrow_schema(placed_schema))
     tasks = tasks_of(spark, whole(files, "parquet"))
@@ -131,7 +131,3 @@ def _kind(kind: DataType) -> DataType:
     if isinstance(kind, MapType):
         return MapType(_kind(kind.keyType), _kind(kind.valueType), True)
     return _readable(kind) if isinstance(kind, StructType) else kind
-
-
-def _quoted(name: str) -> str:
-    return f"`{name.replace('`', '``')}`"

@@ -18,7 +18,7 @@ from pyspark.sql.types import StringType, StructField, StructType
 
 from spark_prox.config.input import InputSpec
 from spark_prox.errors import InputError
-from spark_prox.functions import PandasFunction
+from spark_prox.functions import FileReader
 from spark_prox.sources.folders import folder_keys
 from spark_prox.sources.frames.files import InputFile, check_format, list_files
 from spark_prox.sources.frames.json_schema import JsonSchema, json_schema
@@ -69,7 +69,7 @@ class RawFrame:
     folders: Sequence[str] = ()
 
 
-def read_archives(spark: SparkSession, spec: InputSpec, reader: PandasFunction) -> RawFrame:
+def read_archives(spark: SparkSession, spec: InputSpec, reader: FileReader) -> RawFrame:
     """Rows of WARC, WET and ARC files; user columns: record_id, url, text, crawl, crawled_at, mime_type."""
     files = checked_files(spark, spec)
     raw = read_files(spark, whole(files, "archive"), reader)
@@ -77,7 +77,7 @@ def read_archives(spark: SparkSession, spec: InputSpec, reader: PandasFunction) 
     return RawFrame(rows=rows, folders=folder_keys(file.path for file in files))
 
 
-def read_json(spark: SparkSession, spec: InputSpec, reader: PandasFunction) -> RawFrame:
+def read_json(spark: SparkSession, spec: InputSpec, reader: FileReader) -> RawFrame:
     """Rows of JSON Lines files under one schema that fits all of them."""
     files = checked_files(spark, spec)
     folders = folder_keys(file.path for file in files)
@@ -133,7 +133,7 @@ def _with_bad(schema: StructType) -> StructType:
     return StructType([*schema.fields, StructField("__prox_bad", StringType())])
 
 
-def read_delta(spark: SparkSession, spec: InputSpec, reader: PandasFunction) -> RawFrame:
+def read_delta(spark: SparkSession, spec: InputSpec, reader: FileReader) -> RawFrame:
     """Rows of a Delta table, by path or by name. Its rows have no position of their own."""
     return RawFrame(rows=with_metadata(delta_table(spark, spec)[0], None), has_positions=False)
 
@@ -181,7 +181,7 @@ def _parts(file: InputFile) -> list[tuple[Slice, int]]:
     return [((file.path, "lines", at, at + SPLIT_BYTES), min(SPLIT_BYTES, file.size - at)) for at in starts]
 
 
-def read_files(spark: SparkSession, slices: list[tuple[Slice, int]], reader: PandasFunction) -> DataFrame:
+def read_files(spark: SparkSession, slices: list[tuple[Slice, int]], reader: FileReader) -> DataFrame:
     """Run the file reader over parts of files."""
     return tasks_of(spark, slices).mapInPandas(reader, reader.columns)
 

@@ -15,7 +15,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from spark_prox.config.input import InputSpec
 from spark_prox.errors import InputError
-from spark_prox.functions import PandasFunction
+from spark_prox.functions import FileReader
 from spark_prox.sources.formats import FORMATS
 from spark_prox.sources.frames.core_columns import with_core_columns
 from spark_prox.sources.frames.folder_columns import with_folder_columns
@@ -34,7 +34,7 @@ ARCHIVE_LAYOUT = Layout(
 class FrameReader(Protocol):
     """What the module of an input format offers."""
 
-    def __call__(self, spark: SparkSession, spec: InputSpec, reader: PandasFunction) -> RawFrame:
+    def __call__(self, spark: SparkSession, spec: InputSpec, reader: FileReader) -> RawFrame:
         """Lazy rows of the input.
 
         Args:
@@ -46,7 +46,7 @@ class FrameReader(Protocol):
         ...
 
 
-def read_input(spark: SparkSession, spec: InputSpec, *, archive_reader: PandasFunction) -> DataFrame:
+def read_input(spark: SparkSession, spec: InputSpec, *, archive_reader: FileReader) -> DataFrame:
     """Rows of any input. Bad data never raises here nor when the rows are used; a bad request raises here.
 
     Args:
@@ -71,7 +71,7 @@ def read_input(spark: SparkSession, spec: InputSpec, *, archive_reader: PandasFu
     return resolve_duplicates(rows, id_is_explicit=layout.id_is_explicit, has_positions=raw.has_positions)
 
 
-def _read(spark: SparkSession, spec: InputSpec, archive_reader: PandasFunction) -> RawFrame:
+def _read(spark: SparkSession, spec: InputSpec, archive_reader: FileReader) -> RawFrame:
     found = FORMATS[spec.format]
     if not found.has_columns and (spec.id_column is not None or spec.text_column != "text"):
         raise InputError(

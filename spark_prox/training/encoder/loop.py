@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from spark_prox.engines.line_encoder import EncoderConfig, WindowBatch, encode_windows, head_margins, pool_lines
 from spark_prox.training.encoder.batches import BatchMaker
+from spark_prox.training.encoder.checkpoint import resume_from, store_state
 
 if TYPE_CHECKING:
     import torch
@@ -200,37 +201,6 @@ def _batches(maker: BatchMaker, settings: LoopSettings, start: int) -> Iterator[
     )
 
 
-def _store(checkpoint: Path, step: int, learned: Weights, mean: Weights, optimizer: torch.optim.Optimizer) -> None:
-    import torch
-
-    partial = checkpoint.with_suffix(".partial")
-    state = {"step": step, "weights": learned, "mean": mean, "optimizer": optimizer.state_dict()}
-    torch.save(state, partial)
-    partial.replace(checkpoint)
-
-
-def _resumed(
-    checkpoint: Path | None,
-    learned: Weights,
-    mean: Weights,
-    optimizer: torch.optim.Optimizer,
-    say: Callable[[str], None],
-) -> int:
-    """Load the state of an earlier run, if there is one; gives the next step."""
-    import torch
-
-    if checkpoint is None or not checkpoint.exists():
-        return 0
-    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    with torch.no_grad():
-        for name, value in learned.items():
-            value.copy_(state["weights"][name])
-            mean[name].copy_(state["mean"][name])
-    optimizer.load_state_dict(state["optimizer"])
-    say(f"going on from step {state['step']}")
-    return int(state["step"])
-
-
 def fit(
     weights: Weights,
     config: EncoderConfig,
@@ -262,7 +232,7 @@ def fit(
     if teacher is not None:
         teacher = Teacher(config=teacher.config, weights=_cast(teacher.weights, settings.half))
     mean = {name: value.detach().clone() for name, value in learned.items()}
-    first_step = _resumed(checkpoint, learned, mean, optimizer, say)
+    first_step = resume_from(checkpoint, learned, mean, optimizer, say)
     started = time.monotonic()
     total, tokens, shown = torch.zeros((), device=device), 0, time.monotonic()
     for step, batch in enumerate(_batches(maker, settings, first_step), start=first_step):
@@ -295,7 +265,7 @@ def fit(
             keep = min(settings.average, (1 + step) / (10 + step))
             torch._foreach_lerp_(list(mean.values()), [value.detach() for value in learned.values()], 1 - keep)
         if checkpoint is not None and (step + 1) % settings.checkpoint_every == 0:
-            _store(checkpoint, step + 1, learned, mean, optimizer)
+            store_state(checkpoint, step + 1, learned, mean, optimizer)
         tokens += batch["ids"].numel()
         total += loss.detach()
         if (step + 1) % _SAY_EVERY == 0:
