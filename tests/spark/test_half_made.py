@@ -11,6 +11,7 @@ import pytest
 from delta.tables import DeltaTable
 
 from spark_prox.config.lease import LeaseConfig
+from spark_prox.errors import TableError
 from spark_prox.warehouse.marks import Marks
 from spark_prox.warehouse.schemas import REJECTS
 from spark_prox.warehouse.tables import Warehouse
@@ -107,6 +108,30 @@ def test_a_log_with_somebodys_file_in_it_is_not_deleted(spark: SparkSession, tmp
     assert (tmp_path / "rejects" / "_delta_log" / "notes.txt").read_text() == "mine"
     assert (tmp_path / "runs").is_symlink()
     assert (tmp_path / "elsewhere" / "_delta_log").is_dir()
+
+
+@pytest.mark.parametrize("committed", [False, True])
+def test_a_first_write_that_was_killed_is_in_nobodys_way(spark: SparkSession, tmp_path: Path, committed: bool) -> None:
+    _leave(tmp_path / "_staging", "creating-rejects")
+    rows = spark.range(3).coalesce(1).write
+    if committed:
+        rows.format("delta").save(str(tmp_path / "rejects"))
+    else:
+        rows.parquet(str(tmp_path / "rejects"))
+    spark.range(3).coalesce(1).write.parquet(str(tmp_path / "runs"))  # of somebody: there is no note
+    warehouse = Warehouse(spark, str(tmp_path))
+    if committed:
+        with pytest.raises(TableError, match="TABLE_SCHEMA"):
+            warehouse.open_for_writing(LeaseConfig(), "test")
+        assert spark.read.format("delta").load(str(tmp_path / "rejects")).count() == 3
+    else:
+        warehouse.open_for_writing(LeaseConfig(), "test")
+        assert not (tmp_path / "rejects").exists()
+        warehouse.expect("rejects")
+        assert warehouse.read("rejects").count() == 0
+    assert warehouse.lease is not None
+    warehouse.lease.release()
+    assert spark.read.parquet(str(tmp_path / "runs")).count() == 3
 
 
 def _leave(folder: Path, name: str) -> None:
