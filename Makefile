@@ -37,7 +37,7 @@ test: setup ## run the test suite
 	@$(BIN)/python dev/setup_vllm.py
 	$(BIN)/python -m pytest -m "not slow" -n $(TEST_PROCESSES) --dist loadscope --no-loadscope-reorder --durations 20
 
-test-slow: setup ## faults, killed moves and the other tests that take minutes each
+test-slow: setup ## before a release: kills, two jobs at once and the other tests that take minutes each
 	$(BIN)/python -m pytest -m slow
 
 soak: setup ## kill drivers, executors and workers of real runs at random moments, for an hour; SOAK="--rounds 5"

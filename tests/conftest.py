@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.tiny_models import write_tiny_llama
+
 # Before pyspark is imported: unset, Spark would take the first python3 of the PATH.
 os.environ["PYSPARK_PYTHON"] = sys.executable
 os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
@@ -22,16 +24,49 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 ROOT = Path(__file__).parent.parent
 
 
+# Pieces of work, in the order in which two processes take them: what takes longest first. What is not named comes last,
+# file by file.
+PIECES = {
+    # Before the Spark tier, where one process runs both: its sessions start and stop.
+    "cluster": ("tests/cluster/",),
+    # They go on from one finished run.
+    "finished": tuple(
+        f"tests/spark/test_{name}.py"
+        for name in ("pipeline", "guard_rails", "maintain", "corrupt_tables", "retry", "quarantine", "migrations")
+    ),
+    **{
+        name: (f"tests/spark/test_{name}.py",)
+        for name in ("incremental", "real_input", "demo", "authors", "annotate", "train_distributor", "sources")
+    },
+    "spark": ("tests/spark/",),
+    # They import torch and scikit-learn, and train.
+    "training": ("tests/unit/training/",),
+    "vllm": ("tests/unit/engines/test_vllm_engine.py",),
+}
+
+
+def piece_of(nodeid: str) -> str:
+    """What one process runs: a piece, else a file."""
+    return next((name for name, paths in PIECES.items() if nodeid.startswith(paths)), nodeid.partition("::")[0])
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
-    """A file to a process, the cluster tier to one: it needs one without a Spark session, so it comes first."""
+    """A piece of work to a process, in the order of `pytest_collection_modifyitems`."""
     from xdist.scheduler import LoadScopeScheduling
 
-    class ByFile(LoadScopeScheduling):  # type: ignore[misc]
+    class ByPiece(LoadScopeScheduling):  # type: ignore[misc]
         def _split_scope(self, nodeid: str) -> str:
-            return "tests/cluster" if nodeid.startswith("tests/cluster/") else nodeid.partition("::")[0]
+            return piece_of(nodeid)
 
-    return ByFile(config, log)
+    return ByPiece(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The order of `PIECES`; what is of one piece stays together."""
+    order = {piece: place for place, piece in enumerate(PIECES)}
+    items.sort(key=lambda item: order.get(piece_of(item.nodeid), len(order)))
 
 
 @pytest.fixture(autouse=True)
@@ -61,6 +96,12 @@ def _own_hosts() -> set[str]:
 def repository() -> Path:
     """The checkout."""
     return ROOT
+
+
+@pytest.fixture(scope="session")
+def tiny_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random model in the released refiners' shape, in a directory that all processes see."""
+    return write_tiny_llama(tmp_path_factory.mktemp("models") / "tiny-llama")
 
 
 @pytest.fixture(scope="session")

@@ -39,29 +39,52 @@ def llama2_style_tokenizer() -> object:
 
 
 def write_tiny_llama(folder: Path, *, seed: int = 0, context: int = 512) -> Path:
-    """A model directory: 3 layers, width 128, 4 heads, 1 KV head, untied embeddings."""
-    import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
+    """A model directory: 3 layers, width 128, 4 heads, 1 KV head, untied embeddings.
 
+    NumPy draws the weights: a test that only prompts would otherwise wait seconds for torch.
+    """
+    import numpy as np
+    from safetensors.numpy import save_file
+
+    width, inner, layers, heads = 128, 256, 3, 4
     tokenizer = llama2_style_tokenizer()
+    words = tokenizer.get_vocab_size()  # type: ignore[attr-defined]
+    shapes = {"model.embed_tokens": (words, width), "lm_head": (words, width)}
+    for layer in range(layers):
+        shapes |= {
+            f"model.layers.{layer}.self_attn.q_proj": (width, width),
+            f"model.layers.{layer}.self_attn.k_proj": (width // heads, width),
+            f"model.layers.{layer}.self_attn.v_proj": (width // heads, width),
+            f"model.layers.{layer}.self_attn.o_proj": (width, width),
+            f"model.layers.{layer}.mlp.gate_proj": (inner, width),
+            f"model.layers.{layer}.mlp.up_proj": (inner, width),
+            f"model.layers.{layer}.mlp.down_proj": (width, inner),
+        }
+    source = np.random.default_rng(seed)
+    weights = {f"{name}.weight": source.normal(0.0, 0.2, shape).astype(np.float32) for name, shape in shapes.items()}
+    norms = ["model.norm", *(f"model.layers.{layer}.input_layernorm" for layer in range(layers))]
+    norms += [f"model.layers.{layer}.post_attention_layernorm" for layer in range(layers)]
+    weights |= {f"{name}.weight": np.ones(width, np.float32) for name in norms}
+    config = {
+        "architectures": ["LlamaForCausalLM"],
+        "model_type": "llama",
+        "dtype": "float32",
+        "vocab_size": words,
+        "hidden_size": width,
+        "intermediate_size": inner,
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads,
+        "num_key_value_heads": 1,
+        "max_position_embeddings": context,
+        "rms_norm_eps": 1e-5,
+        "bos_token_id": 1,
+        "eos_token_id": 2,
+        "tie_word_embeddings": False,
+    }
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save(str(folder / "tokenizer.json"))  # type: ignore[attr-defined]
-    torch.manual_seed(seed)
-    config = LlamaConfig(
-        vocab_size=tokenizer.get_vocab_size(),  # type: ignore[attr-defined]
-        hidden_size=128,
-        intermediate_size=256,
-        num_hidden_layers=3,
-        num_attention_heads=4,
-        num_key_value_heads=1,
-        max_position_embeddings=context,
-        rms_norm_eps=1e-5,
-        bos_token_id=1,
-        eos_token_id=2,
-        tie_word_embeddings=False,
-        initializer_range=0.2,
-    )
-    LlamaForCausalLM(config).save_pretrained(folder)
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    (folder / "config.json").write_text(json.dumps(config))
     (folder / "tokenizer_config.json").write_text(
         json.dumps({"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "<s>", "eos_token": "</s>"})
     )

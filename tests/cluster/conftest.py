@@ -13,15 +13,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.cluster.standalone import StandaloneCluster, standalone_cluster, wait_until
-from tests.tiny_models import write_tiny_llama
+from tests.quick_spark import QUICK_JVM, QUICK_SESSION
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 ClusterSession = Callable[..., AbstractContextManager["SparkSession"]]
 
-# Quick to start: code that runs for seconds is not worth a compiler that optimises, nor threads for garbage.
-QUICK_JVM = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1"
 GPU_EXECUTORS = {
     "spark.executor.cores": "2",  # one GPU and two cores each: more cores than GPUs
     "spark.executor.resource.gpu.amount": "1",
@@ -29,10 +27,7 @@ GPU_EXECUTORS = {
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything in this folder is of the cluster tier, and comes first.
-
-    Its sessions start and stop, and there is one session in a process: the Spark tier's lives to the end.
-    """
+    """Everything in this folder is of the cluster tier."""
     here = Path(__file__).parent
     for item in items:
         if here in item.path.parents:
@@ -43,7 +38,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                     "ignore:Exception ignored in. <socket.socket:pytest.PytestUnraisableExceptionWarning"
                 )
             )
-    items.sort(key=lambda item: here not in item.path.parents)
 
 
 @pytest.fixture(scope="package")
@@ -77,6 +71,7 @@ def cluster_session(cluster: StandaloneCluster, tmp_path_factory: pytest.TempPat
                 "spark_prox cluster tests",
                 arrow_batch_rows=16,  # several Arrow batches from few rows
                 extra={
+                    **QUICK_SESSION,
                     "spark.master": cluster.url,
                     "spark.driver.host": "127.0.0.1",  # nothing listens outside this machine
                     "spark.driver.bindAddress": "127.0.0.1",  # the same
@@ -86,11 +81,6 @@ def cluster_session(cluster: StandaloneCluster, tmp_path_factory: pytest.TempPat
                     "spark.cores.max": str(cluster.cores),  # what the next setting waits for
                     "spark.scheduler.minRegisteredResourcesRatio": "1.0",  # all executors, or counts would vary
                     "spark.scheduler.maxRegisteredResourcesWaitingTime": "60s",  # four JVMs on two cores take a while
-                    "spark.sql.shuffle.partitions": "4",  # a few rows: more partitions are empty tasks
-                    "spark.databricks.delta.snapshotPartitions": "2",  # the same, for Delta's log
-                    "spark.ui.enabled": "false",  # no port
-                    "spark.ui.showConsoleProgress": "false",  # keeps test output readable
-                    "spark.log.level": "ERROR",  # the same
                     "spark.sql.warehouse.dir": str(warehouse),  # nothing in the checkout
                     **(settings or {}),
                 },
@@ -118,10 +108,10 @@ def cluster_session(cluster: StandaloneCluster, tmp_path_factory: pytest.TempPat
         SparkContext._gateway = SparkContext._jvm = None
 
 
-@pytest.fixture(scope="package")
-def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> str:
+@pytest.fixture(scope="session")
+def tiny_model(tiny_llama: Path) -> str:
     """A model directory that driver and executors see at the same path, as on a shared file system."""
-    return str(write_tiny_llama(tmp_path_factory.mktemp("model") / "tiny"))
+    return str(tiny_llama)
 
 
 def _observers(target: Path) -> Path:

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from spark_prox.config.placement import PlacementConfig
 from spark_prox.errors import SetupError
+from spark_prox.spark.placement import generation_profile
 from spark_prox.spark.shipping import build_zip, check_executors
 from tests.cluster.conftest import ClusterSession
 
@@ -15,8 +17,11 @@ TWO_CORES = {"spark.cores.max": "2", "spark.executor.cores": "1"}
 
 
 def test_executors_run_what_the_driver_ships(cluster_session: ClusterSession) -> None:
+    """And executors without GPUs are one error for a placement that needs one."""
     with cluster_session(TWO_CORES) as spark:
         assert check_executors(spark) == spark.sparkContext.defaultParallelism
+        with pytest.raises(SetupError, match=r"GPU_NOT_CONFIGURED.*announce no GPU.*spark-standalone-gpu.conf"):
+            generation_profile(spark, PlacementConfig(gpus_per_task=1))
 
 
 def test_code_that_is_not_shipped_is_found_missing_and_a_stale_zip_is_found_different(

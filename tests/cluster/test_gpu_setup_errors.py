@@ -18,22 +18,6 @@ if TYPE_CHECKING:
 ONE_GPU = PlacementConfig(gpus_per_task=1)
 
 
-def test_executors_without_gpus_are_one_error(cluster_session: ClusterSession) -> None:
-    with (
-        cluster_session({"spark.cores.max": "1", "spark.executor.cores": "1"}, ship=False) as spark,
-        pytest.raises(SetupError, match=r"GPU_NOT_CONFIGURED.*announce no GPU.*spark-standalone-gpu.conf"),
-    ):
-        generation_profile(spark, ONE_GPU)
-
-
-def test_a_local_session_is_one_error(cluster_session: ClusterSession) -> None:
-    with (
-        cluster_session({"spark.master": "local[1]"}, ship=False) as spark,
-        pytest.raises(SetupError, match=r"GPU_LOCAL_MASTER.*'local\[1\]'"),
-    ):
-        generation_profile(spark, ONE_GPU)
-
-
 @pytest.fixture(scope="module")
 def shared(cluster_session: ClusterSession) -> Iterator[SparkSession]:
     """One executor with two GPUs."""

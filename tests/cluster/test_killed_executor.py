@@ -11,6 +11,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from spark_prox.config.run import load_config
 from spark_prox.pipeline import Pipeline
 from tests.cluster.conftest import GPU_EXECUTORS, ClusterSession
@@ -22,6 +24,7 @@ from udfs.generate import GeneratePrograms
 DOCUMENTS = 32
 
 
+@pytest.mark.slow
 def test_an_executor_killed_while_it_generates_loses_nothing_and_doubles_nothing(
     cluster: StandaloneCluster, cluster_session: ClusterSession, tiny_model: str, tmp_path: Path
 ) -> None:

@@ -7,8 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.cluster.conftest import QUICK_JVM, ClusterSession
+from tests.cluster.conftest import ClusterSession
 from tests.cluster.standalone import SPARK_HOME, StandaloneCluster, clean_environment
+from tests.quick_spark import QUICK_JVM, QUICK_SESSION
 
 GOOD, EXECUTORS = 20, 2
 
@@ -23,6 +24,7 @@ def test_refine_runs_on_a_gpu_cluster_from_the_shipped_configuration(
     lines = [json.dumps(row) for row in [*rows, {"id": "null", "text": None}, {"id": "d3", "text": "twice"}]]
     pages.write_text("\n".join([*lines, "{broken"]) + "\n", encoding="utf-8")
     settings = {
+        **QUICK_SESSION,
         "spark.pyspark.python": cluster.python,
         "spark.pyspark.driver.python": sys.executable,
         "spark.driver.host": "127.0.0.1",
@@ -30,11 +32,8 @@ def test_refine_runs_on_a_gpu_cluster_from_the_shipped_configuration(
         "spark.executor.memory": "512m",
         "spark.executor.cores": 2,
         "spark.cores.max": 2 * EXECUTORS,
-        "spark.sql.shuffle.partitions": 4,  # a few rows: more partitions are empty tasks
-        "spark.databricks.delta.snapshotPartitions": 2,  # the same, for Delta's log
         "spark.driver.extraJavaOptions": QUICK_JVM,
         "spark.executor.extraJavaOptions": QUICK_JVM,
-        "spark.ui.enabled": "false",
     }
     overrides = {
         "model.engine": "scripted",

@@ -86,7 +86,7 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunConfig]:
             "doc.enabled=false",
             "chunk.enabled=false",
             "annotate={max_prompt_tokens: 9000, max_chunk_tokens: 6000}",
-            "placement={partitions: 2}",
+            "placement={partitions: 2, arrow_batch_rows: 16}",
         ],
         {
             "warehouse": str(folder / "w"),

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from spark_prox.config.run import load_config
 from spark_prox.errors import ModelError
 from spark_prox.heuristics.line_classifier import train_line_classifier
 from spark_prox.heuristics.line_rules import c4_rule, ten_words
 from spark_prox.pipeline import Pipeline
 from spark_prox.spark.sql import register_functions
 from spark_prox.training.synthetic import synthetic_pages
-from udfs.functions import FUNCTIONS
+from tests.spark.runs import pipeline, refined, write_lines
 from udfs.sql import EXPLAIN_COLUMNS, ExplainProgram, refine_column
 
 if TYPE_CHECKING:
@@ -28,28 +25,18 @@ PAGES = {page.page_id: list(page.lines) for page in synthetic_pages(12)}
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("authors")
-    rows = [{"id": name, "text": "\n".join(lines)} for name, lines in PAGES.items()]
-    (folder / "pages.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    write_lines(folder / "pages.jsonl", ({"id": name, "text": "\n".join(lines)} for name, lines in PAGES.items()))
     return folder
 
 
-def refine(folder: Path, author: str, sets: Sequence[str] = ()) -> tuple[Pipeline, dict[str, Row]]:
-    config = load_config(
-        None,
-        ["model.engine=author", f"model.path={author}", "count_tokens=false", *sets],
-        {
-            "warehouse": str(folder / "w"),
-            "input.path": str(folder / "pages.jsonl"),
-            "input.format": "jsonl",
-            "input.id_column": "id",
-        },
-    )
-    pipe = Pipeline(config, FUNCTIONS, name="test")
-    pipe.ingest()
-    pipe.generate("doc")
-    pipe.generate("chunk")
-    pipe.execute()
-    return pipe, {row["doc_id"]: row for row in pipe.warehouse.read("refined").collect()}
+def refine(folder: Path, author: str, *sets: str) -> tuple[Pipeline, dict[str, Row]]:
+    """All authors share one warehouse; the first to come ingests."""
+    given = ("model.engine=author", f"model.path={author}", "count_tokens=false", *sets)
+    pipe = pipeline(folder / "w", folder / "pages.jsonl", *given, id_column="id")
+    if not pipe.warehouse.exists("documents"):
+        pipe.ingest()
+    pipe.advance()
+    return pipe, refined(pipe)
 
 
 def test_rules_write_programs_side_by_side_and_their_text_is_the_rule_applied(
@@ -57,10 +44,10 @@ def test_rules_write_programs_side_by_side_and_their_text_is_the_rule_applied(
 ) -> None:
     off = ["doc.enabled=false", "policy.name=permissive"]
     for author, rule in (("c4", c4_rule), ("ten_words", ten_words)):
-        pipe, refined = refine(folder, author, off)
+        pipe, rows = refine(folder, author, *off)
         for name, lines in PAGES.items():
             kept = [line for line, keep in zip(lines, rule(lines), strict=True) if keep]
-            assert refined[name]["text"] == "\n".join(kept)
+            assert rows[name]["text"] == "\n".join(kept)
     programs = pipe.warehouse.read("programs")
     assert programs.count() == 2 * len(PAGES)
     assert {(row["model"], row["model_revision"], row["template"], row["engine"]) for row in programs.collect()} == {
@@ -78,26 +65,26 @@ def test_rules_write_programs_side_by_side_and_their_text_is_the_rule_applied(
 
 
 def test_a_document_rule_drops_what_breaks_it(spark: SparkSession, folder: Path) -> None:
-    _, refined = refine(folder, "gopher")
+    _, rows = refine(folder, "gopher")
     from spark_prox.heuristics.document_rules import gopher_quality
 
     for name, lines in PAGES.items():
-        assert (refined[name]["outcome"] == "DROPPED") == (gopher_quality(lines) is not None)
+        assert (rows[name]["outcome"] == "DROPPED") == (gopher_quality(lines) is not None)
 
 
 def test_the_classifiers_margins_are_stored_and_the_threshold_is_a_policy(spark: SparkSession, folder: Path) -> None:
     file = folder / "line_classifier.npz"
     train_line_classifier(synthetic_pages(60)).save(file)
-    pipe, refined = refine(folder, f"line_classifier:{file}", ["doc.enabled=false"])
+    pipe, rows = refine(folder, f"line_classifier:{file}", "doc.enabled=false")
     row = pipe.warehouse.read("programs").where("model LIKE 'line_classifier:%'").first()
     assert row is not None
     assert row["model_revision"].startswith("author-")
     assert len(row["line_margins"]) == row["line_count"]
-    assert any(row["outcome"] == "EDITED" for row in refined.values())
+    assert any(row["outcome"] == "EDITED" for row in rows.values())
     runs = pipe.warehouse.read("programs").count()
     sure = ["doc.enabled=false", "policy.overrides.min_remove_margin=50.0"]
-    pipe, refined = refine(folder, f"line_classifier:{file}", sure)
-    assert {row["outcome"] for row in refined.values()} <= {"KEPT", "REFUSED"}
+    pipe, rows = refine(folder, f"line_classifier:{file}", *sure)
+    assert {row["outcome"] for row in rows.values()} <= {"KEPT", "REFUSED"}
     assert pipe.warehouse.read("programs").count() == runs
 
 

@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from spark_prox.jobkit import run
-from tests.tiny_models import write_tiny_llama
+from spark_prox.config.placement import PlacementConfig
+from spark_prox.errors import SetupError
+from spark_prox.spark.placement import generation_profile
+from tests.spark.runs import run_job
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny_llama(tmp_path_factory.mktemp("model") / "tiny")
-
-
-def refine(repository: Path, arguments: list[str]) -> int:
-    spec = importlib.util.spec_from_file_location("refine_job", repository / "jobs" / "refine.py")
-    assert spec is not None
-    assert spec.loader is not None
-    job = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(job)
-    return run(job.PARSER, job.refine, arguments)
 
 
 @pytest.mark.parametrize(
@@ -56,8 +43,7 @@ def refine(repository: Path, arguments: list[str]) -> int:
 )
 def test_a_mistake_is_one_line_with_a_code_and_writes_nothing(
     spark: SparkSession,
-    repository: Path,
-    model: Path,
+    tiny_llama: Path,
     tmp_path: Path,
     change: list[str],
     code: str,
@@ -65,15 +51,15 @@ def test_a_mistake_is_one_line_with_a_code_and_writes_nothing(
 ) -> None:
     (tmp_path / "pages.jsonl").write_text('{"text": "Some text of a page.", "url": "https://a.example/"}\n')
     (tmp_path / "file").write_text("")
-    shutil.copytree(model, tmp_path / "weightless", ignore=shutil.ignore_patterns("*.safetensors"))
+    shutil.copytree(tiny_llama, tmp_path / "weightless", ignore=shutil.ignore_patterns("*.safetensors"))
     if code == "TABLE_SCHEMA":
         spark.range(3).write.format("delta").save(str(tmp_path / "other" / "programs"))
     arguments = [
         *("--input", f"{tmp_path}/pages.jsonl", "--input-format", "jsonl", "--warehouse", f"{tmp_path}/w"),
-        *("--set", f"model.path={model}", "--set", "model.engine=scripted"),
+        *("--set", f"model.path={tiny_llama}", "--set", "model.engine=scripted"),
         *(word.replace("{tmp}", str(tmp_path)) for word in change),
     ]
-    assert refine(repository, arguments) == 2
+    assert run_job("refine", *arguments) == 2
     err = [line for line in capsys.readouterr().err.splitlines() if line.startswith("[SPARK_PROX.")]
     assert len(err) == 1
     assert err[0].startswith(f"[SPARK_PROX.{code}]")
@@ -81,8 +67,11 @@ def test_a_mistake_is_one_line_with_a_code_and_writes_nothing(
     assert not written
 
 
-def test_a_run_without_input_says_how_to_give_one(
-    spark: SparkSession, repository: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert refine(repository, []) == 2
+def test_a_run_without_input_says_how_to_give_one(spark: SparkSession, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_job("refine") == 2
     assert "[SPARK_PROX.CONFIG_MISSING_KEY] No input is given. Use --input" in capsys.readouterr().err
+
+
+def test_a_local_session_gives_no_gpus(spark: SparkSession) -> None:
+    with pytest.raises(SetupError, match=r"GPU_LOCAL_MASTER.*'local\[2\]'"):
+        generation_profile(spark, PlacementConfig(gpus_per_task=1))

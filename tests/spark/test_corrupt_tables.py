@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 from delta.tables import DeltaTable
 
-from tests.spark.test_bad_input import refine
+from tests.spark.conftest import Finished
+from tests.spark.runs import NO_HEADER, run_job, scripted
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -37,27 +38,24 @@ def page(doc_id: str) -> str:
     return "\n".join(f"line {n} of {doc_id} " + "with words of its own " * 3 for n in range(6))
 
 
-def arguments(source: Path, warehouse: Path, *, removed: int = 0) -> list[str]:
-    """A run of the chunk stage; `removed` is the line that its model takes out of every document."""
-    settings = (
-        "model.engine=scripted",
-        f"model.script=remove_lines(start={removed}, end={removed})",
-        "chunk.template=prox-chunk",
-        "doc.enabled=false",
-    )
-    return [
-        *("--input", str(source), "--input-format", "parquet", "--id-column", "id", "--warehouse", str(warehouse)),
-        *(word for setting in settings for word in ("--set", setting)),
-    ]
+def words(*settings: str) -> list[str]:
+    """Settings on a command line."""
+    return [word for setting in settings for word in ("--set", setting)]
 
 
-@pytest.fixture(scope="module")
-def refined(spark: SparkSession, repository: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A source and a warehouse that is up to date with it."""
-    folder = tmp_path_factory.mktemp("corrupt")
-    source = write_source(folder / "in")
-    assert refine(repository, arguments(source, folder / "w")) == 0
-    return source, folder / "w"
+def parquet(source: Path, warehouse: Path) -> list[str]:
+    """The command line of a run of the chunk stage over Parquet files."""
+    script = ("model.engine=scripted", NO_HEADER, "chunk.template=prox-chunk", "doc.enabled=false")
+    given = ("--input", str(source), "--input-format", "parquet", "--id-column", "id", "--warehouse", str(warehouse))
+    return [*given, *words(*script)]
+
+
+@pytest.fixture
+def other_model(tiny_llama: Path, finished: Finished, tmp_path: Path) -> list[str]:
+    """The command line of a run over a finished warehouse whose model takes out another line: it reads every text."""
+    warehouse, source = finished.copy(tmp_path)
+    given = ("--input", str(source), "--input-format", "jsonl", "--id-column", "id", "--warehouse", str(warehouse))
+    return [*given, *words(*scripted(tiny_llama, "model.script=remove_lines(start=1, end=1)"))]
 
 
 def rows(spark: SparkSession, warehouse: Path, table: str, *columns: str) -> list[tuple[object, ...]]:
@@ -87,18 +85,18 @@ def complaint(capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def test_a_cut_input_file_is_one_reject_and_its_documents_come_after_the_repair(
-    spark: SparkSession, repository: Path, tmp_path: Path
+    spark: SparkSession, tmp_path: Path
 ) -> None:
     source, warehouse = write_source(tmp_path / "in"), tmp_path / "w"
     file = source / "part-1.parquet"
     content = spoil(file, "cut")
-    assert refine(repository, arguments(source, warehouse)) == 0
+    assert run_job("refine", *parquet(source, warehouse)) == 0
     assert rows(spark, warehouse, "rejects", "code", "path") == [("FILE_UNREADABLE", str(file))]
     assert len(rows(spark, warehouse, "refined", "doc_id")) == (FILES - 1) * ROWS
-    assert refine(repository, arguments(source, warehouse)) == 0
+    assert run_job("ingest", *parquet(source, warehouse)) == 0
     assert rows(spark, warehouse, "rejects", "code", "path") == [("FILE_UNREADABLE", str(file))]
     file.write_bytes(content)
-    assert refine(repository, arguments(source, warehouse)) == 0
+    assert run_job("refine", *parquet(source, warehouse)) == 0
     assert rows(spark, warehouse, "rejects", "code", "path") == []
     counts = Counter(rows(spark, warehouse, "refined", "doc_id"))
     assert len(counts) == FILES * ROWS
@@ -106,28 +104,24 @@ def test_a_cut_input_file_is_one_reject_and_its_documents_come_after_the_repair(
 
 
 def test_tables_of_newer_code_are_left_alone(
-    spark: SparkSession, repository: Path, refined: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+    spark: SparkSession, other_model: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    source, warehouse = refined
+    warehouse = tmp_path / "w"
     name = "spark_prox.schema_version"
-    (now,) = (
-        row["value"] for row in spark.sql(f"SHOW TBLPROPERTIES delta.`{warehouse}/programs` ('{name}')").collect()
-    )
     spark.sql(f"ALTER TABLE delta.`{warehouse}/programs` SET TBLPROPERTIES ('{name}' = '999')")
     before = versions(spark, warehouse)
     capsys.readouterr()
-    assert refine(repository, arguments(source, warehouse, removed=1)) == 2
+    assert run_job("refine", *other_model) == 2
     line = complaint(capsys)
     assert "programs" in line
     assert "999" in line
     assert versions(spark, warehouse) == before
-    spark.sql(f"ALTER TABLE delta.`{warehouse}/programs` SET TBLPROPERTIES ('{name}' = '{now}')")
 
 
 def test_a_broken_file_of_documents_stops_the_run_and_nothing_is_lost(
-    spark: SparkSession, repository: Path, refined: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+    spark: SparkSession, other_model: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    source, warehouse = refined
+    warehouse = tmp_path / "w"
     before = versions(spark, warehouse)
     stored = rows(spark, warehouse, "refined", "doc_id", "text", "outcome")
     file = max(warehouse.glob("documents/*.parquet"), key=lambda path: path.stat().st_size)
@@ -135,15 +129,14 @@ def test_a_broken_file_of_documents_stops_the_run_and_nothing_is_lost(
     for how in ("cut", "flipped"):
         spoil(file, how)
         capsys.readouterr()
-        # Another model: every text has to be read.
-        assert refine(repository, arguments(source, warehouse, removed=1)) == 2
+        assert run_job("refine", *other_model) == 2
         line = complaint(capsys)
         assert line.startswith("[SPARK_PROX.TABLE_FILE_UNREADABLE]")
         assert file.name in line, how
         assert versions(spark, warehouse) == before, how
         assert rows(spark, warehouse, "refined", "doc_id", "text", "outcome") == stored, how
         file.write_bytes(content)
-    assert refine(repository, arguments(source, warehouse, removed=1)) == 0
+    assert run_job("refine", *other_model) == 0
     after = rows(spark, warehouse, "refined", "doc_id", "text")
     assert [row[0] for row in after] == [row[0] for row in stored]
-    assert all(str(text).startswith("line 0") and "line 1" not in str(text) for _, text in after)
+    assert all(str(text).startswith("Home |") and "line 0" not in str(text) for _, text in after)

@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from spark_prox.config.run import load_config
 from spark_prox.evaluation.metrics import mean, score_page
-from spark_prox.pipeline import Pipeline
-from udfs.functions import FUNCTIONS
+from tests.quick_spark import QUICK_JVM
+from tests.spark.runs import pipeline
 
 if TYPE_CHECKING:
     from pyspark.sql import Row, SparkSession
@@ -44,7 +43,7 @@ def demo(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Demo:
     done = subprocess.run(
         [str(submit), "--properties-file", "conf/spark-local.conf", *arguments],
         cwd=repository,
-        env={**os.environ, "PYSPARK_PYTHON": sys.executable},
+        env={**os.environ, "PYSPARK_PYTHON": sys.executable, "SPARK_SUBMIT_OPTS": QUICK_JVM},
         capture_output=True,
         text=True,
         timeout=900,
@@ -113,16 +112,8 @@ def test_most_pages_worth_keeping_are_kept(spark: SparkSession, demo: Demo, repo
 def test_the_same_pages_as_wet_give_the_same_documents(
     spark: SparkSession, demo: Demo, repository: Path, tmp_path: Path
 ) -> None:
-    config = load_config(
-        None,
-        [],
-        {
-            "warehouse": str(tmp_path / "w"),
-            "input.path": str(repository / "examples" / "pages.warc.wet.gz"),
-            "input.format": "wet",
-        },
-    )
-    pipe = Pipeline(config, FUNCTIONS, name="test")
+    source = repository / "examples" / "pages.warc.wet.gz"
+    pipe = pipeline(tmp_path / "w", source, format="wet")
     pipe.ingest()
     from_wet = {row["url"]: row["text"] for row in pipe.warehouse.read("documents").collect()}
     from_warc = {row["url"]: row["text"] for row in rows(spark, demo, "documents")}

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from spark_prox.config.model import ModelSpec
 from spark_prox.prompts.builder import PromptSpec
 from spark_prox.prompts.templates import TEMPLATES
-from tests.tiny_models import write_tiny_llama
 from udfs.generate import PROGRAM_COLUMNS, GeneratePrograms
 
 if TYPE_CHECKING:
@@ -17,14 +16,13 @@ if TYPE_CHECKING:
 TASKS = 12
 
 
-def test_two_workers_load_the_model_twice_for_twelve_tasks(spark: SparkSession, tmp_path: Path) -> None:
-    model = write_tiny_llama(tmp_path / "tiny")
+def test_two_workers_load_the_model_twice_for_twelve_tasks(spark: SparkSession, tiny_llama: Path) -> None:
     generate = GeneratePrograms(
         stage="doc",
-        model=ModelSpec(path=str(model), engine="transformers", device="cpu"),
+        model=ModelSpec(path=str(tiny_llama), engine="transformers", device="cpu"),
         prompt=PromptSpec(
             template=TEMPLATES["prox-doc"],
-            model_path=str(model),
+            model_path=str(tiny_llama),
             max_prompt_tokens=400,
             max_chunk_tokens=200,
             max_new_tokens=8,

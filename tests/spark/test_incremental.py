@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from delta.tables import DeltaTable
@@ -17,8 +17,7 @@ from spark_prox.errors import ConfigError, InputError, TableError
 from spark_prox.pipeline import Pipeline
 from spark_prox.sources.frames.delta_stream import DeltaStream, stream_error
 from spark_prox.warehouse.tables import Warehouse
-from tests.tiny_models import write_tiny_llama
-from udfs.functions import FUNCTIONS
+from tests.spark.runs import pipeline, scripted
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -26,11 +25,6 @@ if TYPE_CHECKING:
 WORDS = " ".join(f"word{n}" for n in range(20))
 FEED = "delta.enableChangeDataFeed = true"
 Rows = Sequence[tuple[str | None, str | None]]
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(write_tiny_llama(tmp_path_factory.mktemp("model") / "tiny"))
 
 
 def page(name: str) -> str:
@@ -53,24 +47,15 @@ def feed(spark: SparkSession, source: Path, rows: Rows) -> DeltaTable:
     return DeltaTable.forPath(spark, str(source))
 
 
-def pipeline(model: str, source: object, warehouse: object, sets: Sequence[str] = (), **changes: Any) -> Pipeline:
-    config = load_config(
-        None,
-        [f"model.path={model}", "model.engine=scripted", "model.script=remove_lines(start=0, end=0)", *sets],
-        {
-            "warehouse": str(warehouse),
-            "input.path": str(source),
-            "input.format": "delta",
-            "input.id_column": "id",
-            "input.incremental": True,
-        },
-    )
-    return Pipeline(config, FUNCTIONS, name="test", **changes)
+def following(model: Path, source: object, warehouse: object, *sets: str, writes: bool = True) -> Pipeline:
+    """A run that follows a Delta source."""
+    keys = {"format": "delta", "id_column": "id", "incremental": True}
+    return pipeline(warehouse, source, *scripted(model), *sets, writes=writes, **keys)
 
 
-def refine(model: str, source: object, warehouse: object, *sets: str) -> tuple[int, dict[str, int]]:
+def refine(model: Path, source: object, warehouse: object, *sets: str) -> tuple[int, dict[str, int]]:
     """Micro-batches of a run, and the documents that its stages worked on."""
-    pipe = pipeline(model, source, warehouse, sets)
+    pipe = following(model, source, warehouse, *sets)
     batches = pipe.refine_new()
     runs = pipe.warehouse.read("runs").where(f"run_id = '{pipe.log.run_id}'")
     worked = runs.groupBy("stage").agg(F.sum("documents").alias("documents")).collect()
@@ -100,42 +85,56 @@ def versions(spark: SparkSession, *tables: Path) -> list[int]:
 
 
 def test_only_appended_rows_are_processed_and_a_run_without_any_does_nothing(
-    spark: SparkSession, model: str, tmp_path: Path
+    spark: SparkSession, tiny_llama: Path, tmp_path: Path
 ) -> None:
     source, warehouse = tmp_path / "crawl", tmp_path / "w"
     append(spark, source, [*pages("a", "b"), ("blank", " "), (None, "no id")])
     stages = dict.fromkeys(("ingest", "generate-doc", "generate-chunk", "execute"), 2)
-    assert refine(model, source, warehouse) == (1, stages)
+    assert refine(tiny_llama, source, warehouse) == (1, stages)
     tables = [warehouse / name for name in ("documents", "programs", "refined", "rejects")]
     before = versions(spark, *tables)
-    assert refine(model, source, warehouse) == (0, {})
+    assert refine(tiny_llama, source, warehouse) == (0, {})
     assert versions(spark, *tables) == before
     append(spark, source, [*pages("a", "b", "c"), (None, "no id either")])  # a and b are known, and the same
-    assert refine(model, source, warehouse) == (1, dict.fromkeys(stages, 1))
+    assert refine(tiny_llama, source, warehouse) == (1, dict.fromkeys(stages, 1))
     assert refined(spark, warehouse) == {name: page(name).split("\n", 1)[1] for name in "abc"}
     assert rejects(spark, warehouse) == [("blank", "EMPTY_TEXT"), (None, "MISSING_ID"), (None, "MISSING_ID")]
 
 
 @pytest.mark.slow
 def test_micro_batches_are_bounded_and_another_policy_needs_no_new_row(
-    spark: SparkSession, model: str, tmp_path: Path
+    spark: SparkSession, tiny_llama: Path, tmp_path: Path
 ) -> None:
     source, warehouse = tmp_path / "crawl", tmp_path / "w"
     for name in "ab":
         append(spark, source, pages(name))
-    batches, worked = refine(model, source, warehouse, "input.max_files_per_trigger=1", "chunk.enabled=false")
+    batches, worked = refine(tiny_llama, source, warehouse, "input.max_files_per_trigger=1", "chunk.enabled=false")
     assert (batches, worked["execute"]) == (2, 2)
-    batches, worked = refine(model, source, warehouse, "chunk.enabled=false", "policy.name=compat")
+    batches, worked = refine(tiny_llama, source, warehouse, "chunk.enabled=false", "policy.name=compat")
     assert (batches, worked) == (0, {"execute": 2})
 
 
 def test_updates_replace_and_deletions_remove_and_the_last_of_several_changes_counts(
-    spark: SparkSession, model: str, tmp_path: Path
+    spark: SparkSession, tiny_llama: Path, tmp_path: Path
 ) -> None:
+    """And a dry run counts before either run what that will do, and writes nothing."""
     source, warehouse = tmp_path / "crawl", tmp_path / "w"
     table = feed(spark, source, [*pages("a", "b", "c", "d", "e"), ("bad", None)])
-    assert refine(model, source, warehouse)[0] == 1
+
+    def plan() -> dict[str, tuple[int, int | None]]:
+        lines = following(tiny_llama, source, warehouse, writes=False).plan()
+        return {line.stage: (line.documents, line.prompt_tokens) for line in lines}
+
+    stages = ("ingest", "generate-doc", "generate-chunk", "execute")
+    first = plan()
+    assert {stage: documents for stage, (documents, _) in first.items()} == dict.fromkeys(stages, 5)
+    assert not warehouse.exists()
+    assert refine(tiny_llama, source, warehouse)[0] == 1
     assert set(refined(spark, warehouse)) == set("abcde")
+    programs = Warehouse(spark, str(warehouse)).read("programs").groupBy("stage").agg(F.sum("prompt_tokens")).collect()
+    assert {f"generate-{stage}": tokens for stage, tokens in programs} == {
+        stage: tokens for stage, (_, tokens) in first.items() if tokens is not None
+    }
     tables = Warehouse(spark, str(warehouse))
     tables.ensure("annotations")
     label = "doc_id", "'hash' AS doc_hash", "'doc' AS stage", "-1 AS chunk_index", "'SKIPPED' AS status"
@@ -149,8 +148,12 @@ def test_updates_replace_and_deletions_remove_and_the_last_of_several_changes_co
     table.update("id = 'd'", {"id": F.lit("renamed")})
     table.update("id = 'e'", {"text": F.lit("")})
     table.update("id = 'bad'", {"text": F.lit(page("mended"))})
-    _, worked = refine(model, source, warehouse)
-    assert worked == dict.fromkeys(("ingest", "generate-doc", "generate-chunk", "execute"), 4)
+    before = set(warehouse.rglob("*"))
+    second = {stage: documents for stage, (documents, _) in plan().items()}
+    assert set(warehouse.rglob("*")) == before
+    assert second == {**dict.fromkeys(stages, 4), "remove": 3}
+    _, worked = refine(tiny_llama, source, warehouse)
+    assert worked == dict.fromkeys(stages, 4)
     wanted = {"a": "second", "c": "again", "renamed": "d", "bad": "mended"}
     assert refined(spark, warehouse) == {key: page(name).split("\n", 1)[1] for key, name in wanted.items()}
     assert rejects(spark, warehouse) == [("e", "EMPTY_TEXT")]
@@ -161,20 +164,20 @@ def test_updates_replace_and_deletions_remove_and_the_last_of_several_changes_co
 
 @pytest.mark.slow
 def test_a_change_without_a_feed_is_an_error_until_there_is_one(
-    spark: SparkSession, model: str, tmp_path: Path
+    spark: SparkSession, tiny_llama: Path, tmp_path: Path
 ) -> None:
     source, warehouse = tmp_path / "crawl", tmp_path / "w"
     append(spark, source, pages("a", "b", "c"))
-    refine(model, source, warehouse)
+    refine(tiny_llama, source, warehouse)
     table = DeltaTable.forPath(spark, str(source))
     table.update("id = 'a'", {"text": F.lit(page("new"))})
     table.delete("id = 'b'")
     with pytest.raises(InputError, match=r"SOURCE_CHANGED.*enableChangeDataFeed = true"):
-        refine(model, source, warehouse)
-    assert refine(model, source, warehouse, "input.skip_change_commits=true")[1] == {}
+        refine(tiny_llama, source, warehouse)
+    assert refine(tiny_llama, source, warehouse, "input.skip_change_commits=true")[1] == {}
     assert refined(spark, warehouse)["b"]
     spark.sql(f"ALTER TABLE delta.`{source}` SET TBLPROPERTIES ({FEED})")
-    assert refine(model, source, warehouse)[1]["ingest"] == 1
+    assert refine(tiny_llama, source, warehouse)[1]["ingest"] == 1
     texts = refined(spark, warehouse)
     assert set(texts) == {"a", "c"}
     assert texts["a"] == page("new").split("\n", 1)[1]
@@ -204,11 +207,11 @@ def dying_after(commits: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
 
 @pytest.mark.slow
 def test_a_run_that_dies_again_and_again_ends_like_an_undisturbed_one(
-    spark: SparkSession, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    spark: SparkSession, tiny_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source, warehouse = tmp_path / "crawl", tmp_path / "w"
     table = feed(spark, source, [*pages("a", "b", "c"), ("bad", "")])
-    refine(model, source, warehouse)
+    refine(tiny_llama, source, warehouse)
     table.update("id = 'a'", {"text": F.lit(page("new"))})
     table.delete("id = 'b'")
     table.update("id = 'c'", {"text": F.lit("")})
@@ -217,7 +220,7 @@ def test_a_run_that_dies_again_and_again_ends_like_an_undisturbed_one(
     while True:
         with dying_after(2, monkeypatch):
             try:
-                refine(model, source, warehouse)
+                refine(tiny_llama, source, warehouse)
             except KeyError:
                 deaths += 1
                 assert deaths < 10
@@ -231,22 +234,22 @@ def test_a_run_that_dies_again_and_again_ends_like_an_undisturbed_one(
 
 
 @pytest.mark.slow
-def test_a_source_that_cannot_be_followed_is_one_error(spark: SparkSession, model: str, tmp_path: Path) -> None:
+def test_a_source_that_cannot_be_followed_is_one_error(spark: SparkSession, tiny_llama: Path, tmp_path: Path) -> None:
     source, warehouse = tmp_path / "crawl", tmp_path / "w"
     table = feed(spark, source, pages("a", "b"))
-    refine(model, source, warehouse)
+    refine(tiny_llama, source, warehouse)
     table.update("id = 'a'", {"text": F.lit(page("new"))})
     table.update("id = 'a'", {"text": F.lit(page("newer"))})
     for file in [*source.glob("_change_data/*"), *source.glob("*.parquet")]:
         if file.name not in {Path(name).name for name in table.toDF().inputFiles()}:
             file.unlink()  # what VACUUM does after seven days
     with pytest.raises(InputError, match=r"SOURCE_HISTORY.*Delete the checkpoint"):
-        refine(model, source, warehouse)
+        refine(tiny_llama, source, warehouse)
     spark.sql(f"ALTER TABLE delta.`{source}` ADD COLUMNS (more string)")
     append_more = spark.createDataFrame([("z", page("z"), 1, "m")], "id string, text string, n int, more string")
     append_more.write.format("delta").mode("append").save(str(source))
     with pytest.raises(TableError, match=r"TABLE_SCHEMA.*'more'"):
-        refine(model, source, warehouse, f"input.checkpoint={tmp_path / 'fresh'}")
+        refine(tiny_llama, source, warehouse, f"input.checkpoint={tmp_path / 'fresh'}")
 
 
 @pytest.mark.parametrize(
@@ -275,14 +278,14 @@ def test_what_delta_says_of_a_source_has_a_code(message: str, code: str | None) 
 
 @pytest.mark.slow
 def test_catalog_tables_have_their_checkpoint_with_their_schema(
-    spark: SparkSession, model: str, tmp_path: Path
+    spark: SparkSession, tiny_llama: Path, tmp_path: Path
 ) -> None:
     spark.sql("CREATE SCHEMA followed")
     try:
         frame = spark.createDataFrame(pages("a"), "id string, text string")
         frame.write.format("delta").saveAsTable("followed.crawl")
-        assert refine(model, "followed.crawl", "catalog:followed")[0] == 1
-        assert refine(model, "followed.crawl", "catalog:followed") == (0, {})
+        assert refine(tiny_llama, "followed.crawl", "catalog:followed")[0] == 1
+        assert refine(tiny_llama, "followed.crawl", "catalog:followed") == (0, {})
         place = spark.catalog.getDatabase("followed").locationUri.removeprefix("file:")
         assert list(Path(place).glob("_checkpoints/*/offsets/0"))
     finally:
@@ -292,30 +295,3 @@ def test_catalog_tables_have_their_checkpoint_with_their_schema(
 def test_only_delta_tables_can_be_followed() -> None:
     with pytest.raises((InputError, ConfigError), match=r"WRONG_FORMAT.*Delta"):
         load_config(None, [], {"input.path": "pages.jsonl", "input.incremental": True})
-
-
-def test_a_dry_run_counts_and_writes_nothing(spark: SparkSession, model: str, tmp_path: Path) -> None:
-    source, warehouse = tmp_path / "crawl", tmp_path / "w"
-    table = feed(spark, source, pages("a", "b", "c"))
-
-    def plan() -> dict[str, tuple[int, int | None]]:
-        lines = pipeline(model, source, warehouse, writes=False).plan()
-        return {line.stage: (line.documents, line.prompt_tokens) for line in lines}
-
-    first = plan()
-    assert {stage: documents for stage, (documents, _) in first.items()} == {
-        **dict.fromkeys(("ingest", "generate-doc", "generate-chunk", "execute"), 3)
-    }
-    assert not warehouse.exists()
-    refine(model, source, warehouse)
-    programs = Warehouse(spark, str(warehouse)).read("programs").groupBy("stage").agg(F.sum("prompt_tokens")).collect()
-    assert {f"generate-{stage}": tokens for stage, tokens in programs} == {
-        stage: tokens for stage, (_, tokens) in first.items() if tokens is not None
-    }
-    table.update("id = 'a'", {"text": F.lit(page("new"))})
-    table.delete("id = 'b'")
-    before = set(warehouse.rglob("*"))
-    second = plan()
-    assert set(warehouse.rglob("*")) == before
-    stages = ("ingest", "remove", "generate-doc", "generate-chunk", "execute")
-    assert {stage: documents for stage, (documents, _) in second.items()} == dict.fromkeys(stages, 1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import os
 import subprocess
 import sys
@@ -18,18 +17,14 @@ import pytest
 from pyspark.sql import functions as F
 
 from spark_prox.config.lease import LeaseConfig
-from spark_prox.config.run import load_config
 from spark_prox.errors import TableError
-from spark_prox.jobkit import run
-from spark_prox.pipeline import Pipeline
 from spark_prox.warehouse.lease import acquire
 from spark_prox.warehouse.lease_files import HadoopLeaseFiles, LocalLeaseFiles
 from spark_prox.warehouse.lease_holder import this_process
 from spark_prox.warehouse.marks import Marks
 from spark_prox.warehouse.scratch import _PROBED, hadoop_path, lease_files
 from spark_prox.warehouse.tables import Warehouse
-from tests.tiny_models import write_tiny_llama
-from udfs.functions import FUNCTIONS
+from tests.spark.runs import pipeline, run_job, scripted, write_lines
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -45,11 +40,6 @@ acquire(LocalLeaseFiles(sys.argv[1]), this_process("spark_prox refine of somebod
 print("held", flush=True)
 time.sleep(60)
 """
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny_llama(tmp_path_factory.mktemp("model") / "tiny")
 
 
 @pytest.fixture
@@ -120,19 +110,15 @@ def in_the_middle_of(write: Callable[[], None], folder: Path, act: Callable[[], 
     return raised[0] if raised else None
 
 
-def refine(repository: Path, model: Path, folder: Path) -> int:
-    (folder / "pages.jsonl").write_text('{"text": "Some text of a page.", "url": "https://a.example/"}\n')
-    spec = importlib.util.spec_from_file_location("refine_job", repository / "jobs" / "refine.py")
-    assert spec is not None
-    assert spec.loader is not None
-    job = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(job)
-    arguments = ["--input", f"{folder}/pages.jsonl", "--input-format", "jsonl", "--warehouse", f"{folder}/w"]
-    return run(job.PARSER, job.refine, [*arguments, "--set", f"model.path={model}", "--set", "model.engine=scripted"])
+def refine(model: Path, folder: Path) -> int:
+    page = {"text": "Some text of a page.", "url": "https://a.example/"}
+    source = write_lines(folder / "pages.jsonl", [page])
+    arguments = ["--input", str(source), "--input-format", "jsonl", "--warehouse", f"{folder}/w"]
+    return run_job("refine", *arguments, "--set", f"model.path={model}", "--set", "model.engine=scripted")
 
 
 def test_a_second_job_is_one_line_with_a_code_and_writes_nothing_and_the_next_one_runs(
-    spark: SparkSession, repository: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    spark: SparkSession, repository: Path, tiny_llama: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(tmp_path / "w" / "_lease")],
@@ -143,7 +129,7 @@ def test_a_second_job_is_one_line_with_a_code_and_writes_nothing_and_the_next_on
     assert holder.stdout is not None
     try:
         assert holder.stdout.readline() == "held\n"
-        assert refine(repository, model, tmp_path) == 2
+        assert refine(tiny_llama, tmp_path) == 2
         (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("[SPARK_PROX.")]
         assert line.startswith("[SPARK_PROX.WAREHOUSE_BUSY]")
         assert "spark_prox refine of somebody else" in line
@@ -159,7 +145,7 @@ def test_a_second_job_is_one_line_with_a_code_and_writes_nothing_and_the_next_on
         holder.kill()
         holder.wait()
         holder.stdout.close()
-    assert refine(repository, model, tmp_path) == 0
+    assert refine(tiny_llama, tmp_path) == 0
 
 
 def test_a_job_that_lost_its_lease_stops_before_it_writes(
@@ -261,7 +247,7 @@ def test_a_schema_of_the_catalog_has_its_lease_in_its_own_folder(spark: SparkSes
         assert warehouse.lease.files.folder.endswith("leased.db/_spark_prox_lease")
         assert Path(warehouse.lease.files.folder).is_dir()
         # Views of the session are listed with every schema.
-        assert [table.name for table in spark.catalog.listTables("leased") if not table.isTemporary] == []
+        assert spark.sql("SHOW TABLES IN leased").where("NOT isTemporary").collect() == []
         warehouse.lease.release()
     finally:
         spark.sql("DROP SCHEMA leased CASCADE")
@@ -292,15 +278,10 @@ def test_the_lease_works_through_hadoop(spark: SparkSession, tmp_path: Path) -> 
 
 
 def test_a_pipeline_takes_the_lease_when_it_writes_and_not_when_it_looks(
-    spark: SparkSession, model: Path, tmp_path: Path
+    spark: SparkSession, tiny_llama: Path, tmp_path: Path
 ) -> None:
-    (tmp_path / "pages.jsonl").write_text('{"text": "Some text of a page."}\n')
-    config = load_config(
-        None,
-        [f"model.path={model}", "model.engine=scripted"],
-        {"warehouse": str(tmp_path / "w"), "input.path": str(tmp_path / "pages.jsonl"), "input.format": "jsonl"},
-    )
-    pipeline = Pipeline(config, FUNCTIONS, name="test")
+    source = write_lines(tmp_path / "pages.jsonl", [{"text": "Some text of a page."}])
+    pipe = pipeline(tmp_path / "w", source, *scripted(tiny_llama))
     assert not (tmp_path / "w" / "_lease").exists()
-    pipeline.ingest()
+    pipe.ingest()
     assert len(list((tmp_path / "w" / "_lease").glob("*.json"))) == 1

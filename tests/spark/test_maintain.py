@@ -2,64 +2,21 @@
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
-import json
-from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 import pytest
+from pyspark.sql import functions as F
 
-from spark_prox.config.run import load_config
-from spark_prox.jobkit import run
-from spark_prox.pipeline import Pipeline
 from spark_prox.warehouse.maintenance import Maintenance
 from spark_prox.warehouse.schemas import BUCKETS, TABLES
 from spark_prox.warehouse.tables import Warehouse
-from tests.tiny_models import write_tiny_llama
-from udfs.functions import FUNCTIONS
+from tests.spark.conftest import Finished
+from tests.spark.runs import pipeline, refine, run_job, scripted
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
-
-SETS = ("model.engine=scripted", "model.script=remove_lines(start=0, end=0)")
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny_llama(tmp_path_factory.mktemp("model") / "tiny")
-
-
-@pytest.fixture(scope="module")
-def job(repository: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("maintain_job", repository / "jobs" / "maintain.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def pipeline(model: Path, folder: Path, texts: dict[str, str], sets: Sequence[str] = ()) -> Pipeline:
-    file = folder / "pages.jsonl"
-    file.write_text("".join(json.dumps({"id": name, "text": text}) + "\n" for name, text in texts.items()))
-    config = load_config(
-        None,
-        [f"model.path={model}", *SETS, *sets],
-        {
-            "warehouse": str(folder / "w"),
-            "input.path": str(file),
-            "input.format": "jsonl",
-            "input.id_column": "id",
-        },
-    )
-    return Pipeline(config, FUNCTIONS, name="test")
-
-
-def pages(first: int, stop: int) -> dict[str, str]:
-    return {f"d{n}": f"Menu\nPage {n} has a sentence that is long enough to stay." for n in range(first, stop)}
 
 
 def rows(warehouse: Warehouse) -> dict[str, list[str]]:
@@ -74,20 +31,21 @@ def tasks_of_stages(spark: SparkSession, group: str) -> list[int]:
 
 
 def test_files_are_packed_and_every_row_stays(
-    spark: SparkSession, model: Path, job: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    spark: SparkSession, tiny_llama: Path, finished: Finished, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for crawl in range(3):
-        pipe = pipeline(model, tmp_path, pages(20 * crawl, 20 * crawl + 20))
-        pipe.ingest()
-        pipe.generate("doc")
-        pipe.generate("chunk")
-        pipe.execute()
-    warehouse = pipe.warehouse
+    warehouse = Warehouse(spark, str(finished.copy(tmp_path)[0]))
+    keys = {"documents": "doc_id", "programs": "doc_id", "refined": "doc_id", "runs": "run_id"}
+    # Two more crawls, as two more runs would have stored them.
+    for crawl in range(2):
+        for table, key in keys.items():
+            more = warehouse.read(table).where(f"{key} NOT LIKE 'crawl%'")
+            more = more.withColumn(key, F.concat(F.lit(f"crawl{crawl}-"), key))
+            warehouse.append(table, more.coalesce(1))
     before, work = rows(warehouse), Maintenance(spark, warehouse, list(TABLES))
     sizes = work.sizes()
     assert sizes["documents"].files >= 3
-    arguments = ["--warehouse", warehouse.location, "--set", f"model.path={model}"]
-    assert run(job.PARSER, job.maintain, arguments) == 0
+    arguments = ["--warehouse", warehouse.location, "--set", f"model.path={tiny_llama}"]
+    assert run_job("maintain", *arguments) == 0
     assert rows(warehouse) == before
     after = work.sizes()
     assert all(after[name].files == 1 for name in ("documents", "programs", "refined", "runs"))
@@ -97,11 +55,11 @@ def test_files_are_packed_and_every_row_stays(
     assert "stored after" in capsys.readouterr().out
     assert work.optimize() == []
 
-    assert run(job.PARSER, job.maintain, [*arguments, "--retention-hours", "0"]) == 2
+    assert run_job("maintain", *arguments, "--retention-hours", "0") == 2
     assert "[SPARK_PROX.RETENTION_SHORT]" in capsys.readouterr().err
     group = "vacuum"
     spark.sparkContext.setJobGroup(group, group)
-    assert run(job.PARSER, job.maintain, [*arguments, "--retention-hours", "0", "--short-retention"]) == 0
+    assert run_job("maintain", *arguments, "--retention-hours", "0", "--short-retention") == 0
     # Delta's own default is a listing of 10,000 tasks for each table.
     assert 0 < max(tasks_of_stages(spark, group)) < 100
     spark.sparkContext.setLocalProperty("spark.jobGroup.id", None)
@@ -139,39 +97,35 @@ def test_packing_keeps_files_to_ranges_of_buckets(spark: SparkSession, tmp_path:
 
 
 def test_superseded_programs_are_counted_and_then_purged(
-    spark: SparkSession, model: Path, job: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    spark: SparkSession, tiny_llama: Path, finished: Finished, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    texts = pages(0, 10)
-    old = pipeline(model, tmp_path, texts, ["chunk.model.script=keep_chunk()"])
-    old.ingest()
-    old.generate("doc")
-    old.generate("chunk")
-    new = pipeline(model, tmp_path, {**texts, "d3": "Menu\nAnother text of this page, long enough to stay."})
-    new.ingest()
-    new.generate("doc")
-    new.generate("chunk")
-    new.execute()
+    """One document has changed since the finished run, and the chunk model too."""
+    warehouse, original = finished.copy(tmp_path)
+    source = tmp_path / "changed.jsonl"
+    source.write_text(original.read_text().replace("Contact 7", "Contact seven"))
+    sets = (*scripted(tiny_llama), "chunk.model.script=keep_chunk()")
+    new = pipeline(warehouse, source, *sets, id_column="id")
+    refine(new)
     refined = rows(new.warehouse)["refined"]
-    assert new.warehouse.read("programs").count() == 20 + 1 + 10
-    arguments = ["--warehouse", new.warehouse.location, "--set", f"model.path={model}", "--purge-programs"]
-    arguments += [word for setting in SETS for word in ("--set", setting)]
-    assert run(job.PARSER, job.maintain, [*arguments, "--dry-run"]) == 0
+    current = 31 + 31 + 4  # of each stage one for a document, and four have two chunks
+    assert new.warehouse.read("programs").count() == current + 1 + (31 + 4)
+    arguments = ["--warehouse", new.warehouse.location, "--purge-programs"]
+    arguments += [word for setting in sets for word in ("--set", setting)]
+    assert run_job("maintain", *arguments, "--dry-run") == 0
     shown = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert [line[-1] for line in shown if "changed" in line] == ["1", "1"]
-    assert [line[-1] for line in shown if "other" in line] == ["9"]
-    assert new.warehouse.read("programs").count() == 31
-    assert run(job.PARSER, job.maintain, arguments) == 0
-    assert new.warehouse.read("programs").count() == 20
-    again = pipeline(model, tmp_path, {**texts, "d3": "Menu\nAnother text of this page, long enough to stay."})
-    again.generate("doc")
-    again.generate("chunk")
-    again.execute()
+    assert [line[-1] for line in shown if "other" in line] == ["34"]
+    assert new.warehouse.read("programs").count() == current + 36
+    assert run_job("maintain", *arguments) == 0
+    assert new.warehouse.read("programs").count() == current
+    again = pipeline(warehouse, source, *sets, id_column="id")
+    again.advance()
     assert rows(again.warehouse)["refined"] == refined
-    assert again.warehouse.read("programs").count() == 20
+    assert again.warehouse.read("programs").count() == current
 
 
 def test_a_table_that_does_not_exist_is_named(
-    spark: SparkSession, job: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(job.PARSER, job.maintain, ["--warehouse", str(tmp_path / "w"), "--tables", "refind"]) == 2
+    assert run_job("maintain", "--warehouse", str(tmp_path / "w"), "--tables", "refind") == 2
     assert "[SPARK_PROX.TABLE_UNKNOWN] There is no table 'refind'" in capsys.readouterr().err

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,45 +9,13 @@ import pytest
 from delta.tables import DeltaTable
 from pyspark.sql import functions as F
 
-from spark_prox.config.run import load_config
-from spark_prox.pipeline import Pipeline
 from spark_prox.report.run_report import outcome_report
 from spark_prox.warehouse.tables import Warehouse
-from tests.tiny_models import write_tiny_llama
-from udfs.functions import FUNCTIONS
+from tests.spark.conftest import Finished
+from tests.spark.runs import pipeline, scripted
 
 if TYPE_CHECKING:
     from pyspark.sql import Row, SparkSession
-
-WORDS = " ".join(f"word{n}" for n in range(20))
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(write_tiny_llama(tmp_path_factory.mktemp("model") / "tiny"))
-
-
-@pytest.fixture
-def source(tmp_path: Path) -> Path:
-    file = tmp_path / "pages.jsonl"
-    rows = [{"id": f"d{n}", "url": f"https://h.example/{n}", "text": f"Home {n}\n{WORDS}\n{WORDS}"} for n in range(5)]
-    rows += [{"id": "long", "text": f"{WORDS} " * 400}, {"id": "blank", "text": " "}, {"id": "d0", "text": WORDS}]
-    file.write_text("\n".join(json.dumps(row) for row in rows))
-    return file
-
-
-def pipeline(model: str, source: Path, sets: Sequence[str] = ()) -> Pipeline:
-    config = load_config(
-        None,
-        [f"model.path={model}", "model.engine=scripted", "model.script=remove_lines(start=0, end=0)", *sets],
-        {
-            "warehouse": str(source.parent / "w"),
-            "input.path": str(source),
-            "input.format": "jsonl",
-            "input.id_column": "id",
-        },
-    )
-    return Pipeline(config, FUNCTIONS, name="test")
 
 
 def held(warehouse: Warehouse) -> dict[str, Row]:
@@ -62,40 +28,32 @@ def held(warehouse: Warehouse) -> dict[str, Row]:
 
 
 def test_a_document_that_no_model_can_see_is_in_quarantine_with_its_reason(
-    spark: SparkSession, model: str, source: Path
+    spark: SparkSession, finished: Finished
 ) -> None:
-    pipe = pipeline(model, source)
-    pipe.ingest()
-    pipe.advance()
-    rows = held(pipe.warehouse)
+    """A second run leaves it there: see `test_pipeline`."""
+    warehouse = Warehouse(spark, str(finished.warehouse))
+    rows = held(warehouse)
     assert set(rows) == {"long"}
     row = rows["long"]
     assert (row["stage"], row["code"], row["attempts"]) == ("generate-chunk", "LINE_TOO_LONG", 1)
-    assert row["path"] == str(source)
-    rejected = sorted(row["code"] for row in pipe.warehouse.read("rejects").collect())
-    assert rejected == ["DUPLICATE_ID", "EMPTY_TEXT", "LINE_TOO_LONG"]
-    assert "generate-chunk" in outcome_report(pipe.warehouse, pipe.settings)
-    again = pipeline(model, source)
-    version = DeltaTable.forName(spark, pipe.warehouse.name("rejects")).history(1).collect()[0]["version"]
-    again.advance()
-    assert held(again.warehouse) == rows
-    assert DeltaTable.forName(spark, pipe.warehouse.name("rejects")).history(1).collect()[0]["version"] == version
+    assert row["path"] == str(finished.source)
+    assert "generate-chunk" in outcome_report(warehouse, finished.refined["d7"]["settings_hash"])
 
 
 def test_documents_move_into_quarantine_and_out_of_it_with_the_policy(
-    spark: SparkSession, model: str, source: Path
+    spark: SparkSession, tiny_llama: Path, finished: Finished, tmp_path: Path
 ) -> None:
-    sets = ["model.script=I would rather not."]
-    pipe = pipeline(model, source, sets)
-    pipe.ingest()
+    warehouse, _ = finished.copy(tmp_path)
+    sets = (*scripted(tiny_llama), "chunk.model.script=I would rather not.")
+    pipe = pipeline(warehouse, None, *sets)
     pipe.advance()
     rows = held(pipe.warehouse)
     assert {row["code"] for doc_id, row in rows.items() if doc_id != "long"} == {"NO_CALL"}
-    assert len(rows) == 6
-    upstream = pipeline(model, source, [*sets, "policy.name=compat"])
+    assert len(rows) == 31
+    upstream = pipeline(warehouse, None, *sets, "policy.name=compat")
     upstream.execute()
     assert set(held(upstream.warehouse)) <= {"long"}
-    back = pipeline(model, source, sets)
+    back = pipeline(warehouse, None, *sets)
     back.execute()
     assert set(held(back.warehouse)) == set(rows)
     assert back.warehouse.read("refined").isEmpty()
@@ -104,17 +62,19 @@ def test_documents_move_into_quarantine_and_out_of_it_with_the_policy(
 @pytest.mark.slow
 @pytest.mark.parametrize("dies_in", ["delete", "append"])
 def test_a_move_that_is_killed_half_way_is_finished_by_the_next_run(
-    spark: SparkSession, model: str, source: Path, monkeypatch: pytest.MonkeyPatch, dies_in: str
+    spark: SparkSession,
+    tiny_llama: Path,
+    finished: Finished,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    dies_in: str,
 ) -> None:
-    pipe = pipeline(model, source)
-    pipe.ingest()
-    pipe.advance()
-    programs = DeltaTable.forName(spark, pipe.warehouse.name("programs"))
-    programs.update(
-        "doc_id = 'd1' AND stage = 'chunk'",
+    warehouse, _ = finished.copy(tmp_path)
+    DeltaTable.forPath(spark, str(warehouse / "programs")).update(
+        "doc_id = 'd7' AND stage = 'chunk'",
         {"status": F.lit("ENGINE_FAILED"), "program": F.lit(None), "detail": F.lit("POISON_REQUEST: request 7")},
     )
-    other = pipeline(model, source, ["policy.overrides={max_errors: 5}"])
+    other = pipeline(warehouse, None, *scripted(tiny_llama), "policy.overrides={max_errors: 5}")
 
     def dies(self: Warehouse, table: str, *args: object) -> None:
         if table in ("refined", "rejects"):
@@ -128,19 +88,17 @@ def test_a_move_that_is_killed_half_way_is_finished_by_the_next_run(
             other.execute()
     other.execute()
     rows = held(other.warehouse)
-    assert set(rows) == {"d1", "long"}
-    assert (rows["d1"]["code"], rows["d1"]["detail"]) == ("ENGINE_FAILED", "POISON_REQUEST: request 7")
+    assert set(rows) == {"d7", "long"}
+    assert (rows["d7"]["code"], rows["d7"]["detail"]) == ("ENGINE_FAILED", "POISON_REQUEST: request 7")
 
 
 @pytest.mark.slow
 def test_rows_that_an_earlier_version_left_as_failed_move_to_quarantine(
-    spark: SparkSession, model: str, source: Path
+    spark: SparkSession, tiny_llama: Path, finished: Finished, tmp_path: Path
 ) -> None:
-    pipe = pipeline(model, source)
-    pipe.ingest()
-    pipe.advance()
+    pipe = pipeline(*finished.copy(tmp_path), *scripted(tiny_llama))
     refined = DeltaTable.forName(spark, pipe.warehouse.name("refined"))
-    refined.update("doc_id = 'd2'", {"outcome": F.lit("FAILED"), "reason": F.lit("NO_CALL")})
+    refined.update("doc_id = 'd7'", {"outcome": F.lit("FAILED"), "reason": F.lit("NO_CALL")})
     pipe.execute()
     assert set(held(pipe.warehouse)) == {"long"}
-    assert pipe.warehouse.read("refined").where("doc_id = 'd2' AND outcome = 'EDITED'").count() == 1
+    assert pipe.warehouse.read("refined").where("doc_id = 'd7' AND outcome = 'EDITED'").count() == 1

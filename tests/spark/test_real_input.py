@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from spark_prox.config.run import load_config
 from spark_prox.pipeline import Pipeline
-from udfs.functions import FUNCTIONS
+from tests.spark.runs import pipeline, refine, refined, write_lines
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 HARD_PAGES: dict[str, str | None] = {
-    "forty-thousand-lines": "\n".join(f"entry {n} of a very long listing" for n in range(40_000)),
     "one-line-of-five-megabytes": "x" * 5_000_000,
     "five-megabytes-among-lines": "A first line of text.\n" + "word " * 1_000_000 + "\nA last line of text.",
     "nul-bytes": "before\x00after\n\x00\x00\nA line of ordinary text follows here.",
@@ -37,18 +35,7 @@ HARD_PAGES: dict[str, str | None] = {
 }
 
 
-def refine(spark: SparkSession, warehouse: Path, path: Path, kind: str, *sets: str, **columns: str) -> Pipeline:
-    config = load_config(
-        None,
-        [f"warehouse={warehouse}", *sets],
-        {"input.path": str(path), "input.format": kind, **{f"input.{key}": value for key, value in columns.items()}},
-    )
-    pipe = Pipeline(config, FUNCTIONS, name="test")
-    pipe.ingest()
-    pipe.generate("doc")
-    pipe.generate("chunk")
-    pipe.execute()
-    return pipe
+SCRIPTED = ("model.engine=scripted", "model.script_margin=1.0")
 
 
 def in_and_out(pipe: Pipeline) -> tuple[int, int]:
@@ -59,15 +46,19 @@ def in_and_out(pipe: Pipeline) -> tuple[int, int]:
 
 
 @pytest.mark.model
-def test_hard_pages_go_through_the_embedded_refiner(spark: SparkSession, tmp_path: Path) -> None:
-    file = tmp_path / "hard.jsonl"
-    file.write_text("\n".join(json.dumps({"id": k, "text": v}) for k, v in HARD_PAGES.items()), encoding="utf-8")
-    pipe = refine(spark, tmp_path / "w", file, "jsonl", "model.engine=transformers", id_column="id")
-    assert in_and_out(pipe) == (len(HARD_PAGES) - 2, 2)
-    rows = {row["doc_id"]: row for row in pipe.warehouse.read("refined").collect()}
+@pytest.mark.parametrize("lines", [4_000, pytest.param(40_000, marks=pytest.mark.slow)])
+def test_hard_pages_go_through_the_embedded_refiner(spark: SparkSession, tmp_path: Path, lines: int) -> None:
+    """Its chunk model reads every line of the long listing, which takes a minute for forty thousand."""
+    listing = "\n".join(f"entry {n} of a very long listing" for n in range(lines))
+    pages = {"many-lines": listing, **HARD_PAGES}
+    file = write_lines(tmp_path / "hard.jsonl", ({"id": key, "text": text} for key, text in pages.items()))
+    pipe = pipeline(tmp_path / "w", file, "model.engine=transformers", id_column="id")
+    refine(pipe)
+    assert in_and_out(pipe) == (len(pages) - 2, 2)
+    rows = refined(pipe)
     assert Counter(row["outcome"] for row in rows.values())["FAILED"] == 0
     for doc_id, row in rows.items():
-        original = HARD_PAGES[doc_id]
+        original = pages[doc_id]
         assert original is not None
         assert row["chars_before"] == len(original)
         if row["outcome"] == "KEPT":
@@ -76,15 +67,13 @@ def test_hard_pages_go_through_the_embedded_refiner(spark: SparkSession, tmp_pat
     covered: Counter[str] = Counter()
     for program in programs:
         covered[program["doc_id"]] += program["line_count"]
-    for doc_id, lines in covered.items():
-        assert lines == (HARD_PAGES[doc_id] or "").count("\n") + 1
-
-
-SCRIPTED = ("model.engine=scripted", "model.script_margin=1.0")
+    for doc_id, count in covered.items():
+        assert count == (pages[doc_id] or "").count("\n") + 1
 
 
 def test_every_real_archive_goes_through(spark: SparkSession, shared_data: Path, tmp_path: Path) -> None:
-    pipe = refine(spark, tmp_path / "w", shared_data / "archives", "warc", *SCRIPTED)
+    pipe = pipeline(tmp_path / "w", shared_data / "archives", *SCRIPTED, format="warc")
+    refine(pipe)
     documents, rejects = in_and_out(pipe)
     # 188 documents and 157 rejects in 48 archives (tests/unit/sources), and a text file that is no archive.
     assert (documents, rejects) == (188, 157 + 1)
@@ -93,18 +82,30 @@ def test_every_real_archive_goes_through(spark: SparkSession, shared_data: Path,
     assert pipe.warehouse.read("documents").select("path").distinct().count() > 25
 
 
-@pytest.mark.parametrize(
-    "name", ["cc_text/olmo_c4_samples", "cc_text/dolma_cc_en_head", "cc_text/datajuicer_redpajama_refined"]
-)
-def test_every_published_layout_goes_through(spark: SparkSession, shared_data: Path, tmp_path: Path, name: str) -> None:
-    file = shared_data / f"{name}.jsonl.gz"
-    pipe = refine(spark, tmp_path / "w", file, "jsonl", *SCRIPTED)
-    with gzip.open(file, "rt", encoding="utf-8") as lines:
-        assert sum(in_and_out(pipe)) == sum(1 for _ in lines)
+def test_every_published_layout_goes_through(spark: SparkSession, shared_data: Path, tmp_path: Path) -> None:
+    names = ("olmo_c4_samples", "dolma_cc_en_head", "datajuicer_redpajama_refined")
+    files = [shared_data / "cc_text" / f"{name}.jsonl.gz" for name in names]
+    pipe = pipeline(tmp_path / "w", ",".join(map(str, files)), *SCRIPTED)
+    refine(pipe)
+    in_and_out(pipe)
+    paths = pipe.warehouse.read("documents").select("path").unionAll(pipe.warehouse.read("rejects").select("path"))
+    found = Counter(row["path"] for row in paths.collect())
+    for file in files:
+        with gzip.open(file, "rt", encoding="utf-8") as lines:
+            assert found.pop(str(file)) == sum(1 for _ in lines), file.name
+    assert not found
 
 
-@pytest.mark.parametrize("column", ["wet_text", "html"])
-def test_pages_of_any_language_go_through(spark: SparkSession, shared_data: Path, tmp_path: Path, column: str) -> None:
-    file = shared_data / "hplt_cc200" / "pages.jsonl.gz"
-    pipe = refine(spark, tmp_path / "w", file, "jsonl", *SCRIPTED, text_column=column, id_column="id")
-    assert sum(in_and_out(pipe)) == 200
+def test_pages_of_any_language_go_through(spark: SparkSession, shared_data: Path, tmp_path: Path) -> None:
+    """As text, and every fourth with its markup too, which is thirteen times as long."""
+    with gzip.open(shared_data / "hplt_cc200" / "pages.jsonl.gz", "rt", encoding="utf-8") as lines:
+        pages = [json.loads(line) for line in lines]
+    given = {"wet_text": pages, "html": pages[::4]}
+    rows = [{"id": f"{kind} {page['id']}", "text": page[kind]} for kind, some in given.items() for page in some]
+    pipe = pipeline(tmp_path / "w", write_lines(tmp_path / "pages.jsonl", rows), *SCRIPTED, id_column="id")
+    refine(pipe)
+    assert sum(in_and_out(pipe)) == 250
+    for kind, some in given.items():
+        mine = f"doc_id LIKE '{kind} %'"
+        kept = pipe.warehouse.read("refined").where(mine).count()
+        assert kept + pipe.warehouse.read("rejects").where(mine).count() == len(some)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from spark_prox.training.sft.recipe import fine_tune
+from tests.quick_spark import QUICK_JVM
 from tests.unit.training.sft_models import obvious_examples, small_config, write_examples, write_small_model
 
 
@@ -38,7 +39,7 @@ def test_two_processes_started_by_spark_train_the_model_of_one(repository: Path,
     done = subprocess.run(
         [*submit, "jobs/train.py", "--config", str(tmp_path / "train.json")],
         cwd=repository,
-        env={**os.environ, "PYSPARK_PYTHON": sys.executable},
+        env={**os.environ, "PYSPARK_PYTHON": sys.executable, "SPARK_SUBMIT_OPTS": QUICK_JVM},
         capture_output=True,
         text=True,
         check=False,

@@ -11,7 +11,6 @@ import pytest
 from spark_prox.config.model import ModelSpec
 from spark_prox.prompts.builder import PromptSpec
 from spark_prox.prompts.templates import TEMPLATES
-from tests.tiny_models import write_tiny_llama
 from udfs.generate import PROGRAM_COLUMNS, GeneratePrograms
 
 if TYPE_CHECKING:
@@ -45,13 +44,12 @@ def programs(spark: SparkSession, model: Path, engine: Literal["vllm", "transfor
 
 
 def test_vllm_in_a_worker_writes_what_transformers_writes(
-    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    spark: SparkSession, tiny_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1", "HOME": str(tmp_path)}.items():
         # A worker of its own: vLLM changes threads and logging of its process for good.
         monkeypatch.setitem(spark.sparkContext.environment, name, value)
-    model = write_tiny_llama(tmp_path / "tiny")
-    expected, got = programs(spark, model, "transformers"), programs(spark, model, "vllm")
+    expected, got = programs(spark, tiny_llama, "transformers"), programs(spark, tiny_llama, "vllm")
     assert {row["status"] for row in got} == {"OK"}
     assert len(got) > 24
     columns = ("doc_id", "chunk_index", "program", "finish_reason", "prompt_tokens", "output_tokens")

@@ -10,13 +10,6 @@ from tokenizers import Tokenizer
 from spark_prox.prompts.compact import CompactPrompt
 from spark_prox.training.embedded.tokenizer import save_tokenizer, train_tokenizer
 from spark_prox.training.synthetic import synthetic_pages
-from tests.tiny_models import write_tiny_llama
-
-
-@pytest.fixture(scope="session")
-def tiny_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random model in the released refiners' shape."""
-    return write_tiny_llama(tmp_path_factory.mktemp("models") / "tiny-llama")
 
 
 @pytest.fixture(scope="session")

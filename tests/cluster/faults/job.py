@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.cluster.standalone import ROOT, SPARK_HOME, StandaloneCluster, clean_environment
+from tests.quick_spark import QUICK_JVM, QUICK_SESSION
 
 __all__ = ["EMBEDDED", "SCRIPTED", "Job", "launch", "refine_command", "start"]
 
-# Quick to start: code that runs for seconds is not worth a compiler that optimises, nor threads for garbage.
-_QUICK_JVM = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1"
 _SESSION = {
+    **QUICK_SESSION,
     "spark.pyspark.driver.python": sys.executable,
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
@@ -25,14 +25,8 @@ _SESSION = {
     "spark.executor.memory": "512m",
     "spark.executor.cores": "1",
     "spark.cores.max": "2",  # an executor on each worker
-    "spark.sql.shuffle.partitions": "2",  # a few rows: more partitions are empty tasks
-    "spark.databricks.delta.snapshotPartitions": "2",  # the same, for Delta's log
-    "spark.sql.codegen.wholeStage": "false",  # to interpret a few rows takes less than to compile code for them
-    "spark.sql.codegen.factoryMode": "NO_CODEGEN",  # the same, for single expressions
-    "spark.driver.extraJavaOptions": _QUICK_JVM,
-    "spark.executor.extraJavaOptions": _QUICK_JVM,
-    "spark.ui.enabled": "false",
-    "spark.ui.showConsoleProgress": "false",
+    "spark.driver.extraJavaOptions": QUICK_JVM,
+    "spark.executor.extraJavaOptions": QUICK_JVM,
 }
 SCRIPTED = ("model.engine=scripted", "model.script=remove_lines(start=0, end=1)", "chunk.template=prox-chunk")
 EMBEDDED = ("model.engine=transformers", "model.device=cpu")

@@ -21,6 +21,7 @@ def after(share: float, arena: Arena, wanted: Undisturbed) -> Callable[[Job], bo
     return lambda job: served.asked - start >= share * wanted.asked
 
 
+@pytest.mark.slow
 def test_a_driver_that_is_killed_costs_at_most_one_portion(arena: Arena, undisturbed: Undisturbed) -> None:
     strike = Strike(kind="driver", moment=after(0.7, arena, undisturbed))
     done = arena.round([strike], random.Random(1), undisturbed, name="driver")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.cluster.faults.outcome import violations
 from tests.cluster.faults.rounds import Arena, Undisturbed
 
 
+@pytest.mark.slow
 def test_of_two_runs_at_once_one_works_and_one_is_told(arena: Arena, undisturbed: Undisturbed) -> None:
     with arena.run("both", log="both-0") as one, arena.run("both", log="both-1") as other:
         codes = (one.wait(), other.wait())

@@ -94,17 +94,13 @@ def test_what_is_more_than_plain_lora_is_refused(tiny_llama: Path, tmp_path: Pat
 
 def test_an_adapter_of_another_model_is_refused(tiny_llama: Path, tmp_path: Path) -> None:
     adapter, _ = write_adapter(tiny_llama, tmp_path)
-    config = tiny_llama.parent / "other"
-    from tests.tiny_models import write_tiny_llama
-
-    other = write_tiny_llama(config)
     from safetensors.torch import load_file, save_file
 
     tensors = load_file(str(adapter / "adapter_model.safetensors"))
     tensors = {name.replace("layers.2", "layers.7"): tensor for name, tensor in tensors.items()}
     save_file(tensors, str(adapter / "adapter_model.safetensors"))
     with pytest.raises(ModelError, match=r"ADAPTER_UNLOADABLE.*layers\.7.*does not fit"):
-        margins(other, str(adapter))
+        margins(tiny_llama, str(adapter))
 
 
 def test_an_adapter_that_is_not_there_is_refused(tiny_llama: Path) -> None:
