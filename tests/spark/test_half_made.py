@@ -112,13 +112,14 @@ def test_a_log_with_somebodys_file_in_it_is_not_deleted(spark: SparkSession, tmp
 
 @pytest.mark.parametrize("committed", [False, True])
 def test_a_first_write_that_was_killed_is_in_nobodys_way(spark: SparkSession, tmp_path: Path, committed: bool) -> None:
-    _leave(tmp_path / "_staging", "creating-rejects")
+    _creating(spark, tmp_path, "rejects")
     rows = spark.range(3).coalesce(1).write
     if committed:
         rows.format("delta").save(str(tmp_path / "rejects"))
     else:
         rows.parquet(str(tmp_path / "rejects"))
-    spark.range(3).coalesce(1).write.parquet(str(tmp_path / "runs"))  # of somebody: there is no note
+        (tmp_path / "rejects" / "_SUCCESS").unlink()  # Delta writes none
+    spark.range(3).coalesce(1).write.parquet(str(tmp_path / "runs"))  # of somebody: there is no mark
     warehouse = Warehouse(spark, str(tmp_path))
     if committed:
         with pytest.raises(TableError, match="TABLE_SCHEMA"):
@@ -127,11 +128,39 @@ def test_a_first_write_that_was_killed_is_in_nobodys_way(spark: SparkSession, tm
     else:
         warehouse.open_for_writing(LeaseConfig(), "test")
         assert not (tmp_path / "rejects").exists()
+        assert not list((tmp_path / "_staging").iterdir())
         warehouse.expect("rejects")
         assert warehouse.read("rejects").count() == 0
     assert warehouse.lease is not None
     warehouse.lease.release()
     assert spark.read.parquet(str(tmp_path / "runs")).count() == 3
+
+
+@pytest.mark.parametrize("case", ["somebody's file", "a link", "a note without the mark's words"])
+def test_what_is_not_only_of_a_killed_first_write_stays(spark: SparkSession, tmp_path: Path, case: str) -> None:
+    elsewhere = tmp_path / ("elsewhere" if case == "a link" else "rejects")
+    spark.range(3).coalesce(1).write.parquet(str(elsewhere))
+    (elsewhere / "_SUCCESS").unlink()
+    _creating(spark, tmp_path, "rejects")
+    if case == "a link":
+        (tmp_path / "rejects").symlink_to(elsewhere)
+    elif case == "somebody's file":
+        (elsewhere / "notes.txt").write_text("mine")
+    else:
+        (mark,) = (tmp_path / "_staging").iterdir()
+        mark.write_text("mine")
+    warehouse = Warehouse(spark, str(tmp_path))
+    warehouse.open_for_writing(LeaseConfig(), "test")
+    assert warehouse.lease is not None
+    warehouse.lease.release()
+    assert spark.read.parquet(str(elsewhere)).count() == 3
+
+
+def _creating(spark: SparkSession, folder: Path, table: str) -> None:
+    """Leave the mark of a job that was killed while it created a table with its first rows."""
+    (folder / "_staging").mkdir()
+    Marks(spark, str(folder / "_staging")).set(f"creating-{table}-0123456789ab")
+    (folder / "_staging" / f".creating-{table}-0123456789ab.spark_prox.crc").unlink(missing_ok=True)
 
 
 def _leave(folder: Path, name: str) -> None:

@@ -167,9 +167,10 @@ def test_a_stage_can_be_switched_off(spark: SparkSession, tiny_llama: Path, fini
 def test_an_existing_table_with_another_schema_stops_the_run_before_it_writes(
     spark: SparkSession, tiny_llama: Path, tmp_path: Path
 ) -> None:
+    source = write_lines(tmp_path / "pages.jsonl", [{"id": "a", "text": "some text"}])
     spark.range(3).write.format("delta").save(str(tmp_path / "w" / "refined"))
     with pytest.raises(TableError, match=r"TABLE_SCHEMA.*refined.*doc_id"):
-        pipeline(tmp_path / "w", None, *scripted(tiny_llama)).begin()
+        pipeline(tmp_path / "w", source, *scripted(tiny_llama)).ingest()
     assert sorted(path.name for path in (tmp_path / "w").iterdir()) == ["_lease", "refined"]
 
 
