@@ -259,7 +259,7 @@ def test_the_configurations_are_read(repository: Path, name: str) -> None:
 
 def test_an_unknown_kind_is_named(tmp_path: Path) -> None:
     (tmp_path / "t.yaml").write_text("kind: magic\n")
-    with pytest.raises(ConfigError, match="embedded, sft, line_classifier"):
+    with pytest.raises(ConfigError, match="embedded, line_encoder, sft, line_classifier"):
         load_kind(tmp_path / "t.yaml")
 
 
