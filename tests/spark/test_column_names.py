@@ -20,14 +20,17 @@ if TYPE_CHECKING:
 
 PLAIN = [
     "a b", "a,b", "a;b", "a=b", "a\nb", "a\tb", "a`b", "`", "a.b", ".", "a(b)", "{}", "a'b", "a\"b", "ünï",
-    "日本", "*", "%", "a/b", "--", "select", "known_hash", "doc_program", "doc_status", "doc_margin",
+    "日本", "*", "%", "a/b", "--", "select", "known_hash", "doc_program", "doc_status",
     "bad_status", "bad_detail", "whole", "tried", "most", "stored", "held", "source_id", "own", "c0", "p0",
-    "__own", "__prox_rank", "__prox_id", "key", "value", "count", "_c0", "struct", "null", " x", "x ",
+    "__own", "key", "value", "count", "_c0", "struct", "null", " x", "x ",
 ]  # fmt: skip
 """Names that the tables have as they are."""
 
-OF_DELTA = ["_change_type", "_commit_version", "_commit_timestamp", "_metadata"]
+RESERVED = ["_change_type", "_commit_version", "_commit_timestamp", "_metadata", "doc_margin"]
 """Names that the tables have with `input_` before them."""
+
+OF_READERS = ["__prox_rank", "__prox_id"]
+"""Names that the tables have with `input` before them, from JSON lines."""
 
 
 def run(source: Path, warehouse: Path, form: str, script: str = "remove_lines(0, 0)") -> Pipeline:
@@ -56,8 +59,9 @@ def test_columns_of_json_lines_keep_their_names_through_the_whole_of_refine(
     source, warehouse = tmp_path / "in.jsonl", tmp_path / "w"
     values: dict[str, Any] = {name: number for number, name in enumerate(PLAIN)}
     values |= {"m": {"x y": 1, "p.q": {"`": [{"r s": 2}]}}, "l": [{"p q": 1, "own": "z"}]}
-    given = {**values, **dict.fromkeys(OF_DELTA, "theirs")}
-    wanted = {**values, **{f"input_{name}": "theirs" for name in OF_DELTA}}
+    given = {**values, **dict.fromkeys([*RESERVED, *OF_READERS], "theirs")}
+    wanted = {**values, **{f"input_{name}": "theirs" for name in RESERVED}}
+    wanted |= {f"input{name}": "theirs" for name in OF_READERS}
     text = "Menu\nThe river rose two metres and the bridge was closed."
     source.write_text(json.dumps({"id": "a", "text": text, **given}) + "\n")
     check(run(source, warehouse, "jsonl"), wanted, text.split("\n")[1])
