@@ -38,10 +38,11 @@ from spark_prox.engines.base import Completion, Engine, Request, is_ready
 from spark_prox.engines.packed_linear import packed_linear
 from spark_prox.engines.worker import engine_for
 from spark_prox.generation import generate_programs
-from spark_prox.models import matrix_parameters, model_directory
+from spark_prox.models import is_line_encoder, matrix_parameters, model_directory
 from spark_prox.pretrained import load_causal_model
 from spark_prox.prompts.builder import PromptSpec, builder_for
 from spark_prox.report.run_report import table
+from spark_prox.training.embedded.tokenizer import save_tokenizer, train_tokenizer
 from spark_prox.writers import writer_of
 
 ROOT = Path(__file__).parent.parent
@@ -164,7 +165,7 @@ def main() -> None:
             (engine, row)
             for engine in arguments.engines
             for row in arguments.rows
-            if row != "upstream" or engine == "transformers"
+            if row != "upstream" or (engine == "transformers" and not is_line_encoder(model))
         ]
         best: dict[tuple[str, str], dict[str, float]] = {}
         for _, name in itertools.product(range(arguments.rounds), names):
@@ -322,9 +323,7 @@ def _peak_tflops(arguments: argparse.Namespace) -> float:
 
 
 def _random_model(folder: Path) -> str:
-    """Llama with one KV head and random weights, the embedded refiner's tokenizer: only its speed means something."""
-    import shutil
-
+    """Llama with one KV head and random weights, a tokenizer of the example pages: only its speed means something."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -334,8 +333,8 @@ def _random_model(folder: Path) -> str:
         num_key_value_heads=1, max_position_embeddings=2048, bos_token_id=1, eos_token_id=2, pad_token_id=0,
     )  # fmt: skip
     LlamaForCausalLM(config).save_pretrained(folder)
-    for name in ("tokenizer.json", "tokenizer_config.json"):
-        shutil.copy(model_directory("embedded") / name, folder / name)
+    lines = [line for document in _documents(None, 46) for line in document.text.split("\n")]
+    save_tokenizer(train_tokenizer(lines, vocabulary=8192), folder, max_tokens=2048)
     return str(folder)
 
 

@@ -2,9 +2,8 @@
 
 Writes `pages.warc.gz` (request and response records, and beside them one revisit, one image and one 404),
 `pages.warc.wet.gz` (conversion records, in the shape of Common Crawl's WET) and `expected.jsonl` (0/1 per line of
-the WET text). The output depends on the pages, this file, zlib and resiliparse alone: no clock, no host name.
-
-Does not know spark_prox, and spark_prox does not know it.
+the WET text). The output depends on the pages, this file, `spark_prox.sources.page_text`, zlib and resiliparse alone:
+no clock, no host name.
 
     python examples/build_archives.py [--out DIR]
 """

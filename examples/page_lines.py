@@ -4,7 +4,7 @@ A page file is a whole HTML document behind a comment that says where and when i
 `keep`, `language`, `captured`, `server`, and `charset` and `content-type` where they are not UTF-8's). Its main
 content is marked with `data-gold` attributes; `data-gold="0"` takes a part out again.
 
-Does not know archives, nor spark_prox.
+Knows of spark_prox how a page becomes text; nothing of archives.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from resiliparse.extract.html2text import extract_plain_text
 from resiliparse.parse.html import DOMNode, ElementNode, HTMLTree, TextNode
+
+from spark_prox.sources.page_text import tree_text
 
 HEADER = re.compile(rb"\A<!-- page\n(.*?)-->\n", re.DOTALL)
 GOLD_ATTRIBUTE = re.compile(rb'\s+data-gold(?:="[01]")?(?=[\s/>])')
@@ -69,19 +70,8 @@ def read_pages(folder: Path) -> list[Page]:
 
 
 def text_lines(html: str | HTMLTree) -> list[str]:
-    """The whole visible text, one block per line, whitespace folded, no blank lines."""
-    text = extract_plain_text(
-        html,
-        main_content=False,
-        alt_texts=False,
-        links=False,
-        form_fields=False,
-        noscript=False,
-        preserve_formatting=True,
-        list_bullets=False,
-    )
-    lines = (re.sub(r"\s+", " ", line).strip() for line in text.split("\n"))
-    return [line for line in lines if line]
+    """The whole visible text as the pipeline sees it, one block per line, no blank lines."""
+    return tree_text(HTMLTree.parse(html) if isinstance(html, str) else html).split("\n")
 
 
 def page_lines(page: Page) -> list[str]:

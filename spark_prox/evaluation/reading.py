@@ -14,10 +14,13 @@ from typing import Literal
 from spark_prox.config.model import ModelSpec
 from spark_prox.documents import Document, join_lines
 from spark_prox.engines.base import Engine
+from spark_prox.engines.encoder_engine import EncoderEngine
+from spark_prox.engines.transformers_engine import TransformersEngine
 from spark_prox.generation import generate_programs
 from spark_prox.heuristics.ensemble import SecondOpinion, open_second_opinion
+from spark_prox.models import is_line_encoder
 from spark_prox.prompts.builder import PromptBuilder, PromptSpec, builder_for
-from spark_prox.prompts.templates import TEMPLATES
+from spark_prox.prompts.templates import template_for
 
 __all__ = ["Reader", "open_reader"]
 
@@ -62,21 +65,20 @@ class Reader:
 def open_reader(
     model: str | Path, *, dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto", threads: int = 1
 ) -> Reader:
-    """Load an embedded refiner from a folder, or "embedded" for the one that ships with the package.
+    """Load a line encoder or a small causal model of this project from a folder, or "embedded" for what ships.
 
     Raises:
         ModelError: the folder is missing or is no such model.
     """
-    from spark_prox.engines.transformers_engine import TransformersEngine
-
     spec = ModelSpec(path=str(model), engine="transformers", dtype=dtype, threads=threads)
     builder = builder_for(
         PromptSpec(
-            template=TEMPLATES["embedded-chunk"],
+            template=template_for("page-chunk" if is_line_encoder(spec.path) else "embedded-chunk", "chunk", spec.path),
             model_path=spec.path,
             max_prompt_tokens=2048,
             max_chunk_tokens=1500,
             max_new_tokens=0,
         )
     )
-    return Reader(TransformersEngine(spec), builder, open_second_opinion(spec.path))
+    engine: Engine = EncoderEngine(spec) if is_line_encoder(spec.path) else TransformersEngine(spec)
+    return Reader(engine, builder, open_second_opinion(spec.path))

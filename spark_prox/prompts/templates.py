@@ -73,7 +73,7 @@ class PromptTemplate:
         return shown + line if self.number_place == "before" else line + shown
 
 
-_OWN_TEMPLATES = ("embedded", "smollm2")
+_OWN_TEMPLATES = ("smollm2",)
 _LATER_SETTINGS = ("number_place", "numbering", "max_chunk_lines")
 _SYSTEM = "You are a helpful, respectful and honest assistant."
 _LLAMA2_HEAD = f"[INST] <<SYS>>\n{_SYSTEM}\n<</SYS>>\n\n"

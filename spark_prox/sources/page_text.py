@@ -8,12 +8,16 @@ where a hostile page can do no harm. Knows nothing of HTTP.
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from spark_prox.sources.charsets import decode_page
 from spark_prox.sources.page_tree import KEPT_BLANK, KEPT_TAB, NO_TEXT_ELEMENTS, prepare_tree
 from spark_prox.sources.xhtml import as_html, is_xhtml
 
-__all__ = ["conversion_text", "fold_lines", "page_text", "plain_text"]
+if TYPE_CHECKING:
+    from resiliparse.parse.html import HTMLTree
+
+__all__ = ["conversion_text", "fold_lines", "page_text", "plain_text", "tree_text"]
 
 WHITE_SPACE = re.compile(r"\s+")
 
@@ -25,13 +29,18 @@ def page_text(payload: bytes, charset: str | None) -> str:
         payload: the page's bytes.
         charset: what its HTTP header declares.
     """
-    from resiliparse.extract.html2text import extract_plain_text
     from resiliparse.parse.html import HTMLTree
 
     page = decode_page(payload, charset)
     for mark in (KEPT_BLANK, KEPT_TAB):
         page = page.replace(mark, "")
-    tree = HTMLTree.parse(as_html(page) if is_xhtml(page) else page)
+    return tree_text(HTMLTree.parse(as_html(page) if is_xhtml(page) else page))
+
+
+def tree_text(tree: HTMLTree) -> str:
+    """Text of a page that is parsed; changes the tree."""
+    from resiliparse.extract.html2text import extract_plain_text
+
     prepare_tree(tree)
     text = extract_plain_text(
         tree,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from tokenizers import Tokenizer
 
@@ -11,12 +13,19 @@ from spark_prox.training.synthetic import synthetic_pages
 
 
 @pytest.fixture(scope="session")
-def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
-    """A small tokenizer, trained in a second."""
+def compact_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder for the compact layout: a tokenizer that is trained in a second, and no weights."""
     lines = [line for page in synthetic_pages(40) for line in page.lines]
-    folder = tmp_path_factory.mktemp("tokenizer")
+    folder = tmp_path_factory.mktemp("compact-model")
     save_tokenizer(train_tokenizer(lines, vocabulary=768), folder, max_tokens=2048)
-    return Tokenizer.from_file(str(folder / "tokenizer.json"))
+    (folder / "config.json").write_text('{"model_type": "llama"}', encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tokenizer(compact_model: Path) -> Tokenizer:
+    """A small tokenizer."""
+    return Tokenizer.from_file(str(compact_model / "tokenizer.json"))
 
 
 @pytest.fixture

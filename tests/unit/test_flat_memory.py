@@ -32,7 +32,7 @@ kind, stage, folder = sys.argv[1:]
 engine = ScriptedEngine("keep_chunk()", 1.0)
 limits = {"max_prompt_tokens": 2048, "max_chunk_tokens": 1000, "max_new_tokens": 64}
 if kind == "embedded":
-    builder = builder_for(PromptSpec(template=TEMPLATES[f"embedded-{stage}"], model_path=kind, **limits))
+    builder = builder_for(PromptSpec(template=TEMPLATES[f"page-{stage}"], model_path=kind, **limits))
 else:
     tokenizer = Tokenizer.from_file(folder + "/tokenizer.json")
     spec = PromptSpec(template=TEMPLATES[f"prox-{stage}"], model_path=kind, **limits)

@@ -65,5 +65,5 @@ def test_the_embedded_refiner_is_found_inside_a_zip(tmp_path: Path, monkeypatch:
         [sys.executable, "-c", code, str(archive)], capture_output=True, text=True, cwd=tmp_path, check=True
     )
     folder = Path(done.stdout.strip())
-    assert (folder / "model.safetensors").is_file()
+    assert (folder / "model.safetensors.index.json").is_file()
     assert model_fingerprint(str(folder)) == model_fingerprint("embedded")

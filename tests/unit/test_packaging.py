@@ -49,7 +49,7 @@ def test_the_wheel_holds_the_library_and_nothing_else(wheel: Path) -> None:
 
 def test_the_wheel_holds_the_embedded_refiner(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
-    for file in ("model.safetensors", "config.json", "tokenizer.json"):
+    for file in ("model-00001-of-00002.safetensors", "model.safetensors.index.json", "config.json", "tokenizer.json"):
         assert f"spark_prox/refiners/embedded/{file}" in names
 
 
@@ -65,7 +65,7 @@ def test_the_zip_for_executors_is_the_same_every_time_and_holds_both_packages(tm
     names = zipfile.ZipFile(first).namelist()
     assert "spark_prox/generation.py" in names
     assert "udfs/generate.py" in names
-    assert "spark_prox/refiners/embedded/model.safetensors" in names
+    assert "spark_prox/refiners/embedded/model.safetensors.index.json" in names
     assert not any("__pycache__" in name for name in names)
 
 

@@ -49,7 +49,7 @@ def read_parquet(spark: SparkSession, spec: InputSpec, reader: FileReader) -> Ra
     foreign = [text for text, _, _ in shapes if not _is_native(FileShape.from_json(text), merged)]
     is_foreign = F.col("text").isin(foreign) if foreign else F.lit(False)
     good = verdicts.where(F.col("reject_code") == SHAPE).select("path", is_foreign)
-    paths = {row[0]: row[1] for row in good.toLocalIterator()}
+    paths: dict[str, bool] = dict(good.toLocalIterator())
     schema = StructType.fromJson(merged)
     frames = [rejects] if len(paths) < len(files) else []
     if native := [path for path, foreign_here in paths.items() if not foreign_here]:

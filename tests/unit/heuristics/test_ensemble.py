@@ -112,10 +112,10 @@ class ReadsAll:
             yield Completion(request_id=request.request_id, text="", finish_reason="read", margins=self.given[-1])
 
 
-def embedded_builder() -> PromptBuilder:
+def compact_builder(model: Path) -> PromptBuilder:
     spec = PromptSpec(
         template=TEMPLATES["embedded-chunk"],
-        model_path=EMBEDDED,
+        model_path=str(model),
         max_prompt_tokens=600,
         max_chunk_tokens=300,
         max_new_tokens=0,
@@ -123,12 +123,12 @@ def embedded_builder() -> PromptBuilder:
     return builder_for(spec)
 
 
-def test_margins_are_averaged_line_by_line_across_chunks(classifier: LineClassifier) -> None:
+def test_margins_are_averaged_line_by_line_across_chunks(classifier: LineClassifier, compact_model: Path) -> None:
     lines: Sequence[str] = [line for page in synthetic_pages(6, seed=4) for line in page.lines]
     engine = ReadsAll()
     opinion = SecondOpinion(classifier=classifier, model_share=0.25)
     document = Document(doc_id="a", text="\n".join(lines))
-    rows = list(generate_programs([document], engine, embedded_builder(), stage="chunk", opinion=opinion))
+    rows = list(generate_programs([document], engine, compact_builder(compact_model), stage="chunk", opinion=opinion))
     assert len(rows) > 2
     own = [margin for given in engine.given for margin in given]
     other = classifier.margins(lines)

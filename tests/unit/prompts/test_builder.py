@@ -122,7 +122,7 @@ def test_each_template_has_its_own_hash() -> None:
 
 
 def test_auto_takes_the_models_own_template() -> None:
-    assert template_for("auto", "doc", "embedded").name == "embedded-doc"
+    assert template_for("auto", "doc", "embedded").name == "page-doc"
     assert template_for("auto", "chunk", "/models/web-chunk-refining-lm").name == "prox-chunk"
 
 
@@ -181,9 +181,14 @@ def test_chunks_and_prompts_are_those_of_a_straightforward_construction(tiny_lla
 
 
 @pytest.mark.parametrize("text", PAGES, ids=range(len(PAGES)))
-def test_the_embedded_refiners_prompts_are_those_of_the_lines_in_a_list(text: str) -> None:
-    settings = {"model_path": "embedded", "max_prompt_tokens": 2048, "max_chunk_tokens": 1000, "max_new_tokens": 0}
-    compact, lines = CompactPrompt(load_tokenizer("embedded")), text.split("\n")
+def test_compact_prompts_are_those_of_the_lines_in_a_list(text: str, compact_model: Path) -> None:
+    settings = {
+        "model_path": str(compact_model),
+        "max_prompt_tokens": 2048,
+        "max_chunk_tokens": 1000,
+        "max_new_tokens": 0,
+    }
+    compact, lines = CompactPrompt(load_tokenizer(str(compact_model))), text.split("\n")
     prompts = builder_for(PromptSpec(template=TEMPLATES["embedded-chunk"], **settings)).chunk_prompts(text)  # type: ignore[arg-type]
     assert [line for chunk, _ in prompts for line in chunk.lines] == lines
     for chunk, prompt in prompts:

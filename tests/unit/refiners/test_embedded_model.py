@@ -9,10 +9,11 @@ import pytest
 
 from spark_prox.annotation.labels import LabelledPage, load_labelled_pages, pages_of_split
 from spark_prox.documents import split_lines
+from spark_prox.engines.line_encoder_files import read_config
 from spark_prox.evaluation.metrics import mean
 from spark_prox.evaluation.reading import Reader, open_reader
 from spark_prox.evaluation.thresholds import kept_by_margin, score_at
-from spark_prox.models import model_directory, recommended_margins
+from spark_prox.models import is_line_encoder, load_tokenizer, model_directory, recommended_margins
 
 pytestmark = pytest.mark.model
 
@@ -61,16 +62,11 @@ def kept_lines(reader: Reader, lines: list[str]) -> list[str]:
     return [line for line, kept in zip(lines, keep, strict=True) if kept]
 
 
-def test_the_folder_has_what_transformers_needs_and_stays_small() -> None:
-    from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
-
+def test_the_folder_is_a_line_encoder_and_stays_small() -> None:
     folder = model_directory("embedded")
-    assert sum(file.stat().st_size for file in folder.iterdir()) < 16 << 20
-    assert AutoConfig.from_pretrained(str(folder)).architectures == ["LlamaForCausalLM"]
-    model = AutoModelForCausalLM.from_pretrained(str(folder))
-    tokenizer = PreTrainedTokenizerFast.from_pretrained(str(folder))
-    assert len(tokenizer) <= model.config.vocab_size
-    assert tokenizer.pad_token_id == model.config.pad_token_id
+    assert sum(file.stat().st_size for file in folder.iterdir()) < 32 << 20
+    assert is_line_encoder("embedded")
+    assert load_tokenizer("embedded").get_vocab_size() == read_config(folder).vocabulary
 
 
 @pytest.fixture(scope="module")
