@@ -52,7 +52,8 @@ class OwnColumns:
                 found.setdefault(name, number)
         others = [number for number in range(len(rows.columns)) if number not in found.values()]
         known = {field.name: field.dataType for field in table or ()}
-        named_fields = _stored_fields([rows.schema.fields[number] for number in others])
+        ours = {name.lower() for table in (DOCUMENTS, REFINED, REJECTS) for name in table.schema.fieldNames()}
+        named_fields = _stored_fields([rows.schema.fields[number] for number in others], ours)
         kinds = [fitted_type(field.dataType, known.get(field.name), is_new=table is None) for field in named_fields]
         kept = [number for number, kind in zip(others, kinds, strict=True) if kind is not None]
         own = cls([StructField(f.name, kind, True) for f, kind in zip(named_fields, kinds, strict=True) if kind])
@@ -82,10 +83,9 @@ class OwnColumns:
         return [F.struct(*fields).alias(PACKED)] if fields else []
 
 
-def _stored_fields(fields: Sequence[StructField]) -> list[StructField]:
+def _stored_fields(fields: Sequence[StructField], ours: Collection[str]) -> list[StructField]:
     """The same with names that a table can have: none empty, none of ours or Delta's, no two alike but for case."""
-    ours = (name for table in (DOCUMENTS, REFINED, REJECTS) for name in table.schema.fieldNames())
-    reserved = {name.lower() for name in (*ours, *_OF_DELTA)}
+    reserved = {*ours, *_OF_DELTA}
     given = {field.name.lower() for field in fields}
     taken: set[str] = set()
     stored = []
