@@ -1,5 +1,7 @@
 """Read an annotator's answers and check them: scores and the keep rule, programs and their merging, cleaned texts.
 
+What a reasoning model thought before it answered is no answer.
+
 Total: any answer gives a judgement with a status and a code. A judgement is a pure function of the text, the answers
 and the limits, so that stored answers can be judged again under other limits. Knows no model.
 """
@@ -23,6 +25,7 @@ from spark_prox.programs import (
     program_from_pair,
     refine_text,
 )
+from spark_prox.programs.thoughts import answer_of
 from spark_prox.programs.write import line_ranges
 
 __all__ = ["Judgement", "Status", "judge_clean", "judge_programs", "judge_scores", "keeps", "read_score"]
@@ -69,7 +72,7 @@ class Judgement:
 
 def read_score(answer: str) -> int | None:
     """A whole score from 0 to 5: the last one that is named as such, or a number that stands alone."""
-    answer = _SCALE.sub("", answer)
+    answer = _SCALE.sub("", answer_of(answer))
     for pattern in (_LABELLED_SCORE, _OUT_OF_FIVE):
         if found := pattern.findall(answer):
             return _whole(found[-1])
@@ -133,7 +136,7 @@ def judge_programs(text: str, answers: Mapping[str, str], *, max_removed_share: 
 
 def judge_clean(text: str, answer: str, *, min_confidence: float, max_removed_share: float) -> Judgement:
     """The program that makes the cleaned text out of a chunk: deletions only, and thrown out where it does not."""
-    cleaned = _unmarked(_unfenced(answer)).strip("\n")
+    cleaned = _unmarked(_unfenced(answer_of(answer))).strip("\n")
     if not cleaned.strip():
         return Judgement(status=Status.REJECTED, code="EMPTY_ANSWER")
     pair = program_from_pair(text, cleaned, min_confidence=min_confidence)
@@ -160,7 +163,7 @@ def _unmarked(answer: str) -> str:
 
 def _deletions(text: str, answer: str, lines: int) -> list[Op] | str:
     """An answer's operations, or why it is no label."""
-    parsed = parse_program(_unfenced(answer))
+    parsed = parse_program(_unfenced(answer_of(answer)))
     if not parsed.calls:
         return "EMPTY_ANSWER" if parsed.blank else "NO_CALL"
     for error in parsed.errors:

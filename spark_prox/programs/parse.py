@@ -14,7 +14,7 @@ from spark_prox.programs.dialects import Dialect, dialect_for
 from spark_prox.programs.dialects.base import Malformed, bind
 from spark_prox.programs.errors import Code, ProgramError
 from spark_prox.programs.ops import Op
-from spark_prox.programs.scan import RawCall, Stray, scan_program
+from spark_prox.programs.scan import RawCall, Stray, Thought, scan_program
 
 __all__ = ["Call", "ParsedProgram", "parse_program"]
 
@@ -98,6 +98,11 @@ def _parse(text: str, dialect: Dialect) -> ParsedProgram:
     for item in scan_program(text, position):
         if isinstance(item, RawCall):
             calls.append(_bind_call(item, dialect, len(calls), noticed))
+        elif isinstance(item, Thought):
+            if not item.start:  # it began with the text: what was read so far is a part of it
+                calls, noticed = [], []
+            if not item.closed:
+                noticed.append((Code.TRUNCATED, item.start, None, ""))
         else:
             _note_stray(item, len(text), dialect, calls, noticed)
     return ParsedProgram(text, tuple(calls), _placed(text, noticed), not calls and not text.strip())

@@ -12,7 +12,8 @@ from typing import Literal, NamedTuple
 
 from spark_prox.programs.errors import Code
 from spark_prox.programs.ops import Op
-from spark_prox.programs.scan import Argument, LineNumber, Quoted
+from spark_prox.programs.scan import Argument
+from spark_prox.programs.values import LineNumber, Quoted
 
 __all__ = ["Bound", "Dialect", "Malformed", "Parameter", "Signature", "bind", "quote"]
 

@@ -15,7 +15,7 @@ from spark_prox.programs import (
     ReplaceText,
     parse_program,
 )
-from spark_prox.programs.scan import MAX_LINE_NUMBER
+from spark_prox.programs.values import MAX_LINE_NUMBER
 
 ANY_TEXT = st.text(st.characters(codec=None), max_size=80)
 PIECES = st.sampled_from(
