@@ -41,7 +41,7 @@ def assemble(text: str, plans: Sequence[ChunkPlan], rules: Policy, margins: Mapp
         assert index is not None
         spans = _removal_spans(text, index, _settle_removals(plans, removals, rules, margins, text, index))
     if replaces:
-        spans = _merge(spans, substitute(text, plans, rules, index))
+        spans = _merge(spans, substitute(text, plans, rules, index, spans))
     if any(plan.additions for plan in plans):
         assert index is not None
         spans = _insert(text, index, spans, plans, rules)

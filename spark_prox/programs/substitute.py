@@ -6,7 +6,9 @@ replacement inside them is lost later.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from operator import itemgetter
 
 from spark_prox.programs.errors import CallStatus, Code
 from spark_prox.programs.lines import LineIndex
@@ -18,6 +20,7 @@ from spark_prox.programs.replace import MOST_PATCHES, Region
 
 __all__ = ["substitute"]
 
+_START, _STOP = itemgetter(0), itemgetter(1)
 _REFUSED_SOURCES = ("", " ", "\n")
 _Change = tuple[int, int, str, int]
 """In a region: start, stop, new string, whose."""
@@ -34,24 +37,34 @@ class _Budget:
         return self.left >= 0
 
 
-def substitute(text: str, plans: Sequence[ChunkPlan], rules: Policy, index: LineIndex | None) -> list[Span]:
+def substitute(
+    text: str, plans: Sequence[ChunkPlan], rules: Policy, index: LineIndex | None, removed: Sequence[Span] = ()
+) -> list[Span]:
     """Ascending, disjoint spans of all replacements; results go into the plans.
 
+    Where chunks overlap, of two replacements that do the one that begins first stands.
+
     Args:
+        removed: ascending, disjoint spans that are removed, with every replacement that touches them.
         index: the text's lines; may be None where one region is the whole text and no replacement names its line.
     """
     budget = _Budget(rules.max_work_chars)
     if rules.scope == "document":
-        return _in_region(text, 0, len(text), plans, rules, budget, index)
+        return _in_region(text, 0, len(text), plans, rules, budget, index, removed)
     spans: list[Span] = []
     for plan in plans:
         if plan.replacements or plan.line_edits:
             start, stop = (index.start(plan.first), index.end(plan.stop - 1)) if index else (0, len(text))
-            spans += _in_region(text, start, stop, (plan,), rules, budget, index)
-    if len(plans) > 1:
-        spans.sort()
-        spans = [span for number, span in enumerate(spans) if not number or span[0] >= spans[number - 1][1]]
-    return spans
+            spans += _in_region(text, start, stop, (plan,), rules, budget, index, removed)
+    return _disjoint(spans) if len(plans) > 1 else spans
+
+
+def _disjoint(spans: list[Span]) -> list[Span]:
+    kept: list[Span] = []
+    for span in sorted(spans):
+        if not kept or span[0] >= kept[-1][1]:
+            kept.append(span)
+    return kept
 
 
 def _in_region(
@@ -62,8 +75,11 @@ def _in_region(
     rules: Policy,
     budget: _Budget,
     index: LineIndex | None,
+    removed: Sequence[Span],
 ) -> list[Span]:
-    region = Region(text[start:stop])
+    inside = removed[bisect_right(removed, start, key=_STOP) : bisect_left(removed, stop, key=_START)]
+    pieces = [(max(span[0], start) - start, min(span[1], stop) - start) for span in inside]
+    region = Region(text[start:stop], pieces)
     owners: list[tuple[ChunkPlan, int]] = []  # who made a patch
     if index is not None and any(plan.line_edits for plan in plans):
         owners = [(plan, call) for plan in plans for call, _ in plan.line_edits]
@@ -111,10 +127,10 @@ def _replace(
     if not matches:
         plan.set_result(call, CallStatus.NO_MATCH, Code.ABSENT)
         return
-    if not budget.spend(64 * len(matches)):
+    count = len(matches) if len(matches) <= MOST_PATCHES else region.text.count(source)
+    if not budget.spend(64 * len(matches) + 16 * (count - len(matches))):
         plan.set_result(call, CallStatus.REFUSED, Code.WORK_LIMIT)
         return
-    count = len(matches) if len(matches) <= MOST_PATCHES else region.text.count(source)
     growth = count * (len(target) - len(source))
     if growth > 0 and len(region.text) + growth > allowed_chars:
         plan.set_result(call, CallStatus.REFUSED, Code.GROWTH)

@@ -74,6 +74,27 @@ def test_an_upstream_defect_is_reproduced(program: str) -> None:
     assert refine_text(TEXT, program, policy="compat").text == reference_refine(TEXT, program)
 
 
+@pytest.mark.parametrize("lines", [30, 500, 3000])
+@pytest.mark.parametrize(
+    "replacement",
+    [
+        'normalize(source_str=" ")',
+        'normalize(source_str="a", target_str="bb")',
+        'normalize(source_str=" ")\nnormalize(source_str="a", target_str="b c")\nnormalize(source_str="g")',
+    ],
+)
+@pytest.mark.parametrize("removal", ["remove_lines(start=0, end=3)", "remove_lines(start=5, end=5)"])
+def test_replacements_in_thousands_of_places_survive_a_removed_line(lines: int, replacement: str, removal: str) -> None:
+    """Too many to be kept one by one, they were joined, and the joined one was lost with the removed line."""
+    text = "\n".join("a b c d e f g" for _ in range(lines))
+    program = f"{removal}\n{replacement}\nremove_lines(start=9, end=9)"
+    refinement = refine_text(text, program, policy="compat")
+    assert refinement.text == reference_refine(text, program)
+    assert refinement.text is not None
+    assert apply_edits(text, refinement.edits) == refinement.text
+    assert restore_text(refinement.text, refinement.edits) == text
+
+
 def test_an_enormous_range_takes_no_time_and_counts_one_error() -> None:
     refinement = refine_text(TEXT, f"remove_lines(start=2, end={10**12})", policy="compat")
     assert refinement.text == "\n".join(TEXT.split("\n")[:2])

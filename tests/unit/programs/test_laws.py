@@ -56,6 +56,27 @@ def test_edits_lead_from_the_original_to_the_refined_text_and_back(text: str, pr
     assert_edits_lead_there_and_back(refine_text(text, program, policy=policy))
 
 
+CHUNKS = st.lists(st.builds(ChunkProgram, PROGRAMS, st.integers(0, 8), st.integers(0, 9)), max_size=4)
+
+
+@given(DOCUMENTS, CHUNKS, POLICY)
+def test_edits_lead_there_and_back_where_chunks_overlap(text: str, chunks: list[ChunkProgram], policy: Policy) -> None:
+    assert_edits_lead_there_and_back(refine_document(text, chunks, policy=policy))
+
+
+def test_of_overlapping_replacements_the_first_stands() -> None:
+    """A replacement that was passed over must not hide what lies behind it: (0, 10) (3, 6) (7, 9)."""
+    chunks = [
+        ChunkProgram('normalize("0123456789", "x")', 0, 1),
+        ChunkProgram('normalize("345", "y")', 0, 1),
+        ChunkProgram('normalize("78", "z")', 0, 1),
+        ChunkProgram('normalize("ab", "w")', 0, 1),
+    ]
+    refinement = refine_document("0123456789ab and some more words", chunks)
+    assert refinement.text == "xw and some more words"
+    assert_edits_lead_there_and_back(refinement)
+
+
 @given(st.data(), DOCUMENTS, DIALECT, POLICY)
 def test_edits_lead_there_and_back_in_every_dialect(
     data: st.DataObject, text: str, dialect: str, policy: Policy
