@@ -40,6 +40,7 @@ from spark_prox.engines.worker import engine_for
 from spark_prox.generation import generate_programs
 from spark_prox.keys import prompt_spec
 from spark_prox.models import matrix_parameters, model_directory
+from spark_prox.pretrained import load_causal_model
 from spark_prox.prompts.builder import PromptSpec, builder_for
 from spark_prox.report.run_report import table
 
@@ -100,11 +101,10 @@ class _Upstream:
 
     def __init__(self, spec: ModelSpec) -> None:
         import torch
-        from transformers import AutoModelForCausalLM
 
         torch.set_num_threads(spec.threads)
         dtype = torch.float32 if spec.dtype == "auto" else getattr(torch, spec.dtype)
-        self._model = AutoModelForCausalLM.from_pretrained(str(model_directory(spec.path)), dtype=dtype).eval()
+        self._model = load_causal_model(model_directory(spec.path), dtype=dtype).eval()
 
     def complete(self, requests: Iterable[Request]) -> Iterator[Completion]:
         import torch

@@ -1,16 +1,12 @@
 """Find a model's files: check the directory, fingerprint the weights, load the tokenizer.
 
-"embedded" names the refiner inside this package, which may lie in a zip: its files are then copied once to a cache
-folder named after their hash. Reads files only; loads no weights and imports no torch.
+"embedded" names the refiner inside this package, which may lie in a zip: its files are then unpacked once. Reads files
+only; loads no weights and imports no torch.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-import math
-import os
-import tempfile
 from collections.abc import Iterable
 from functools import lru_cache
 from importlib import resources
@@ -20,6 +16,10 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from spark_prox.errors import ModelError
+from spark_prox.metadata import check_regular, finite_number, read_object, tensor_sizes, token_ids
+from spark_prox.pretrained import load_transformers_tokenizer
+from spark_prox.prompts.text_tokenizer import TextTokenizer
+from spark_prox.unpacking import unpack
 
 __all__ = [
     "EMBEDDED",
@@ -29,9 +29,11 @@ __all__ = [
     "is_line_encoder",
     "load_tokenizer",
     "matrix_parameters",
+    "model_count",
     "model_directory",
     "model_fingerprint",
-    "model_setting",
+    "model_token_ids",
+    "recommended_margins",
 ]
 
 EMBEDDED = "embedded"
@@ -104,6 +106,7 @@ def adapter_fingerprint(path: str) -> str:
 def _fingerprint(files: Iterable[Path]) -> str:
     digest = hashlib.sha256()
     for file in sorted(files):
+        check_regular(file)  # a pipe would block for ever
         digest.update(file.name.encode())
         with file.open("rb") as stream:
             while block := stream.read(_BLOCK):
@@ -112,8 +115,8 @@ def _fingerprint(files: Iterable[Path]) -> str:
 
 
 @lru_cache(maxsize=8)
-def load_tokenizer(path: str) -> Tokenizer:
-    """A model's tokenizer, set up so that special tokens in a text are ordinary text.
+def load_tokenizer(path: str) -> TextTokenizer:
+    """A model's tokenizer, which takes every text that it encodes as text.
 
     Takes `tokenizer.json`; where a checkpoint has only a sentencepiece model, transformers converts it.
 
@@ -126,34 +129,50 @@ def load_tokenizer(path: str) -> Tokenizer:
         if file.is_file():
             tokenizer = Tokenizer.from_file(str(file))
         else:
-            from transformers import AutoTokenizer
-
-            tokenizer = AutoTokenizer.from_pretrained(str(directory)).backend_tokenizer
+            tokenizer = load_transformers_tokenizer(directory).backend_tokenizer
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        return TextTokenizer(tokenizer)
     except Exception as error:
         raise ModelError(
             "MODEL_NO_TOKENIZER", f"The tokenizer in {path!r} cannot be loaded: {type(error).__name__}."
         ) from error
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    tokenizer.encode_special_tokens = True
-    return tokenizer
 
 
-def model_setting(path: str, name: str) -> Any:
-    """A value of the model's `generation_config.json` or `config.json`, in that order; None when absent."""
+def model_token_ids(path: str, name: str) -> tuple[int, ...]:
+    """The token ids of a setting, such as eos_token_id, which may be one id or several; none where it is absent.
+
+    Raises:
+        ModelError: MODEL_BAD_METADATA.
+    """
+    file, value = _setting(path, name)
+    return token_ids(file, name, value)
+
+
+def model_count(path: str, name: str) -> int:
+    """A setting that is a number of things.
+
+    Raises:
+        ModelError: MODEL_BAD_METADATA.
+    """
+    file, value = _setting(path, name)
+    return int(finite_number(file, {name: value}, name))
+
+
+def _setting(path: str, name: str) -> tuple[Path, Any]:
+    """A value of `generation_config.json` or `config.json`, in that order, and the file; None where it is absent."""
     directory = model_directory(path, weights=False)
-    for file in (directory / "generation_config.json", directory / "config.json"):
-        if file.is_file():
-            value = json.loads(file.read_text(encoding="utf-8")).get(name)
-            if value is not None:
-                return value
-    return None
+    file = directory / "config.json"
+    for file in (directory / "generation_config.json", file):
+        if file.is_file() and (value := read_object(file).get(name)) is not None:
+            return file, value
+    return file, None
 
 
 def is_line_encoder(path: str) -> bool:
     """Whether a model folder holds a line encoder; False where there is no such folder."""
     try:
-        return bool(model_setting(path, "model_type") == LINE_ENCODER)
+        return bool(_setting(path, "model_type")[1] == LINE_ENCODER)
     except ModelError:
         return False
 
@@ -163,12 +182,19 @@ def recommended_margins(path: str) -> dict[str, float]:
 
     Read from `thresholds.json` in the model's directory, which `jobs/train.py` writes from its validation pages; empty
     for a model that comes without one.
+
+    Raises:
+        ModelError: MODEL_BAD_METADATA.
     """
     file = model_directory(path, weights=False) / _MARGINS
     if not file.is_file():
         return {}
-    margins = json.loads(file.read_text(encoding="utf-8"))
-    return {name: float(margins[name]) for name in (*MARGIN_FIELDS["doc"], *MARGIN_FIELDS["chunk"]) if name in margins}
+    margins = read_object(file)
+    return {
+        name: finite_number(file, margins, name)
+        for name in (*MARGIN_FIELDS["doc"], *MARGIN_FIELDS["chunk"])
+        if name in margins
+    }
 
 
 def matrix_parameters(path: str) -> int | None:
@@ -176,18 +202,15 @@ def matrix_parameters(path: str) -> int | None:
 
     Twice this number is a token's FLOP, as ProX counts it (arXiv 2409.17115, appendix B: 0.627 G for the 0.3B refiner).
     None for a checkpoint that is not in safetensors.
+
+    Raises:
+        ModelError: MODEL_BAD_METADATA.
     """
     if is_line_encoder(path):
         return _encoder_parameters(path)
     total, embedding, output = 0, 0, False
     for file in sorted(model_directory(path, weights=False).glob("*.safetensors")):
-        with file.open("rb") as stream:
-            size = int.from_bytes(stream.read(8), "little")
-            header = json.loads(stream.read(size))
-        for name, tensor in header.items():
-            if name == "__metadata__":
-                continue
-            count = math.prod(tensor["shape"])
+        for name, count in tensor_sizes(file):
             total += count
             if name.endswith("embed_tokens.weight"):
                 embedding = count
@@ -201,38 +224,15 @@ def _encoder_parameters(path: str) -> int:
     """Of a line encoder: the matrices of its layers, which every token passes."""
     total = 0
     for file in sorted(model_directory(path, weights=False).glob("*.safetensors")):
-        with file.open("rb") as stream:
-            header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
-        names = (name for name in header if name.startswith("layer") and name.endswith(".int8"))
-        total += sum(math.prod(header[name]["shape"]) for name in names)
+        sizes = tensor_sizes(file)
+        total += sum(count for name, count in sizes if name.startswith("layer") and name.endswith(".int8"))
     return total
 
 
+@lru_cache(maxsize=1)
 def _embedded_directory() -> Path:
+    """The embedded refiner's folder; unpacked first where the package lies in a zip."""
     package = resources.files("spark_prox.refiners").joinpath("embedded")
     if isinstance(package, Path):
         return package
-    return _unpacked()
-
-
-@lru_cache(maxsize=1)
-def _unpacked() -> Path:
-    """Copy the embedded refiner out of a zip, once per machine and content; safe against concurrent workers."""
-    package = resources.files("spark_prox.refiners").joinpath("embedded")
-    files = {item.name: item.read_bytes() for item in package.iterdir() if item.is_file()}
-    digest = hashlib.sha256()
-    for name in sorted(files):
-        digest.update(name.encode())
-        digest.update(files[name])
-    target = Path(tempfile.gettempdir()) / f"spark_prox-{os.getuid()}-embedded-{digest.hexdigest()[:16]}"
-    if not target.is_dir():
-        staging = Path(tempfile.mkdtemp(prefix=target.name, dir=target.parent))
-        for name, content in files.items():
-            (staging / name).write_bytes(content)
-        try:
-            staging.rename(target)
-        except OSError:  # another worker was first: its copy has the same content
-            for name in files:
-                (staging / name).unlink()
-            staging.rmdir()
-    return target
+    return unpack({item.name: item.read_bytes() for item in package.iterdir() if item.is_file()}, EMBEDDED)

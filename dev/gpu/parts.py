@@ -96,15 +96,15 @@ def generate_ours(bench: Bench) -> dict[str, Any]:
 def correct(bench: Bench) -> dict[str, Any]:
     """Margins and greedy tokens against transformers in float32 on the same weights."""
     import torch
-    from transformers import AutoModelForCausalLM
 
+    from spark_prox import pretrained
     from spark_prox.engines.loading import load_causal_model
 
     reads, writes = bench.requests(8, seed=5), bench.requests(8, seed=6, new=bench.new)
     made = engine(bench, lanes=8)
     got = {c.request_id: c.margins for c in made.complete(reads)}
     texts = {c.request_id: [int(word[1:]) for word in c.text.split()] for c in made.complete(writes)}
-    exact = AutoModelForCausalLM.from_pretrained(bench.spec.path, dtype=torch.float32).to(bench.device).eval()
+    exact = pretrained.load_causal_model(bench.spec.path, dtype=torch.float32).to(bench.device).eval()
     plain = load_causal_model(bench.spec)
     ours, theirs, sizes = [], [], []
     agree, regrets = [], []

@@ -14,7 +14,8 @@ from spark_prox.annotation.questions import AnnotationPrompt, AskedFor, Question
 from spark_prox.config.annotate import AnnotateConfig
 from spark_prox.documents import join_lines, split_lines
 from spark_prox.errors import ConfigError, ModelError
-from spark_prox.models import load_tokenizer, model_directory, model_setting
+from spark_prox.models import load_tokenizer, model_directory, model_token_ids
+from spark_prox.pretrained import load_transformers_tokenizer
 from spark_prox.prompts.chunking import Chunk, split_chunks
 
 __all__ = ["AskSpec", "AskedQuestion", "Asker", "Passage", "ask_spec"]
@@ -71,11 +72,9 @@ def ask_spec(prompt: AnnotationPrompt, model_path: str, config: AnnotateConfig) 
         ModelError: MODEL_NOT_FOUND, MODEL_NO_TOKENIZER, CHAT_TEMPLATE.
         ConfigError: PROMPT_BUDGET.
     """
-    from transformers import AutoTokenizer
-
     directory = model_directory(model_path, weights=False)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(str(directory), local_files_only=True, trust_remote_code=False)
+        tokenizer = load_transformers_tokenizer(directory)
     except Exception as error:
         raise ModelError(
             "MODEL_NO_TOKENIZER", f"The tokenizer in {model_path!r} cannot be loaded: {type(error).__name__}."
@@ -165,8 +164,7 @@ def _asked(tokenizer: Any, prompt: AnnotationPrompt, question: Question, model_p
     if chat == "never" or not tokenizer.chat_template:
         system = f"{prompt.system}\n\n" if prompt.system else ""
         before, after = system + question.before, question.after
-        bos = model_setting(model_path, "bos_token_id")
-        start = () if bos is None else (int(bos),)
+        start = model_token_ids(model_path, "bos_token_id")[:1]
     else:
         before, after = _in_chat(tokenizer, prompt.system, question, model_path)
         start = ()  # a chat template writes the beginning itself

@@ -14,8 +14,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from tokenizers import Tokenizer
-
 from spark_prox.annotation.judging import Judgement, Status
 from spark_prox.annotation.labels import LabelledPage, load_labelled_pages, registered_host
 from spark_prox.config.annotate import AnnotateConfig
@@ -23,6 +21,7 @@ from spark_prox.documents import document_hash, join_lines
 from spark_prox.models import load_tokenizer
 from spark_prox.programs import remove_lines_program
 from spark_prox.prompts.chunking import split_chunks
+from spark_prox.prompts.text_tokenizer import TextTokenizer
 
 __all__ = ["PEOPLE", "Example", "PeoplesLabel", "example_of", "labels_of_people", "labels_revision", "write_examples"]
 
@@ -118,7 +117,7 @@ def write_examples(examples: Iterable[Example], path: str | Path) -> int:
     return count
 
 
-def _page_labels(page: LabelledPage, tokenizer: Tokenizer, max_chunk_tokens: int) -> Iterator[PeoplesLabel]:
+def _page_labels(page: LabelledPage, tokenizer: TextTokenizer, max_chunk_tokens: int) -> Iterator[PeoplesLabel]:
     shown = [_LINE_FORMAT.format(number) + line + "\n" for number, line in enumerate(page.lines)]
     tokens = [len(encoding.ids) for encoding in tokenizer.encode_batch_fast(shown, add_special_tokens=False)]
     chunks = split_chunks(page.lines, tokens, max_tokens=max_chunk_tokens)

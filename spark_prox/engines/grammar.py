@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from tokenizers import Tokenizer
+from spark_prox.prompts.text_tokenizer import AnyTokenizer
 
 __all__ = ["Guide", "ProgramGrammar"]
 
@@ -36,7 +36,7 @@ class _State(NamedTuple):
 class ProgramGrammar:
     """The grammar of programs over one tokenizer's vocabulary."""
 
-    def __init__(self, tokenizer: Tokenizer, stop_ids: Sequence[int]) -> None:
+    def __init__(self, tokenizer: AnyTokenizer, stop_ids: Sequence[int]) -> None:
         self._stop_ids = tuple(stop_ids)
         self._texts = dict(_token_texts(tokenizer))
         self._tree: dict[str, Any] = {}
@@ -115,7 +115,7 @@ class Guide:
             tokens.append(allowed[0])
 
 
-def _token_texts(tokenizer: Tokenizer) -> Iterator[tuple[int, str]]:
+def _token_texts(tokenizer: AnyTokenizer) -> Iterator[tuple[int, str]]:
     """What each token adds to a text in its middle. Special tokens and pieces of characters are left out."""
     anchor = tokenizer.encode("x", add_special_tokens=False).ids[-1]
     alone = tokenizer.decode([anchor])

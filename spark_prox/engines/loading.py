@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from spark_prox import pretrained
 from spark_prox.config.model import ModelSpec
 from spark_prox.engines.base import Engine
 from spark_prox.engines.lora import merge_adapter
 from spark_prox.errors import ModelError
-from spark_prox.models import model_directory, model_setting
+from spark_prox.models import model_directory, model_token_ids
 
 __all__ = ["device_name", "load_causal_model", "load_transformers_engine", "stop_ids"]
 
@@ -42,21 +43,15 @@ def load_causal_model(spec: ModelSpec) -> Any:
             ADAPTER_UNLOADABLE.
     """
     import torch
-    from transformers import AutoModelForCausalLM
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.disable_progress_bar()
-    directory = str(model_directory(spec.path))
+    directory = model_directory(spec.path)
     if spec.threads:
         torch.set_num_threads(spec.threads)
     device = device_name(spec.device)
     try:
-        model = AutoModelForCausalLM.from_pretrained(
-            directory,
-            dtype=_dtype(spec.dtype, device),
-            local_files_only=True,
-            trust_remote_code=False,
-        )
+        model = pretrained.load_causal_model(directory, dtype=_dtype(spec.dtype, device))
         model = model.to(device).eval()
     except Exception as error:
         raise ModelError(
@@ -71,10 +66,7 @@ def load_causal_model(spec: ModelSpec) -> Any:
 
 def stop_ids(path: str) -> list[int]:
     """The tokens that end a text, from the model's configuration."""
-    setting = model_setting(path, "eos_token_id")
-    if setting is None:
-        return []
-    return [int(value) for value in setting] if isinstance(setting, list) else [int(setting)]
+    return list(model_token_ids(path, "eos_token_id"))
 
 
 def device_name(name: str) -> str:

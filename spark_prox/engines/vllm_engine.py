@@ -139,7 +139,7 @@ class VllmEngine:
             ids = list(answer.token_ids)
             return Completion(
                 request_id=request.request_id,
-                text=self._tokenizer.decode(ids, skip_special_tokens=True),
+                text=self._tokenizer.decode_answer(ids),
                 finish_reason="length" if answer.finish_reason == "length" else "stop",
                 prompt_tokens=prompt_tokens,
                 output_tokens=len(ids),
@@ -177,6 +177,7 @@ def _settings(spec: ModelSpec) -> dict[str, Any]:
     """Arguments of `vllm.LLM`, a reason beside each that is not a setting of ours."""
     settings: dict[str, Any] = {
         "dtype": spec.dtype,
+        "trust_remote_code": False,  # code in a model's folder is not ours
         "skip_tokenizer_init": True,  # prompts come as token ids; the text is decoded here, once
         "max_num_seqs": spec.max_in_flight,
         "max_num_batched_tokens": spec.max_batch_tokens

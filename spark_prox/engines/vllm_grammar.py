@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from spark_prox.engines.grammar import ProgramGrammar
-from spark_prox.models import load_tokenizer, model_setting
+from spark_prox.models import load_tokenizer, model_token_ids
 
 __all__ = ["logits_processor"]
 
@@ -26,8 +26,7 @@ def logits_processor() -> type:
         def __init__(self, vllm_config: Any, device: Any, is_pin_memory: bool) -> None:
             super().__init__(vllm_config, device, is_pin_memory)
             path = str(vllm_config.model_config.model)
-            stop = model_setting(path, "eos_token_id")
-            self._grammar = ProgramGrammar(load_tokenizer(path), stop if isinstance(stop, list) else [stop])
+            self._grammar = ProgramGrammar(load_tokenizer(path), model_token_ids(path, "eos_token_id"))
 
         def is_argmax_invariant(self) -> bool:
             return False  # what greedy decoding chooses is the point

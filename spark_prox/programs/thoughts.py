@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["answer_of", "end_of_thought", "next_mark", "opens"]
+__all__ = ["answer_of", "end_of_thought", "is_mark", "next_mark", "opens"]
 
 _NAME = (
     r"(?:think(?:ing|s)?|thoughts?|thought[_ -]process|reason(?:ing)?(?:[_ -](?:process|content))?|reflection|analysis"
@@ -38,6 +38,7 @@ _MARK = re.compile(
       )""",
     re.VERBOSE | re.IGNORECASE,
 )
+_PARTS = ("<|channel|>", "<|message|>", "<|start|>", "<|end|>", "<|return|>", "<|call|>", "<|channel>", "<channel|>")
 _END_OF = {
     "channel": re.compile(r"<\|(?:end|return|call|start)\|>|(?=<\|channel\|>)"),
     "fence": re.compile(r"```"),
@@ -68,6 +69,11 @@ def end_of_thought(text: str, mark: re.Match[str]) -> int:
             if not depth:
                 return inner.end()
     return -1
+
+
+def is_mark(token: str) -> bool:
+    """Whether a token is a mark of a thought, or a part of one."""
+    return token.lower() in _PARTS or _MARK.fullmatch(token) is not None
 
 
 def answer_of(text: str) -> str:

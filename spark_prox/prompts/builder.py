@@ -10,15 +10,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from tokenizers import Tokenizer
-
 from spark_prox.documents import Lines
 from spark_prox.errors import ModelError
-from spark_prox.models import load_tokenizer, model_setting
+from spark_prox.models import load_tokenizer, model_count, model_token_ids
 from spark_prox.prompts.chunking import Chunk, Chunks, split_chunks
 from spark_prox.prompts.encoding import encode_all
 from spark_prox.prompts.page_prompt import PagePrompt
 from spark_prox.prompts.templates import PromptTemplate
+from spark_prox.prompts.text_tokenizer import AnyTokenizer, TextTokenizer
 
 __all__ = ["ChunkPrompts", "Prompt", "PromptBuilder", "PromptSpec", "TextPromptBuilder", "builder_for"]
 
@@ -105,15 +104,16 @@ def builder_for(spec: PromptSpec) -> PromptBuilder:
         return _CompactPromptBuilder(tokenizer)
     if spec.template.kind == "page":
         return _PagePromptBuilder(spec.model_path, tokenizer)
-    return TextPromptBuilder(spec, tokenizer, bos_token_id=model_setting(spec.model_path, "bos_token_id"))
+    bos = model_token_ids(spec.model_path, "bos_token_id")
+    return TextPromptBuilder(spec, tokenizer, bos_token_id=bos[0] if bos else None)
 
 
 class TextPromptBuilder:
     """Prompts of templates made of text, for the released ProX refiners and models fine-tuned like them."""
 
-    def __init__(self, spec: PromptSpec, tokenizer: Tokenizer, *, bos_token_id: int | None) -> None:
+    def __init__(self, spec: PromptSpec, tokenizer: AnyTokenizer, *, bos_token_id: int | None) -> None:
         self._spec = spec
-        self._tokenizer = tokenizer
+        self._tokenizer = TextTokenizer.of(tokenizer)
         self._bos = () if bos_token_id is None else (int(bos_token_id),)
         self._overhead = len(self._encode(spec.template.prefix + spec.template.suffix)) + 2
         self._answer_prefix: tuple[int, ...] = ()
@@ -211,7 +211,7 @@ class TextPromptBuilder:
 class _CompactPromptBuilder:
     """The embedded refiner's own layout, see `spark_prox.prompts.compact`: decisions are read, never generated."""
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
+    def __init__(self, tokenizer: AnyTokenizer) -> None:
         from spark_prox.prompts.compact import CompactPrompt
 
         self._compact = CompactPrompt(tokenizer)
@@ -242,8 +242,8 @@ class _CompactPromptBuilder:
 class _PagePromptBuilder:
     """The line encoder's layout, see `spark_prox.prompts.page_prompt`: one prompt has thousands of lines."""
 
-    def __init__(self, model_path: str, tokenizer: Tokenizer) -> None:
-        pieces = {name: model_setting(model_path, name) for name in ("head_pieces", "tail_pieces")}
+    def __init__(self, model_path: str, tokenizer: AnyTokenizer) -> None:
+        pieces = {name: model_count(model_path, name) for name in ("head_pieces", "tail_pieces")}
         self._page = PagePrompt(tokenizer, **pieces)
 
     def document_prompt(self, text: str) -> Prompt:

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 from spark_prox.documents import Lines
 from spark_prox.errors import ModelError
@@ -32,9 +31,7 @@ from spark_prox.prompts.line_shape import (
     page_qualities,
     page_sketch,
 )
-
-if TYPE_CHECKING:
-    from tokenizers import Tokenizer
+from spark_prox.prompts.text_tokenizer import AnyTokenizer, TextTokenizer
 
 __all__ = ["MAX_CHUNK_LINES", "CompactPrompt", "special_tokens"]
 
@@ -102,13 +99,9 @@ class CompactPrompt:
     NAME = "embedded"
     VERSION = 1
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
+    def __init__(self, tokenizer: AnyTokenizer) -> None:
         """Raises ModelError if the tokenizer lacks a special token of this prompt."""
-        copy = type(tokenizer).from_str(tokenizer.to_str())  # the caller's settings stay as they are
-        copy.encode_special_tokens = True  # "<keep>" in a page's text is text
-        copy.no_padding()
-        copy.no_truncation()
-        self._tokenizer = copy
+        self._tokenizer = TextTokenizer.of(tokenizer)  # "<keep>" in a page's text is text
         ids: dict[str, int] = {}
         missing = []
         for token in special_tokens():

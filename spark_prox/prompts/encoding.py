@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from tokenizers import Tokenizer
+from spark_prox.prompts.text_tokenizer import AnyTokenizer
 
 __all__ = ["count_tokens", "encode_all"]
 
@@ -15,7 +15,7 @@ _CHARS_AT_ONCE = 1 << 18
 _CHARS_OF_AN_ENCODING = 16  # what an encoding takes beside its tokens, in characters of text
 
 
-def encode_all(tokenizer: Tokenizer, texts: Iterable[str]) -> Iterator[list[int]]:
+def encode_all(tokenizer: AnyTokenizer, texts: Iterable[str]) -> Iterator[list[int]]:
     """Token ids of each text, in order, without special tokens."""
     some: list[str] = []
     chars = 0
@@ -28,7 +28,7 @@ def encode_all(tokenizer: Tokenizer, texts: Iterable[str]) -> Iterator[list[int]
     yield from _ids(tokenizer, some)
 
 
-def count_tokens(tokenizer: Tokenizer, texts: Sequence[str]) -> list[int]:
+def count_tokens(tokenizer: AnyTokenizer, texts: Sequence[str]) -> list[int]:
     """Tokens of each text. One of more than 256 KiB is counted in parts that end with a line where lines end."""
     counts = [0] * len(texts)
     parts = [(number, part) for number, text in enumerate(texts) for part in _parts(text)]
@@ -37,7 +37,7 @@ def count_tokens(tokenizer: Tokenizer, texts: Sequence[str]) -> list[int]:
     return counts
 
 
-def _ids(tokenizer: Tokenizer, texts: list[str]) -> Iterator[list[int]]:
+def _ids(tokenizer: AnyTokenizer, texts: list[str]) -> Iterator[list[int]]:
     for encoding in tokenizer.encode_batch_fast(texts, add_special_tokens=False):
         yield encoding.ids
 

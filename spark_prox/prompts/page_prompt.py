@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 from spark_prox.prompts.chunking import Chunk
 from spark_prox.prompts.encoding import encode_all
@@ -25,9 +24,7 @@ from spark_prox.prompts.line_shape import (
     line_shapes,
     page_qualities,
 )
-
-if TYPE_CHECKING:
-    from tokenizers import Tokenizer
+from spark_prox.prompts.text_tokenizer import AnyTokenizer, TextTokenizer
 
 __all__ = ["QUALITY_TOKENS", "SHAPE_TOKENS", "PagePrompt", "line_pieces"]
 
@@ -50,12 +47,12 @@ class PagePrompt:
     NAME = "page"
     VERSION = 1
 
-    def __init__(self, tokenizer: Tokenizer, *, head_pieces: int, tail_pieces: int) -> None:
+    def __init__(self, tokenizer: AnyTokenizer, *, head_pieces: int, tail_pieces: int) -> None:
         """
         Args:
             head_pieces, tail_pieces: pieces shown of a long line, as the model was trained.
         """
-        self._tokenizer = tokenizer
+        self._tokenizer = TextTokenizer.of(tokenizer)
         self._head, self._tail = head_pieces, tail_pieces
         self._shape_ids = tokenizer.get_vocab_size()
         self._quality_ids = self._shape_ids + SHAPE_TOKENS
@@ -123,7 +120,7 @@ class _Page:
 
 
 def line_pieces(
-    tokenizer: Tokenizer, lines: Sequence[str], *, head_pieces: int, tail_pieces: int
+    tokenizer: AnyTokenizer, lines: Sequence[str], *, head_pieces: int, tail_pieces: int
 ) -> list[Sequence[int]]:
     """The pieces shown of each line: all of a short one, the first and the last ones of a long one."""
     head_chars, tail_chars = head_pieces * _CHARS_PER_PIECE, tail_pieces * _CHARS_PER_PIECE

@@ -156,6 +156,19 @@ def test_nothing_evaluates_text() -> None:
     assert not found
 
 
+def test_only_one_module_loads_pretrained_files_and_it_runs_no_code_of_theirs() -> None:
+    """A second caller forgets `trust_remote_code=False`: transformers then asks, and runs code of the folder."""
+    callers = {}
+    for file in [*EVERYTHING, *(ROOT / "bench").glob("*.py"), *(ROOT / "dev").rglob("*.py")]:
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            name = node.attr if isinstance(node, ast.Attribute) else ""
+            if name in ("from_pretrained", "from_config", "get_class_from_dynamic_module"):
+                callers[f"{module_name(file)}.{name}"] = ast.unparse(node)
+            if isinstance(node, ast.keyword) and node.arg == "trust_remote_code":
+                assert ast.unparse(node.value) == "False", file
+    assert set(callers) == {"spark_prox.pretrained.from_pretrained"}
+
+
 def test_every_module_says_what_it_does_and_stays_small() -> None:
     found = []
     for file in LIBRARY:

@@ -251,7 +251,7 @@ class CudaEngine:
         stopped = bool(written) and written[-1] in self._stop_ids
         return Completion(
             request_id=request.request_id,
-            text=self._tokenizer.decode(written[:-1] if stopped else written, skip_special_tokens=True),
+            text=self._tokenizer.decode_answer(written[:-1] if stopped else written),
             finish_reason="stop" if stopped else "length",
             prompt_tokens=len(request.prompt_token_ids),
             output_tokens=len(written),

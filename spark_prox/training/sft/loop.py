@@ -19,6 +19,7 @@ from typing import Any
 
 from spark_prox.errors import ModelError
 from spark_prox.models import model_directory
+from spark_prox.pretrained import load_causal_model
 from spark_prox.training.embedded.loop import Progress, Run
 from spark_prox.training.process_group import SOLO, Team
 from spark_prox.training.sft.batches import epoch_batches, forward_passes, weighted_loss
@@ -97,7 +98,6 @@ def load_model(config: SftConfig, device: str) -> FineTuned:
         ModelError: MODEL_UNLOADABLE, LORA_NO_TARGET.
     """
     import torch
-    from transformers import AutoModelForCausalLM
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.disable_progress_bar()
@@ -105,12 +105,10 @@ def load_model(config: SftConfig, device: str) -> FineTuned:
     flash = _packs(config, device) and config.batching == "auto"
     frozen_dtype = torch.bfloat16 if config.precision == "bf16" else torch.float32
     try:
-        model = AutoModelForCausalLM.from_pretrained(
-            str(model_directory(config.model)),
+        model = load_causal_model(
+            model_directory(config.model),
             dtype=frozen_dtype if config.lora_rank else torch.float32,
             attn_implementation="flash_attention_2" if flash else "sdpa",
-            local_files_only=True,
-            trust_remote_code=False,
         )
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(

@@ -17,11 +17,9 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tokenizers import Tokenizer
-
 from spark_prox.annotation.labels import line_weight
 from spark_prox.errors import ModelError
-from spark_prox.models import load_tokenizer, model_setting
+from spark_prox.models import load_tokenizer, model_token_ids
 from spark_prox.programs import DropAll, Op, RemoveLines, ReplaceText, format_program, parse_program
 from spark_prox.programs.write import line_ranges
 from spark_prox.prompts.builder import PromptBuilder, PromptSpec, builder_for
@@ -130,12 +128,12 @@ class SampleMaker:
 
     def __init__(self, config: SftConfig) -> None:
         self._config = config
-        self._tokenizer: Tokenizer = load_tokenizer(config.model)
+        self._tokenizer = load_tokenizer(config.model)
         self._builders = {stage: prompt_builder(config, stage, config.model) for stage in ("doc", "chunk")}
-        eos = model_setting(config.model, "eos_token_id")
-        if eos is None:
+        eos = model_token_ids(config.model, "eos_token_id")
+        if not eos:
             raise ModelError("MODEL_NO_EOS", f"{config.model!r} has no eos_token_id: its programs would never end.")
-        self._eos = int(eos[0] if isinstance(eos, list) else eos)
+        self._eos = eos[0]
 
     def samples(self, example: Example) -> list[SftSample]:
         """One sample of a document, or one of each of its chunks; none of a line too long for a chunk."""

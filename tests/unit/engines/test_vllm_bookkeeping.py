@@ -46,7 +46,7 @@ def engine(**settings: Any) -> VllmEngine:
     made._spec = ModelSpec(engine="vllm", max_in_flight=4, **settings)
     made._engine = StandIn()
     made._parameters = SimpleNamespace
-    made._tokenizer = SimpleNamespace(decode=lambda ids, **_: "keep_chunk()")  # type: ignore[assignment]
+    made._tokenizer = SimpleNamespace(decode_answer=lambda ids, **_: "keep_chunk()")  # type: ignore[assignment]
     made._adapter = None
     made._context_tokens = 100
     made._scores_prompt = False
