@@ -23,7 +23,7 @@ add_retry(PARSER)
 
 def generate(arguments: argparse.Namespace) -> None:
     """Programs are stored in portions; a killed run goes on where it stopped."""
-    codes = parse_codes(arguments.retry) if arguments.retry else ()
+    codes = parse_codes(arguments.retry) if arguments.retry is not None else ()
     pipeline = Pipeline(config_from_arguments(arguments), FUNCTIONS, name="spark_prox generate")
     pipeline.check_executors()
     for stage in STAGES:

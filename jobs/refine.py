@@ -26,7 +26,7 @@ PARSER.add_argument("--dry-run", action="store_true", help="write nothing; say w
 
 def refine(arguments: argparse.Namespace) -> None:
     """All stages in order; what is stored already is not done again."""
-    codes = parse_codes(arguments.retry) if arguments.retry else ()
+    codes = parse_codes(arguments.retry) if arguments.retry is not None else ()
     config = config_from_arguments(arguments)
     if not codes:
         require_input(config)

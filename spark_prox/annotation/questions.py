@@ -14,6 +14,7 @@ from typing import Literal, get_args
 
 import yaml
 
+from spark_prox.config.plain_yaml import parse_yaml
 from spark_prox.errors import ConfigError
 
 __all__ = ["PLACE", "SCORES", "AnnotationPrompt", "AskedFor", "Question", "load_prompt"]
@@ -70,8 +71,8 @@ def load_prompt(path: str | Path, stage: str) -> AnnotationPrompt:
     if not file.is_file():
         raise ConfigError("PROMPT_NOT_FOUND", f"There is no prompt file {str(file)!r}.", "Start from conf/prompts/.")
     try:
-        tree = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError):
+        tree = parse_yaml(file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, ValueError):
         raise ConfigError("PROMPT_SYNTAX", f"{str(file)!r} is not YAML.") from None
     if not isinstance(tree, dict) or set(tree) != set(_KEYS):
         raise _bad(file, f"needs exactly the keys {', '.join(_KEYS)}")

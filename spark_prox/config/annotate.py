@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from spark_prox.config.limits import check_least, check_shares
+
 __all__ = ["AnnotateConfig"]
 
 
@@ -31,3 +33,8 @@ class AnnotateConfig:
     max_removed_share: float = 0.95
     min_confidence: float = 0.98
     max_documents: int = 0
+
+    def __post_init__(self) -> None:
+        check_least(self, 1, "max_prompt_tokens", "max_chunk_tokens")
+        check_least(self, 0, "max_documents")
+        check_shares(self, "max_removed_share", "min_confidence")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from spark_prox.config.limits import check_least, check_shares
 from spark_prox.errors import GuardError
 
 __all__ = ["Counts", "GuardConfig", "verdict"]
@@ -36,11 +37,8 @@ class GuardConfig:
     history_tolerance: float = 0.25
 
     def __post_init__(self) -> None:
-        for name in ("min_keep_rate", "max_removed_share", "max_failure_ratio", "history_tolerance"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is {getattr(self, name):g}; expected a share from 0 to 1")
-        if self.min_documents < 1:
-            raise ValueError(f"min_documents is {self.min_documents}; expected at least 1")
+        check_shares(self, "min_keep_rate", "max_removed_share", "max_failure_ratio", "history_tolerance")
+        check_least(self, 1, "min_documents")
 
     @property
     def evidence(self) -> int:

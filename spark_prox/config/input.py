@@ -69,6 +69,9 @@ class InputSpec:
             )
         if not self.path.strip():
             raise InputError("INPUT_NOT_FOUND", "input.path is empty.", "Give a file, directory, glob or table.")
+        for name in ("id_column", "text_column", "url_column", "checkpoint"):
+            if getattr(self, name) == "":
+                raise InputError("INPUT_BAD_VALUE", f"input.{name} is empty.", "Give a name, or leave it out.")
         for name in ("max_text_chars", "max_files_per_trigger", "max_bytes_per_trigger"):
             if getattr(self, name) < 1:
                 raise InputError("INPUT_BAD_VALUE", f"input.{name} is {getattr(self, name)}.", "Give a number over 0.")

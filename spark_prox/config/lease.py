@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from spark_prox.config.limits import check_least
+
 __all__ = ["LeaseConfig"]
 
 
@@ -22,5 +24,6 @@ class LeaseConfig:
     expire_s: float = 90.0
 
     def __post_init__(self) -> None:
+        check_least(self, 0.001, "heartbeat_s", "expire_s", most=7 * 86_400)
         if not 0 < self.heartbeat_s <= self.expire_s / 2:
             raise ValueError(f"heartbeat_s is {self.heartbeat_s:g}; expected at most half of expire_s")

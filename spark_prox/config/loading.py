@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,7 @@ from typing import Any, TypeVar
 
 import yaml
 
+from spark_prox.config.plain_yaml import parse_yaml, read_yaml
 from spark_prox.errors import ConfigError
 
 __all__ = ["as_mapping", "bad_value", "build", "read_tree"]
@@ -49,9 +51,11 @@ def read_tree(
                 "Example: --set doc.enabled=false",
             )
         try:
-            value = yaml.safe_load(text)
+            value = parse_yaml(text)
         except yaml.YAMLError:
             value = text
+        except ValueError as error:
+            raise ConfigError("CONFIG_BAD_VALUE", f"{key.strip()[:80]} cannot be used: {error}.") from None
         _set(tree, key.strip().split("."), value, key.strip())
     return tree
 
@@ -111,6 +115,8 @@ def _convert(hint: Any, value: Any, name: str) -> Any:
         return dict(value or {})
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
+    if hint is float and isinstance(value, float) and not math.isfinite(value):
+        raise bad_value(name, value, "a finite number")
     if hint is str and isinstance(value, (int, float)) and not isinstance(value, bool):
         return str(value)
     if isinstance(hint, type) and (not isinstance(value, hint) or (hint is int and isinstance(value, bool))):
@@ -130,18 +136,7 @@ def bad_value(name: str, value: object, expected: str) -> ConfigError:
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise ConfigError(
-            "CONFIG_NOT_FOUND",
-            f"There is no configuration file {str(path)!r}.",
-            "Start from conf/local.yaml.",
-        )
-    try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}" if mark is not None else ""
-        raise ConfigError("CONFIG_SYNTAX", f"{str(path)!r} is not YAML{where}.") from None
+    tree = read_yaml(path)
     if tree is None:
         return {}
     if not isinstance(tree, dict):

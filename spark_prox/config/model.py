@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
+
+from spark_prox.config.limits import check_least
 
 __all__ = ["ModelSpec"]
 
@@ -70,3 +73,11 @@ class ModelSpec:
     exclusive: bool = False
     script: str = "keep_chunk()"
     script_margin: float = 10.0
+
+    def __post_init__(self) -> None:
+        check_least(self, 1, "max_in_flight", "max_decoding")
+        check_least(self, 0, "max_batch_tokens", "threads", "max_context_tokens", "speculate_tokens", "stall_timeout_s")
+        check_least(self, 0.001, "timeout_s", "request_timeout_s")
+        check_least(self, 0.001, "gpu_memory_share", most=1)
+        if not math.isfinite(self.script_margin):
+            raise ValueError(f"script_margin is {self.script_margin}; expected a finite number")

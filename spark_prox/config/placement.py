@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from spark_prox.config.limits import check_least
+
 __all__ = ["PlacementConfig"]
 
 
@@ -26,3 +28,8 @@ class PlacementConfig:
     batch_documents: int = 50_000
     arrow_batch_rows: int = 256
     arrow_batch_bytes: int = 32 << 20
+
+    def __post_init__(self) -> None:
+        check_least(self, 0, "gpus_per_task", "partitions")
+        check_least(self, 1, "cpus_per_task", "batch_documents", "arrow_batch_bytes")
+        check_least(self, 1, "arrow_batch_rows", most=(1 << 31) - 1)

@@ -13,12 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from spark_prox.config.annotate import AnnotateConfig
+from spark_prox.config.apart import check_apart
 from spark_prox.config.guard import GuardConfig
 from spark_prox.config.input import InputSpec
 from spark_prox.config.lease import LeaseConfig
+from spark_prox.config.limits import check_least
 from spark_prox.config.loading import as_mapping, bad_value, build, read_tree
 from spark_prox.config.model import ModelSpec
+from spark_prox.config.names import schema_of
 from spark_prox.config.placement import PlacementConfig
+from spark_prox.programs import policy_for
+from spark_prox.programs.dialects import dialect_for
 
 __all__ = ["PolicyConfig", "RunConfig", "StageConfig", "config_as_json", "load_config"]
 
@@ -44,6 +49,9 @@ class StageConfig:
     max_chunk_tokens: int = 1500
     max_new_tokens: int = 256
     decide: str = "read"
+
+    def __post_init__(self) -> None:
+        check_least(self, 1, "max_prompt_tokens", "max_chunk_tokens", "max_new_tokens")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +116,8 @@ def load_config(
         base: values that lie under the overrides and over the file, nested; None values are skipped.
 
     Raises:
-        ConfigError: CONFIG_NOT_FOUND, CONFIG_SYNTAX, CONFIG_UNKNOWN_KEY, CONFIG_BAD_VALUE.
+        ConfigError: CONFIG_NOT_FOUND, CONFIG_SYNTAX, CONFIG_UNKNOWN_KEY, CONFIG_BAD_VALUE, DIALECT_UNKNOWN,
+            POLICY_UNKNOWN, POLICY_UNKNOWN_FIELD, POLICY_BAD_VALUE, WAREHOUSE_BAD_NAME, WAREHOUSE_IN_INPUT.
     """
     tree = read_tree(path, overrides, base)
     config = build(RunConfig, tree, "")
@@ -116,9 +125,24 @@ def load_config(
         config.stage_model(stage)  # an unknown key in doc.model or chunk.model is an error now, not in the stage
         if config.stage(stage).decide not in ("read", "generate"):
             raise bad_value(f"{stage}.decide", config.stage(stage).decide, "read or generate")
-    if config.placement.gpus_per_task < 0 or config.placement.batch_documents < 1 or config.placement.cpus_per_task < 1:
-        raise bad_value("placement", as_mapping(config.placement), "no negative number, at least one document and CPU")
+    _check_names(config)
     return config
+
+
+def _check_names(config: RunConfig) -> None:
+    """What a run would otherwise stumble over after it has begun: names of things, and where they are."""
+    dialect_for(config.dialect)
+    policy_for(config.policy.name, **{str(name): value for name, value in config.policy.overrides.items()})
+    if not config.warehouse.strip():
+        raise bad_value("warehouse", config.warehouse, "a directory, a URI or catalog:SCHEMA")
+    schema_of(config.warehouse)
+    if config.input is not None:
+        check_apart(config.input.path, config.warehouse)
+    for key, value in config.spark.items():
+        if not isinstance(key, str) or not key.startswith("spark."):
+            raise bad_value(f"spark.{str(key)[:80]}", value, "a setting whose name begins with 'spark.'")
+        if not isinstance(value, (str, int, float, bool)):
+            raise bad_value(f"spark: {key[:80]}", value, "a text, a number, true or false")
 
 
 def config_as_json(config: RunConfig) -> str:

@@ -10,6 +10,7 @@ import dataclasses
 import difflib
 import hashlib
 import json
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
@@ -74,15 +75,23 @@ class Policy:
                 raise _bad_value(name, value, "a share from 0 to 1")
         for name in _COUNTS:
             value = getattr(self, name)
-            if value is not None and value < 0:
+            if value is not None and not (value >= 0 and math.isfinite(value)):
                 raise _bad_value(name, value, "a number of at least 0")
+        for name in _MARGINS:
+            value = getattr(self, name)
+            if value is not None and not math.isfinite(value):
+                raise _bad_value(name, value, "a finite number")
 
     def fingerprint(self) -> str:
         """SHA-256, in hex, of the policy as canonical JSON: two rows with the same one were judged alike."""
         return _fingerprint(self)
 
 
-_COUNTS = ("max_errors", "max_calls", "max_repeats", "min_words_after", "growth_slack_chars", "short_line_words")
+_COUNTS = (
+    *("max_errors", "max_calls", "max_repeats", "min_words_after", "growth_slack_chars", "short_line_words"),
+    *("max_growth", "max_text_chars", "max_work_chars"),
+)
+_MARGINS = ("min_remove_margin", "min_remove_margin_short", "min_drop_margin")
 _CHOICES = {
     "reader": ("grammar", "upstream"),
     "scope": ("chunk", "document"),

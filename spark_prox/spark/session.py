@@ -13,7 +13,7 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from spark_prox.errors import SetupError
+from spark_prox.errors import ConfigError, SetupError
 
 __all__ = ["DELTA_COORDINATE", "build_session", "session_settings"]
 
@@ -55,11 +55,13 @@ def build_session(
 
     Raises:
         SetupError: JAVA_MISSING, DELTA_MISSING.
+        ConfigError: SPARK_BAD_SETTING: a value of `extra` that Spark does not take.
     """
     # Unset, it would mean `python3` of the PATH, which need not be the interpreter that runs this.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     settings = session_settings(arrow_batch_rows=arrow_batch_rows, arrow_batch_bytes=arrow_batch_bytes)
-    settings.update({key: _as_setting(value) for key, value in (extra or {}).items()})
+    own = {key: _as_setting(value) for key, value in (extra or {}).items()}
+    settings.update(own)
     builder = SparkSession.builder.appName(app_name)
     for key, value in settings.items():
         builder = builder.config(key, value)
@@ -75,9 +77,32 @@ def build_session(
             ) from error
         if "DeltaSparkSessionExtension" in text or "DeltaCatalog" in text:
             raise _delta_missing() from error
+        if own:
+            raise _bad_settings(", ".join(own), error) from error
         raise
     _check_delta(spark)
+    for key, value in own.items():
+        _check_setting(spark, key, value)
     return spark
+
+
+def _check_setting(spark: SparkSession, key: str, value: str) -> None:
+    """Set a setting of the session again: Spark reads many only when it uses them, after hours perhaps."""
+    try:
+        if spark.conf.isModifiable(key):
+            spark.conf.set(key, value)
+    except Exception as error:
+        spark.stop()
+        raise _bad_settings(key, error) from error
+
+
+def _bad_settings(names: str, error: Exception) -> ConfigError:
+    first = str(error).strip().split("\n", maxsplit=1)[0]
+    return ConfigError(
+        "SPARK_BAD_SETTING",
+        f"Spark does not take the configuration's spark: {names[:200]} ({first[:200]}).",
+        "See spark.apache.org/docs/latest/configuration.html for what a setting takes.",
+    )
 
 
 def _check_delta(spark: SparkSession) -> None:

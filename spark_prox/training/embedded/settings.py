@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import yaml
 
+from spark_prox.config.plain_yaml import parse_yaml
 from spark_prox.errors import ConfigError
 
 __all__ = ["TrainConfig", "load_settings", "load_train_config", "read_settings"]
@@ -124,10 +125,10 @@ def read_settings(path: str | Path, overrides: Sequence[str] = ()) -> dict[str, 
     if not path.is_file():
         raise ConfigError("CONFIG_NOT_FOUND", f"there is no {path}.", "Start from conf/train-embedded.yaml.")
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        tree = parse_yaml(path.read_text(encoding="utf-8")) or {}
         changes = [override.partition("=") for override in overrides]
-        return {**tree, **{key.strip(): yaml.safe_load(value) for key, _, value in changes}}
-    except (yaml.YAMLError, TypeError) as error:
+        return {**tree, **{key.strip(): parse_yaml(value) for key, _, value in changes}}
+    except (yaml.YAMLError, TypeError, ValueError) as error:
         raise ConfigError("CONFIG_SYNTAX", f"{path} is not a YAML mapping ({type(error).__name__}).") from None
 
 
