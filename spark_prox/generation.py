@@ -36,6 +36,7 @@ class ProgramStatus(str, Enum):
 
     OK = "OK"
     LINE_TOO_LONG = "LINE_TOO_LONG"  # the chunk is one line that exceeds the token budget: no model saw it
+    TOO_MANY_CHUNKS = "TOO_MANY_CHUNKS"  # the lines behind the last of chunk.max_chunks: no model saw them
     PROMPT_FAILED = "PROMPT_FAILED"  # the document, or this chunk of it, could not be encoded
     ENGINE_FAILED = "ENGINE_FAILED"  # the engine gave an error for this request; the detail says which
 
@@ -241,6 +242,11 @@ def _row(
     )
 
 
+def _why_without(place: _Pending) -> ProgramStatus:
+    left_over = place.chunk is not None and place.chunk.left_over
+    return ProgramStatus.TOO_MANY_CHUNKS if left_over else ProgramStatus.LINE_TOO_LONG
+
+
 def _without_request(place: _Pending, error: Exception | None) -> GeneratedProgram:
     return GeneratedProgram(
         doc_id=place.doc_id,
@@ -250,6 +256,6 @@ def _without_request(place: _Pending, error: Exception | None) -> GeneratedProgr
         first_line=place.first_line,
         line_count=place.line_count,
         program=None,
-        status=ProgramStatus.LINE_TOO_LONG if error is None else ProgramStatus.PROMPT_FAILED,
+        status=_why_without(place) if error is None else ProgramStatus.PROMPT_FAILED,
         detail=None if error is None else type(error).__name__,
     )

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from spark_prox.config.model import ModelSpec
-from spark_prox.config.run import RunConfig
+from spark_prox.config.run import RunConfig, StageConfig
 from spark_prox.errors import ModelError
 from spark_prox.heuristics.writers import author_margins, author_revision
 from spark_prox.models import (
@@ -64,6 +64,7 @@ def prompt_spec(config: RunConfig, stage: Stage) -> PromptSpec:
         max_chunk_tokens=settings.max_chunk_tokens,
         max_new_tokens=settings.max_new_tokens,
         decide=settings.decide,
+        max_chunks=settings.max_chunks if stage == "chunk" else 0,
     )
 
 
@@ -165,15 +166,18 @@ def _model_parameters(model: ModelSpec) -> dict[str, object]:
 
 
 def _generation_parameters(spec: PromptSpec, template: PromptTemplate, stage: Stage) -> dict[str, object]:
+    # The default is left out: programs that were stored before there was a limit stay good.
+    limit = {} if stage == "doc" or spec.max_chunks == StageConfig().max_chunks else {"max_chunks": spec.max_chunks}
     if template.kind == "compact":
         from spark_prox.prompts.compact import CompactPrompt
 
-        return {"layout": CompactPrompt.NAME, "version": CompactPrompt.VERSION}
+        return {"layout": CompactPrompt.NAME, "version": CompactPrompt.VERSION, **limit}
     if template.kind == "page":
         from spark_prox.prompts.page_prompt import PagePrompt
 
-        return {"layout": PagePrompt.NAME, "version": PagePrompt.VERSION}
+        return {"layout": PagePrompt.NAME, "version": PagePrompt.VERSION, **limit}
     parameters: dict[str, object] = {
+        **limit,
         "max_prompt_tokens": spec.max_prompt_tokens,
         "max_new_tokens": spec.max_new_tokens,
     }

@@ -162,11 +162,11 @@ def model_count(path: str, name: str) -> int:
 def _setting(path: str, name: str) -> tuple[Path, Any]:
     """A value of `generation_config.json` or `config.json`, in that order, and the file; None where it is absent."""
     directory = model_directory(path, weights=False)
-    file = directory / "config.json"
-    for file in (directory / "generation_config.json", file):
+    files = (directory / "generation_config.json", directory / "config.json")
+    for file in files:
         if file.is_file() and (value := read_object(file).get(name)) is not None:
             return file, value
-    return file, None
+    return files[1], None
 
 
 def is_line_encoder(path: str) -> bool:

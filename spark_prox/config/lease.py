@@ -6,7 +6,11 @@ from dataclasses import dataclass
 
 from spark_prox.config.limits import check_least
 
-__all__ = ["LeaseConfig"]
+__all__ = ["MAX_EXPIRE_S", "MAX_HEARTBEAT_S", "LeaseConfig"]
+
+MAX_HEARTBEAT_S = 300.0
+"""A job that finds a silent holder waits for one and a half of its heartbeats."""
+MAX_EXPIRE_S = 86_400.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +28,7 @@ class LeaseConfig:
     expire_s: float = 90.0
 
     def __post_init__(self) -> None:
-        check_least(self, 0.001, "heartbeat_s", "expire_s", most=7 * 86_400)
+        check_least(self, 0.001, "heartbeat_s", most=MAX_HEARTBEAT_S)
+        check_least(self, 0.001, "expire_s", most=MAX_EXPIRE_S)
         if not 0 < self.heartbeat_s <= self.expire_s / 2:
             raise ValueError(f"heartbeat_s is {self.heartbeat_s:g}; expected at most half of expire_s")

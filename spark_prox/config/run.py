@@ -39,6 +39,8 @@ class StageConfig:
         max_prompt_tokens: context window that a prompt and its answer share, in tokens.
         max_chunk_tokens: budget of the numbered lines of one chunk, in tokens (ProX: 1,500).
         max_new_tokens: most tokens decoded for one program (ProX: 256 for chunks).
+        max_chunks: most chunks of one document; the lines behind them stay as they are, and `programs` says
+            TOO_MANY_CHUNKS. 0 for no limit. Chunk stage only.
         decide: "read" the answer from the log-probabilities after one prefill, or "generate" it. Document stage only.
     """
 
@@ -48,10 +50,12 @@ class StageConfig:
     max_prompt_tokens: int = 2048
     max_chunk_tokens: int = 1500
     max_new_tokens: int = 256
+    max_chunks: int = 512
     decide: str = "read"
 
     def __post_init__(self) -> None:
         check_least(self, 1, "max_prompt_tokens", "max_chunk_tokens", "max_new_tokens")
+        check_least(self, 0, "max_chunks")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -35,6 +35,7 @@ class PromptSpec:
         max_chunk_tokens: budget of one chunk's numbered lines.
         max_new_tokens: most tokens decoded.
         decide: "read" or "generate", for the document stage.
+        max_chunks: most chunks of a document; 0 for no limit.
     """
 
     template: PromptTemplate
@@ -43,6 +44,7 @@ class PromptSpec:
     max_chunk_tokens: int
     max_new_tokens: int
     decide: str = "read"
+    max_chunks: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,8 +83,11 @@ class ChunkPrompts:
             yield chunk, self.prompt(chunk)
 
     def prompt(self, chunk: Chunk) -> Prompt | None:
-        """The prompt of one of the chunks, built anew each time; None for a line that exceeds the budget alone."""
-        return None if chunk.too_long else self._prompt(chunk)
+        """The prompt of one of the chunks, built anew each time.
+
+        None for a line that exceeds the budget alone, and for what is left over behind the last chunk that may be made.
+        """
+        return None if chunk.too_long or chunk.left_over else self._prompt(chunk)
 
 
 class PromptBuilder(Protocol):
@@ -101,9 +106,9 @@ def builder_for(spec: PromptSpec) -> PromptBuilder:
     """The builder of a template's kind, with the model's own tokenizer."""
     tokenizer = load_tokenizer(spec.model_path)
     if spec.template.kind == "compact":
-        return _CompactPromptBuilder(tokenizer)
+        return _CompactPromptBuilder(tokenizer, spec.max_chunks)
     if spec.template.kind == "page":
-        return _PagePromptBuilder(spec.model_path, tokenizer)
+        return _PagePromptBuilder(spec.model_path, tokenizer, spec.max_chunks)
     bos = model_token_ids(spec.model_path, "bos_token_id")
     return TextPromptBuilder(spec, tokenizer, bos_token_id=bos[0] if bos else None)
 
@@ -150,7 +155,8 @@ class TextPromptBuilder:
         budget = min(self._spec.max_chunk_tokens, self._room)
         lines = Lines(text)
         return ChunkPrompts(
-            split_chunks(lines, self._line_tokens(lines, budget), max_tokens=budget), self._chunk_prompt
+            split_chunks(lines, self._line_tokens(lines, budget), max_tokens=budget, max_chunks=self._spec.max_chunks),
+            self._chunk_prompt,
         )
 
     def _chunk_prompt(self, chunk: Chunk) -> Prompt | None:
@@ -211,10 +217,11 @@ class TextPromptBuilder:
 class _CompactPromptBuilder:
     """The embedded refiner's own layout, see `spark_prox.prompts.compact`: decisions are read, never generated."""
 
-    def __init__(self, tokenizer: AnyTokenizer) -> None:
+    def __init__(self, tokenizer: AnyTokenizer, max_chunks: int = 0) -> None:
         from spark_prox.prompts.compact import CompactPrompt
 
         self._compact = CompactPrompt(tokenizer)
+        self._max_chunks = max_chunks
 
     def document_prompt(self, text: str) -> Prompt:
         """See `PromptBuilder`."""
@@ -235,6 +242,7 @@ class _CompactPromptBuilder:
             compact.line_tokens(lines),
             max_tokens=compact.max_chunk_tokens,
             max_lines=compact.max_chunk_lines,
+            max_chunks=self._max_chunks,
         )
         return ChunkPrompts(chunks, prompt)
 
@@ -242,7 +250,8 @@ class _CompactPromptBuilder:
 class _PagePromptBuilder:
     """The line encoder's layout, see `spark_prox.prompts.page_prompt`: one prompt has thousands of lines."""
 
-    def __init__(self, model_path: str, tokenizer: AnyTokenizer) -> None:
+    def __init__(self, model_path: str, tokenizer: AnyTokenizer, max_chunks: int = 0) -> None:
+        self._max_chunks = max_chunks
         pieces = {name: model_count(model_path, name) for name in ("head_pieces", "tail_pieces")}
         self._page = PagePrompt(tokenizer, **pieces)
 
@@ -265,5 +274,9 @@ class _PagePromptBuilder:
     def _chunks(self, lines: Lines) -> Chunks:
         page = self._page
         return split_chunks(
-            lines, page.line_tokens(lines), max_tokens=page.max_chunk_tokens, max_lines=page.max_chunk_lines
+            lines,
+            page.line_tokens(lines),
+            max_tokens=page.max_chunk_tokens,
+            max_lines=page.max_chunk_lines,
+            max_chunks=self._max_chunks,
         )

@@ -1,23 +1,25 @@
 """The end of a `refine` run as text: counts by outcome, one document before and after, a query, where the tables are.
 
-Reads the tables only, so it can be made at any time. Control characters of documents never reach the terminal.
+Reads the tables only, so it can be made at any time. Control characters of documents and programs never reach the
+terminal.
 """
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 
 from pyspark.sql import Row, SparkSession
 from pyspark.sql import functions as F
 
 from spark_prox.stages.dry_run import PlannedStage
+from spark_prox.terminal import shown, shown_lines
 from spark_prox.warehouse.schemas import TABLES
 from spark_prox.warehouse.tables import Warehouse
 
 __all__ = ["example_report", "outcome_report", "plan_report", "query_report", "table", "tables_report"]
 
-_WIDTH = 110
+_PROGRAMS = 8
+_CELL_WIDTH = 400
 
 
 def outcome_report(warehouse: Warehouse, settings: str) -> str:
@@ -81,14 +83,16 @@ def example_report(warehouse: Warehouse, settings: str) -> str | None:
     assert original is not None
     lines = original["text"].split("\n")
     removed = _removed_lines(lines, [(edit["start"], edit["stop"]) for edit in chosen["edits"] if not edit["inserted"]])
-    shown = [f"  {'-' if number in removed else ' '} {number:4d}  {_clip(line)}" for number, line in enumerate(lines)]
-    written = [f"  {line}" for row in programs for line in (row["program"] or "").split("\n")]
-    after = [f"         {_clip(line)}" for line in (chosen["text"] or "").split("\n")]
+    before = [f"  {'-' if number in removed else ' '} {number:4d}  {shown(line)}" for number, line in enumerate(lines)]
+    written = [f"  {line}" for row in programs[:_PROGRAMS] for line in shown_lines(row["program"] or "")]
+    if len(programs) > _PROGRAMS:
+        written.append(f"  ... {len(programs) - _PROGRAMS:,} programs more")
+    after = [f"         {shown(line)}" for line in (chosen["text"] or "").split("\n")]
     return "\n".join(
         [
-            f"Document {_clip(chosen['url'] or chosen['doc_id'])}",
+            f"Document {shown(chosen['url'] or chosen['doc_id'])}",
             f"Before ({chosen['lines_before']} lines; - marks a line that the program removes):",
-            *shown,
+            *before,
             "Program:",
             *written,
             *_unsure(chosen["policy"], programs),
@@ -123,7 +127,7 @@ def query_report(spark: SparkSession, warehouse: Warehouse) -> str:
         "       round(1 - sum(words_after) / sum(words_before), 2) AS share_removed\n"
         f"FROM {warehouse.name('refined')} GROUP BY host ORDER BY share_removed DESC, host LIMIT 5"
     )
-    answer = [[_clip(str(value)) for value in row] for row in spark.sql(query).collect()]
+    answer = [[shown(str(value)) for value in row] for row in spark.sql(query).collect()]
     return f"spark-sql> {query}\n\n" + table(["host", "documents", "share removed"], answer)
 
 
@@ -152,10 +156,4 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 def _cell(value: object) -> str:
     if value is None:
         return "-"
-    return f"{value:,}" if isinstance(value, int) else str(value)
-
-
-def _clip(text: str) -> str:
-    """One terminal line of hostile text: no control or formatting characters, at most `_WIDTH` characters."""
-    safe = "".join(" " if unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp") else char for char in text[:400])
-    return safe if len(safe) <= _WIDTH and len(text) <= 400 else safe[: _WIDTH - 3] + "..."
+    return f"{value:,}" if isinstance(value, int) else shown(str(value), _CELL_WIDTH)

@@ -65,7 +65,7 @@ class RunGuard:
             stored,
             F.count_if(F.col("chunk_index") <= 0),
             F.count("*"),
-            F.count_if(~F.col("status").isin("OK", "LINE_TOO_LONG")),
+            F.count_if(~F.col("status").isin("OK", "LINE_TOO_LONG", "TOO_MANY_CHUNKS")),
         )
         judged = kept = 0
         if key.stage == "doc":

@@ -24,7 +24,7 @@ from spark_prox.warehouse.tables import Warehouse
 __all__ = ["failed_programs", "parse_codes", "retry"]
 
 _CODE = re.compile(r"[A-Z][A-Z0-9_]*")
-_NOT_FAILED = ("OK", "LINE_TOO_LONG")  # no model sees a line that is too long: it would be again
+_NOT_FAILED = ("OK", "LINE_TOO_LONG", "TOO_MANY_CHUNKS")  # no model sees these lines: it would be so again
 
 
 def parse_codes(text: str) -> tuple[str, ...]:

@@ -9,7 +9,6 @@ that was paused for longer finds a higher number before its next commit and stop
 from __future__ import annotations
 
 import atexit
-import json
 import logging
 import threading
 import time
@@ -138,19 +137,27 @@ def acquire(
     """Take a lease that is free, or whose holder is dead.
 
     Raises:
-        TableError: WAREHOUSE_BUSY.
+        TableError: WAREHOUSE_BUSY, LEASE_UNWRITABLE.
     """
     number, holder = _current(files)
     if holder is not None and _alive(files, number, holder, me, sleep):
         raise _busy(files, holder)
-    if not files.create(_name(number + 1), me.as_bytes()):
+    try:
+        created = files.create(_name(number + 1), me.as_bytes())
+    except OSError as error:
+        raise TableError(
+            "LEASE_UNWRITABLE",
+            f"The lease {files.folder!r} cannot be written ({type(error).__name__}).",
+            "It has to be a folder that this job may write; or set lease.path to another one.",
+        ) from None
+    if not created:
         raise _busy(files, _current(files)[1])
     sleep(files.settle_s)
     last, winner = _current(files)
     if last != number + 1 or winner is None or winner.token != me.token:
         raise _busy(files, winner)
     for name in files.names():
-        if name < _name(number + 1):
+        if _number(name) <= number:
             files.delete(name)
     return Lease(files, number + 1, me, on_lost)
 
@@ -171,9 +178,9 @@ def _current(files: LeaseFiles) -> tuple[int, Holder | None]:
         names = files.names()
         if not names:
             return 0, None
-        last = max(names)
+        last = max(names, key=_number)
         try:
-            return _number(last), Holder(**json.loads(files.read(last)))
+            return _number(last), Holder.of(files.read(last))
         except Exception:  # noqa: BLE001 - being replaced or deleted at this moment: look again
             time.sleep(0.05 * attempt)
     return _number(last), None

@@ -8,13 +8,18 @@ what is in the files.
 from __future__ import annotations
 
 import os
+import re
 import secrets
+import stat
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 __all__ = ["HadoopLeaseFiles", "LeaseFiles", "LocalLeaseFiles"]
+
+_NAME = re.compile(r"[0-9]{12,15}\.json")
+_MAX_BYTES = 1 << 16
 
 
 class LeaseFiles(Protocol):
@@ -53,11 +58,20 @@ class LocalLeaseFiles:
 
     def names(self) -> list[str]:
         """The lease files."""
-        return [path.name for path in Path(self.folder).glob("[0-9]*.json")]
+        try:
+            return [name for name in os.listdir(self.folder) if _NAME.fullmatch(name)]  # noqa: PTH208 - names alone
+        except (FileNotFoundError, NotADirectoryError):
+            return []
 
     def read(self, name: str) -> bytes:
-        """The content of a file."""
-        return Path(self.folder, name).read_bytes()
+        """The content of a file; of a regular one alone, because a pipe would block."""
+        descriptor = os.open(Path(self.folder, name), os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise OSError("no regular file")
+            return os.read(descriptor, _MAX_BYTES)
+        finally:
+            os.close(descriptor)
 
     def create(self, name: str, data: bytes) -> bool:
         """Create a file with its content at once, as a link to a finished one; plainly where there are no links."""
@@ -83,7 +97,8 @@ class LocalLeaseFiles:
 
     def delete(self, name: str) -> None:
         """Delete a file if it is there."""
-        Path(self.folder, name).unlink(missing_ok=True)
+        with suppress(OSError):  # somebody's folder of that name is in nobody's way
+            Path(self.folder, name).unlink(missing_ok=True)
 
     def _draft(self, data: bytes) -> Path:
         Path(self.folder).mkdir(parents=True, exist_ok=True)
@@ -117,10 +132,12 @@ class HadoopLeaseFiles:
         if not self.files.exists(self.path):
             return []
         found = [str(status.getPath().getName()) for status in self.files.listStatus(self.path)]
-        return [name for name in found if name.endswith(".json") and name[0].isdigit()]
+        return [name for name in found if _NAME.fullmatch(name)]
 
     def read(self, name: str) -> bytes:
         """The content of a file."""
+        if self.files.getFileStatus(self._path(name)).getLen() > _MAX_BYTES:
+            raise OSError("too large")
         stream = self.files.open(self._path(name))
         try:
             return bytes(self.jvm.org.apache.commons.io.IOUtils.toByteArray(stream))

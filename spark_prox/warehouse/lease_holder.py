@@ -14,9 +14,20 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
-from spark_prox.config.lease import LeaseConfig
+from spark_prox.config.lease import MAX_EXPIRE_S, MAX_HEARTBEAT_S, LeaseConfig
+from spark_prox.terminal import shown
 
 __all__ = ["Holder", "machine", "started_at", "this_process"]
+
+
+_MAX_TEXT = 4096
+_MAX_TIME = 1e11  # seconds: the year 5138
+_KINDS: dict[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("token", "job", "host", "machine", "started"), str),
+    **dict.fromkeys(("since", "beat", "heartbeat_s", "expire_s"), (int, float)),
+    "pid": int,
+    "released": bool,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,10 +60,35 @@ class Holder:
         """JSON, for the lease file."""
         return json.dumps(asdict(self)).encode()
 
+    @classmethod
+    def of(cls, data: bytes) -> Holder:
+        """What a lease file says; raises ValueError unless it is what a job can have written.
+
+        Anybody may have written the file: a number that is none would block this job, or let it wait for years.
+        """
+        try:
+            values = json.loads(data)
+        except RecursionError:
+            raise ValueError("nested too deep") from None
+        if not isinstance(values, dict) or set(values) != set(cls.__dataclass_fields__):
+            raise ValueError("other keys")
+        for name, kind in _KINDS.items():
+            value = values[name]
+            if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+                raise ValueError(f"{name} is no {kind}")
+            if isinstance(value, str) and len(value) > _MAX_TEXT:
+                raise ValueError(f"{name} is too long")
+        holder = cls(**values)
+        if not 0 <= holder.since <= _MAX_TIME or not 0 <= holder.beat <= _MAX_TIME or not 0 < holder.pid < 1 << 31:
+            raise ValueError("impossible numbers")
+        if not 0 < holder.heartbeat_s <= MAX_HEARTBEAT_S or not 0 < holder.expire_s <= MAX_EXPIRE_S:
+            raise ValueError("impossible intervals")
+        return holder
+
     def who(self) -> str:
         """For people."""
         since = datetime.fromtimestamp(self.since, timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
-        return f"{self.job} on {self.host}, process {self.pid}, since {since}"
+        return f"{shown(self.job, 80)} on {shown(self.host, 80)}, process {self.pid}, since {since}"
 
 
 def this_process(job: str, settings: LeaseConfig) -> Holder:

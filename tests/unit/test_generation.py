@@ -17,6 +17,9 @@ class LineBuilder:
 
     built = 0
 
+    def __init__(self, max_chunks: int = 0) -> None:
+        self._max_chunks = max_chunks
+
     def document_prompt(self, text: str) -> Prompt:
         if "POISON" in text:
             raise UnicodeError("secret text of the document")
@@ -26,7 +29,8 @@ class LineBuilder:
         if "POISON" in text:
             raise UnicodeError("secret text of the document")
         lines = Lines(text)
-        return ChunkPrompts(split_chunks(lines, map(len, lines), max_tokens=10, max_lines=3), self._chunk_prompt)
+        chunks = split_chunks(lines, map(len, lines), max_tokens=10, max_lines=3, max_chunks=self._max_chunks)
+        return ChunkPrompts(chunks, self._chunk_prompt)
 
     def _chunk_prompt(self, chunk: Chunk) -> Prompt:
         self.built += 1
@@ -93,6 +97,15 @@ def test_a_line_over_the_budget_is_a_row_without_a_request() -> None:
     assert by_index[1].status == ProgramStatus.LINE_TOO_LONG
     assert by_index[1].program is None
     assert [by_index[n].status for n in (0, 2)] == [ProgramStatus.OK] * 2
+
+
+def test_lines_behind_the_last_chunk_that_may_be_made_stay_and_the_row_says_so() -> None:
+    builder = LineBuilder(max_chunks=2)
+    rows = list(generate_programs(documents("a\n\nb\nc\n\n\nd\ne"), PoolEngine(4), builder, stage="chunk"))
+    last = max(rows, key=lambda row: row.chunk_index)
+    assert (last.status, last.program, last.chunk_index, last.chunk_count) == ("TOO_MANY_CHUNKS", None, 2, 3)
+    assert (last.first_line, last.line_count) == (6, 2)
+    assert [row.status for row in rows if row is not last] == ["OK", "OK"]
 
 
 def test_a_document_that_cannot_be_encoded_is_a_row_without_its_text() -> None:
