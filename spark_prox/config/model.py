@@ -75,9 +75,19 @@ class ModelSpec:
     script_margin: float = 10.0
 
     def __post_init__(self) -> None:
-        check_least(self, 1, "max_in_flight", "max_decoding")
-        check_least(self, 0, "max_batch_tokens", "threads", "max_context_tokens", "speculate_tokens", "stall_timeout_s")
-        check_least(self, 0.001, "timeout_s", "request_timeout_s")
+        check_least(self, 1, "max_in_flight")
+        check_least(
+            self,
+            0,
+            "max_batch_tokens",
+            "max_decoding",
+            "threads",
+            "max_context_tokens",
+            "speculate_tokens",
+            "stall_timeout_s",
+        )
+        check_least(self, 0, "request_timeout_s")
+        check_least(self, 0.001, "timeout_s")
         check_least(self, 0.001, "gpu_memory_share", most=1)
         if not math.isfinite(self.script_margin):
             raise ValueError(f"script_margin is {self.script_margin}; expected a finite number")

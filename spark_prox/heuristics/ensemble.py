@@ -16,6 +16,7 @@ from pathlib import Path
 
 from spark_prox.errors import ModelError
 from spark_prox.heuristics.line_classifier import LineClassifier
+from spark_prox.metadata import finite_number, read_object
 from spark_prox.models import model_directory
 
 __all__ = ["SecondOpinion", "open_second_opinion", "store_second_opinion"]
@@ -63,8 +64,8 @@ def open_second_opinion(model: str) -> SecondOpinion | None:
 def _read(arrays: Path, settings: Path, written: tuple[int, ...]) -> SecondOpinion:
     classifier = LineClassifier.load(arrays)
     try:
-        share = float(json.loads(settings.read_text(encoding="utf-8"))["model_share"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        share = finite_number(settings, read_object(settings), "model_share")
+    except ModelError as error:
         raise ModelError(
             "CLASSIFIER_UNREADABLE", f"{str(arrays)!r} has no share of the model in {settings.name} beside it."
         ) from error

@@ -23,6 +23,7 @@ from spark_prox.heuristics.line_features import line_features, with_context
 
 __all__ = ["LineClassifier", "out_of_fold_scores", "train_line_classifier"]
 
+_MAX_BYTES = 1 << 28  # of all arrays, unpacked
 _LONGEST_PAGE = 4096  # lines that are judged together: bounds the memory for a document of any length
 
 
@@ -88,10 +89,17 @@ class LineClassifier:
         import numpy as np
 
         try:
-            with np.load(io.BytesIO(Path(path).read_bytes()), allow_pickle=False) as stored:
+            if not Path(path).is_file():  # a pipe would block for ever
+                raise FileNotFoundError
+            data = io.BytesIO(Path(path).read_bytes())
+            with zipfile.ZipFile(data) as files:
+                if sum(member.file_size for member in files.infolist()) > _MAX_BYTES:
+                    raise ValueError("too large")
+            data.seek(0)
+            with np.load(data, allow_pickle=False) as stored:
                 arrays = {name: stored[name] for name in stored.files}
             return cls(arrays.pop("weights").astype(np.float32), BoostedTrees.of_arrays(arrays))
-        except (OSError, ValueError, KeyError, AttributeError, zipfile.BadZipFile) as error:
+        except (OSError, ValueError, KeyError, AttributeError, MemoryError, zipfile.BadZipFile) as error:
             raise ModelError(
                 "CLASSIFIER_UNREADABLE",
                 f"{str(path)!r} is no line classifier: {type(error).__name__}.",

@@ -8,7 +8,6 @@ Knows no Spark.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,6 +20,7 @@ from spark_prox.generation import GeneratedProgram, ProgramStatus
 from spark_prox.heuristics.document_rules import DocumentRule, c4_page_rules, fineweb_quality, gopher_quality
 from spark_prox.heuristics.line_classifier import LineClassifier
 from spark_prox.heuristics.line_rules import LineRule, c4_rule, keep_everything, program_of, ten_words
+from spark_prox.metadata import finite_number, read_object
 from spark_prox.programs import remove_lines_program
 
 __all__ = [
@@ -152,8 +152,7 @@ def author_margins(path: str) -> dict[str, float]:
     file = _classifier_file(path).with_suffix(".thresholds.json")
     if not file.is_file():
         return {}
-    margins = json.loads(file.read_text(encoding="utf-8"))
-    return {"min_remove_margin": float(margins["min_remove_margin"])}
+    return {"min_remove_margin": finite_number(file, read_object(file), "min_remove_margin")}
 
 
 def write_programs(

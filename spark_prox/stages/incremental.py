@@ -13,10 +13,11 @@ from collections.abc import Callable
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
+from spark_prox.config.names import quoted_name, schema_of
 from spark_prox.errors import ConfigError
 from spark_prox.sources.frames.delta_stream import DeltaStream, stream_error
 from spark_prox.warehouse.scratch import hadoop_path
-from spark_prox.warehouse.tables import CATALOG_PREFIX, Warehouse
+from spark_prox.warehouse.tables import Warehouse
 
 __all__ = ["backlog", "checkpoint_folder", "run_micro_batches"]
 
@@ -30,8 +31,8 @@ def checkpoint_folder(spark: SparkSession, warehouse: Warehouse, source: DeltaSt
     if source.spec.checkpoint:
         return source.spec.checkpoint
     place = warehouse.location
-    if place.startswith(CATALOG_PREFIX):
-        place = spark.catalog.getDatabase(place.removeprefix(CATALOG_PREFIX)).locationUri or ""
+    if (schema := schema_of(place)) is not None:
+        place = spark.catalog.getDatabase(quoted_name(schema)).locationUri or ""
         if not place:
             raise ConfigError(
                 "CHECKPOINT_UNKNOWN",

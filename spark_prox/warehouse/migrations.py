@@ -14,6 +14,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 from pyspark.sql.types import StructField, StructType
 
+from spark_prox.config.names import quoted
 from spark_prox.errors import TableError
 from spark_prox.warehouse.schemas import TableSpec
 
@@ -157,11 +158,11 @@ def _apply(
 ) -> None:
     missing = [field for field in step.fields if field.name not in columns]
     if missing:
-        added = ", ".join(f"`{field.name}` {field.dataType.simpleString()}" for field in missing)
+        added = ", ".join(f"{quoted(field.name)} {field.dataType.simpleString()}" for field in missing)
         spark.sql(f"ALTER TABLE {name} ADD COLUMNS ({added})")
     for constraint in step.constraints:
         if f"delta.constraints.{constraint}" not in properties:
-            spark.sql(f"ALTER TABLE {name} ADD CONSTRAINT {constraint} CHECK ({spec.constraints[constraint]})")
+            spark.sql(f"ALTER TABLE {name} ADD CONSTRAINT {quoted(constraint)} CHECK ({spec.constraints[constraint]})")
     wanted = {key: spec.properties[key] for key in step.properties} | {VERSION: str(step.to)}
     pairs = ", ".join(f"'{key}' = '{value}'" for key, value in wanted.items())
     spark.sql(f"ALTER TABLE {name} SET TBLPROPERTIES ({pairs})")

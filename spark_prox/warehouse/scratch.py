@@ -1,23 +1,26 @@
 """What a warehouse holds besides its tables: staged rows, probe files, half-made tables, the lease's folder.
 
-Nobody needs any of it once its job has ended, so the next job that may write deletes what a killed one left. Knows the
-names of these things and no table.
+Nobody needs any of it once its job has ended, so the next job that may write deletes what a killed one left, and
+nothing else. Knows the names of these things and no table.
 """
 
 from __future__ import annotations
 
+import re
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
-from datetime import datetime, timezone
+from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
 from delta.tables import DeltaTable
+from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
+from spark_prox.config.names import quoted
 from spark_prox.errors import TableError
 from spark_prox.warehouse.lease_files import HadoopLeaseFiles, LeaseFiles, LocalLeaseFiles
+from spark_prox.warehouse.marks import Marks, hadoop_path, is_link
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -26,6 +29,11 @@ __all__ = ["Scratch", "hadoop_path", "java_name", "lease_files", "reason_of"]
 
 _READ_ONLY_JOBS = ("doctor",)  # stage rows without a lease, for seconds
 _YOUNG_S = 3600.0
+_PROBE = "_probe-"
+_PROBED = b"spark_prox looks whether it can write here\n"
+_STAGING_TABLE = "_staging_"
+_PROPERTY = "spark_prox.scratch"
+_UNFINISHED = re.compile(r".*/(?:_staged_commits|\.[^/]*\.tmp|\.[^/]*\.crc)")
 
 
 class Scratch:
@@ -33,7 +41,7 @@ class Scratch:
 
     Args:
         location: where the tables lie; None when they are a catalog's.
-        schema: the catalog's schema.
+        schema: the catalog's schema, quoted.
     """
 
     def __init__(self, spark: SparkSession, location: str | None, schema: str | None) -> None:
@@ -43,8 +51,10 @@ class Scratch:
 
     def probe(self) -> None:
         """Write and delete a file; raises what the file system raises."""
-        files, path = hadoop_path(self._spark, f"{self._location}/_probe-{uuid.uuid4().hex}")
-        files.create(path, True).close()
+        files, path = hadoop_path(self._spark, f"{self._location}/{_PROBE}{uuid.uuid4().hex}")
+        stream = files.create(path, True)
+        stream.write(bytearray(_PROBED))
+        stream.close()
         files.delete(path, False)
 
     @contextmanager
@@ -52,54 +62,67 @@ class Scratch:
         self, rows: DataFrame, name: str, progress: AbstractContextManager[object] | None = None
     ) -> Iterator[DataFrame]:
         """Store rows beside the tables and give them back as read from there; deleted at the end."""
+        marks, name = self._marks(), f"{name}-{uuid.uuid4().hex[:12]}"
         if self._schema is not None:
-            table = f"{self._schema}._staging_{name}_{uuid.uuid4().hex[:12]}"
+            name = _STAGING_TABLE + name.replace("-", "_")
+            table = f"{self._schema}.{quoted(name)}"
+            marks.set(name)
             with progress or nullcontext():
-                rows.write.format("delta").saveAsTable(table)
+                rows.writeTo(table).using("delta").tableProperty(_PROPERTY, name).create()
             try:
                 yield self._spark.table(table)
             finally:
                 self._spark.sql(f"DROP TABLE IF EXISTS {table}")
+                marks.remove(name)
             return
-        path = f"{self._location}/_staging/{name}-{uuid.uuid4().hex[:12]}"
+        path = f"{self._location}/_staging/{name}"
+        marks.set(name)
         with progress or nullcontext():
             rows.write.format("delta").save(path)
         try:
             yield self._spark.read.format("delta").load(path)
         finally:
-            files, folder = hadoop_path(self._spark, path)
-            files.delete(folder, True)
+            marks.delete_marked(name)
 
     def delete_leftovers(self) -> list[str]:
         """Delete what killed jobs left; only for a job that has just taken the lease and has staged nothing yet.
 
+        Only what this code made: folders and tables that it marked, and probe files with its words in them. A warehouse
+        may hold other people's things, whatever they are called.
+
         Returns:
             The names of what was deleted.
         """
+        marks = self._marks()
+        deleted = [name for name, since in marks.found() if not _may_be_read(name, since)]
         if self._schema is not None:
-            rows = self._spark.sql(f"SHOW TABLES IN {self._schema} LIKE '_staging_*'").collect()
-            listed = {row["tableName"]: self._created(row["tableName"]) for row in rows}
-            found = [*listed.items(), *(child for child in self._children("", "_staging_") if child[0] not in listed)]
-        else:
-            found = [*self._children("_staging", ""), *self._children("", "_probe-")]
-        old = [name for name, since in found if not (_of_reader(name) and time.time() - since < _YOUNG_S)]
-        for name in old:
-            if self._schema is not None:
-                self._spark.sql(f"DROP TABLE IF EXISTS {self._schema}.{name}")
-            self._delete(name)
-        return old
+            listed = [name for name, since in self._marked_tables() if not _may_be_read(name, since)]
+            for name in listed:
+                self._spark.sql(f"DROP TABLE IF EXISTS {self._schema}.{quoted(name)}")
+            deleted += [name for name in listed if name not in deleted]
+        for name in deleted:
+            if self._root():
+                marks.delete_marked(name)
+        return deleted + self._delete_probes()
 
     def delete_half_made(self, table: str) -> None:
         """Delete the folder of a table that is not there, if it is what a job left that was killed while creating it.
 
         Delta writes a table's log before its first commit, a catalog lists it after that, and neither creates a table
-        over what it finds. A folder with data is left alone, and so is a log that names rows stored elsewhere.
+        over what it finds. A folder with anything else in it is left alone, a link, a log of another table, and a log
+        that names rows stored elsewhere.
         """
+        path = f"{self._root()}/{table}"
         if [name for name, _ in self._children(table, "")] != [f"{table}/_delta_log"]:
             return
-        path = f"{self._root()}/{table}"
-        if DeltaTable.isDeltaTable(self._spark, path) and not self._spark.read.format("delta").load(path).isEmpty():
-            return  # a shallow clone
+        if is_link(self._spark, path) or is_link(self._spark, f"{path}/_delta_log"):
+            return
+        if not DeltaTable.isDeltaTable(self._spark, path):
+            unfinished = (_UNFINISHED.fullmatch(name) for name, _ in self._children(f"{table}/_delta_log", ""))
+            if not all(unfinished):
+                return
+        elif not self._is_empty(path, table):
+            return  # a shallow clone, or somebody else's
         self._delete(table)
 
     def lease_folder(self) -> str:
@@ -135,10 +158,47 @@ class Scratch:
             files, path = hadoop_path(self._spark, f"{root}/{name}")
             files.delete(path, True)
 
-    def _created(self, table: str) -> float:
-        row = self._spark.sql(f"DESCRIBE DETAIL {self._schema}.{table}").first()
-        created: datetime = row["createdAt"] if row is not None else datetime.now(timezone.utc)
-        return created.timestamp()
+    def _marks(self) -> Marks:
+        if self._schema is None:
+            return Marks(self._spark, f"{self._location}/_staging")
+        return Marks(self._spark, self._root(), _STAGING_TABLE)
+
+    def _marked_tables(self) -> list[tuple[str, float]]:
+        """Tables of the catalog that carry the property of a staged one, and when they were created."""
+        found = []
+        for row in self._spark.sql(f"SHOW TABLES IN {self._schema} LIKE '{_STAGING_TABLE}*'").collect():
+            name = row["tableName"]
+            if row["isTemporary"]:
+                continue
+            with suppress(PySparkException):  # a view, or a table of another format: nothing of ours
+                detail = self._spark.sql(f"DESCRIBE DETAIL {self._schema}.{quoted(name)}").first()
+                if detail is not None and detail["properties"].get(_PROPERTY) == name:
+                    found.append((name, detail["createdAt"].timestamp()))
+        return found
+
+    def _is_empty(self, path: str, table: str) -> bool:
+        """Whether a Delta table is one of ours that never got a row."""
+        detail = self._spark.sql(f"DESCRIBE DETAIL delta.{quoted(path)}").first()
+        if detail is None or detail["properties"].get("spark_prox.table", table) != table:
+            return False
+        return self._spark.read.format("delta").load(path).isEmpty()
+
+    def _delete_probes(self) -> list[str]:
+        if self._schema is not None:
+            return []
+        deleted = []
+        for name, _ in self._children("", _PROBE):
+            files, path = hadoop_path(self._spark, f"{self._location}/{name}")
+            status = files.getFileStatus(path)
+            if status.isFile() and status.getLen() == len(_PROBED) and not is_link(self._spark, str(path.toString())):
+                stream = files.open(path)
+                jvm: Any = self._spark._jvm
+                said = bytes(jvm.org.apache.commons.io.IOUtils.toByteArray(stream))
+                stream.close()
+                if said == _PROBED:
+                    files.delete(path, False)
+                    deleted.append(name)
+        return deleted
 
 
 def lease_files(spark: SparkSession, folder: str) -> LeaseFiles:
@@ -162,14 +222,6 @@ def lease_files(spark: SparkSession, folder: str) -> LeaseFiles:
     return _on_hadoop(spark, *hadoop_path(spark, folder))
 
 
-def hadoop_path(spark: SparkSession, text: str) -> tuple[Any, Any]:
-    """A path's file system and the path, as Java objects."""
-    jvm = spark._jvm
-    assert jvm is not None
-    path = jvm.org.apache.hadoop.fs.Path(text)
-    return path.getFileSystem(spark._jsc.hadoopConfiguration()), path
-
-
 def reason_of(error: Exception) -> str:
     """The first line of what the Java side raised."""
     return str(getattr(error, "java_exception", "") or type(error).__name__).split("\n", maxsplit=1)[0][:160]
@@ -186,6 +238,6 @@ def _on_hadoop(spark: SparkSession, files: Any, path: Any) -> HadoopLeaseFiles:
     return HadoopLeaseFiles(str(path.toString()), path, files, spark._jvm)
 
 
-def _of_reader(name: str) -> bool:
-    last = name.removeprefix("_staging").lstrip("/_")
-    return last.startswith(_READ_ONLY_JOBS)
+def _may_be_read(name: str, since: float) -> bool:
+    """Whether a job that takes no lease may be reading what is called so."""
+    return name.removeprefix(_STAGING_TABLE).startswith(_READ_ONLY_JOBS) and time.time() - since < _YOUNG_S

@@ -16,6 +16,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StructField, StructType
 
 from spark_prox.config.lease import LeaseConfig
+from spark_prox.config.names import quoted, quoted_name, schema_of
 from spark_prox.errors import TableError
 from spark_prox.warehouse.columns import check_columns, needs_mapping
 from spark_prox.warehouse.lease import Lease, hold
@@ -23,9 +24,8 @@ from spark_prox.warehouse.migrations import VERSION, migrate, pending_fields, ve
 from spark_prox.warehouse.schemas import TABLES, TableSpec
 from spark_prox.warehouse.scratch import Scratch, hadoop_path, java_name, lease_files, reason_of
 
-__all__ = ["CATALOG_PREFIX", "Warehouse"]
+__all__ = ["Warehouse"]
 
-CATALOG_PREFIX = "catalog:"
 _CONFLICTS = {
     "ConcurrentAppendException",
     "ConcurrentDeleteDeleteException",
@@ -45,7 +45,8 @@ class Warehouse:
 
     def __init__(self, spark: SparkSession, location: str) -> None:
         self._spark = spark
-        self._schema = location[len(CATALOG_PREFIX) :] if location.startswith(CATALOG_PREFIX) else None
+        schema = schema_of(location)
+        self._schema = None if schema is None else quoted_name(schema)
         self.location = location if self._schema is not None else self._absolute(location)
         self._scratch = Scratch(spark, None if self._schema is not None else self.location, self._schema)
         self.lease: Lease | None = None
@@ -83,17 +84,17 @@ class Warehouse:
     def name(self, table: str) -> str:
         """How SQL names a table: `schema`.`table`, or delta.`path`."""
         if self._schema is not None:
-            return f"{self._schema}.{table}"
-        return f"delta.`{self._path(table)}`"
+            return self._listed(table)
+        return f"delta.{quoted(self._path(table))}"
 
     def where(self, table: str) -> str:
         """Where a person finds a table."""
-        return f"{self._schema}.{table}" if self._schema is not None else self._path(table)
+        return self._listed(table).replace("`", "") if self._schema is not None else self._path(table)
 
     def exists(self, table: str) -> bool:
         """Whether the table is there, as a Delta table."""
         if self._schema is not None:
-            return self._spark.catalog.tableExists(f"{self._schema}.{table}")
+            return self._spark.catalog.tableExists(self._listed(table))
         return bool(DeltaTable.isDeltaTable(self._spark, self._path(table)))
 
     def read(self, table: str) -> DataFrame:
@@ -166,9 +167,7 @@ class Warehouse:
         self._scratch.delete_half_made(table)
         builder = DeltaTable.createIfNotExists(self._spark)
         builder = (
-            builder.tableName(f"{self._schema}.{table}")
-            if self._schema is not None
-            else builder.location(self._path(table))
+            builder.tableName(self._listed(table)) if self._schema is not None else builder.location(self._path(table))
         )
         builder = builder.addColumns(StructType([*spec.schema.fields, *user_columns]))
         constraints = {f"delta.constraints.{name}": rule for name, rule in spec.constraints.items()}
@@ -193,7 +192,7 @@ class Warehouse:
         writer = rows.write.format("delta").mode("append")
         with self.commit(table):
             if self._schema is not None:
-                writer.saveAsTable(f"{self._schema}.{table}")
+                writer.saveAsTable(self._listed(table))
             else:
                 writer.save(self._path(table))
 
@@ -227,11 +226,11 @@ class Warehouse:
 
     def _merge(self, table: str, rows: DataFrame, on: Sequence[str]) -> DeltaMergeBuilder:
         target = (
-            DeltaTable.forName(self._spark, f"{self._schema}.{table}")
+            DeltaTable.forName(self._spark, self._listed(table))
             if self._schema is not None
             else DeltaTable.forPath(self._spark, self._path(table))
         )
-        condition = " AND ".join(f"t.`{column}` <=> s.`{column}`" for column in on)
+        condition = " AND ".join(f"t.{quoted(column)} <=> s.{quoted(column)}" for column in on)
         return target.alias("t").merge(rows.alias("s"), condition)
 
     @contextmanager
@@ -269,6 +268,10 @@ class Warehouse:
                 f"The warehouse {location!r} has no file system that Spark knows ({type(error).__name__}).",
                 "Use a directory, or a URI whose file system is on Spark's class path.",
             ) from None
+
+    def _listed(self, table: str) -> str:
+        """A table's name in the catalog, quoted."""
+        return f"{self._schema}.{quoted(table)}"
 
     def _path(self, table: str) -> str:
         return f"{self.location}/{table}"

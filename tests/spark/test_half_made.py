@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ import pytest
 from delta.tables import DeltaTable
 
 from spark_prox.config.lease import LeaseConfig
+from spark_prox.warehouse.marks import Marks
 from spark_prox.warehouse.schemas import REJECTS
 from spark_prox.warehouse.tables import Warehouse
 
@@ -78,13 +80,33 @@ def test_staged_rows_that_the_catalog_does_not_list_are_deleted(
     spark: SparkSession, schema: tuple[Warehouse, Path]
 ) -> None:
     warehouse, folder = schema
-    _leave(folder / "_staging_ingest_0123456789ab" / "_delta_log", "_staged_commits/")
-    _leave(folder / "_staging_doctor_0123456789ab" / "_delta_log", "_staged_commits/")  # a reader's, of this hour
-    spark.range(2).write.format("delta").saveAsTable("half_made._staging_refined_0123456789ab")
+    marks = Marks(spark, str(folder), "_staging_")
+    for name in ("_staging_ingest_0123456789ab", "_staging_doctor_0123456789ab"):  # the second is a reader's, of now
+        _leave(folder / name / "_delta_log", "_staged_commits/")
+        marks.set(name)
+    name = "_staging_refined_0123456789ab"
+    marks.set(name)
+    rows = spark.range(2).writeTo(f"half_made.{name}").using("delta")
+    rows.tableProperty("spark_prox.scratch", name).create()
     warehouse.open_for_writing(LeaseConfig(), "test")
     assert warehouse.lease is not None
     warehouse.lease.release()
-    assert [path.name for path in folder.glob("_staging*")] == ["_staging_doctor_0123456789ab"]
+    assert {path.name.removesuffix(".spark_prox") for path in folder.glob("_staging*")} == {
+        "_staging_doctor_0123456789ab"
+    }
+
+
+def test_a_log_with_somebodys_file_in_it_is_not_deleted(spark: SparkSession, tmp_path: Path) -> None:
+    _leave(tmp_path / "rejects" / "_delta_log", "_staged_commits/")
+    (tmp_path / "rejects" / "_delta_log" / "notes.txt").write_text("mine")
+    (tmp_path / "elsewhere" / "_delta_log" / "_staged_commits").mkdir(parents=True)
+    (tmp_path / "runs").symlink_to(tmp_path / "elsewhere")
+    for table in ("rejects", "runs"):
+        with contextlib.suppress(Exception):  # Delta may refuse to create a table there, or not
+            Warehouse(spark, str(tmp_path)).ensure(table)
+    assert (tmp_path / "rejects" / "_delta_log" / "notes.txt").read_text() == "mine"
+    assert (tmp_path / "runs").is_symlink()
+    assert (tmp_path / "elsewhere" / "_delta_log").is_dir()
 
 
 def _leave(folder: Path, name: str) -> None:

@@ -25,7 +25,8 @@ from spark_prox.pipeline import Pipeline
 from spark_prox.warehouse.lease import acquire
 from spark_prox.warehouse.lease_files import HadoopLeaseFiles, LocalLeaseFiles
 from spark_prox.warehouse.lease_holder import this_process
-from spark_prox.warehouse.scratch import hadoop_path, lease_files
+from spark_prox.warehouse.marks import Marks
+from spark_prox.warehouse.scratch import _PROBED, hadoop_path, lease_files
 from spark_prox.warehouse.tables import Warehouse
 from tests.tiny_models import write_tiny_llama
 from udfs.functions import FUNCTIONS
@@ -230,14 +231,17 @@ def test_what_killed_jobs_left_is_deleted_by_the_next_one_that_writes(
     folder = Path(warehouse.location)
     warehouse.ensure("documents")
     spark.range(3).write.format("delta").save(f"{folder}/_staging/ingest-0123456789ab")
-    (folder / "_staging" / "refined-half" / "part").mkdir(parents=True)
-    (folder / "_staging" / "doctor-000000000000").mkdir()
-    (folder / "_staging" / "doctor-111111111111").mkdir()
-    os.utime(folder / "_staging" / "doctor-000000000000", (0, 0))
-    (folder / "_probe-0123").touch()
+    marks = Marks(spark, f"{folder}/_staging")
+    for name in ("ingest-0123456789ab", "refined-aaaaaaaaaaaa", "doctor-000000000000", "doctor-111111111111"):
+        (folder / "_staging" / name / "part").mkdir(parents=True, exist_ok=True)
+        marks.set(name)
+    marks.set("lost-222222222222")  # killed before it wrote anything
+    os.utime(folder / "_staging" / "doctor-000000000000.spark_prox", (0, 0))
+    (folder / "_probe-0123").write_bytes(_PROBED)
     (folder / "somebody-elses").touch()
     warehouse.open_for_writing(LeaseConfig(), "test")
-    assert [path.name for path in (folder / "_staging").iterdir()] == ["doctor-111111111111"]
+    left = sorted(path.name for path in (folder / "_staging").iterdir() if not path.name.endswith(".crc"))
+    assert left == ["doctor-111111111111", "doctor-111111111111.spark_prox"]
     assert sorted(path.name for path in folder.iterdir()) == ["_lease", "_staging", "documents", "somebody-elses"]
     # Later runs of the same process may have rows of their own there.
     with warehouse.staged(spark.range(3), "ingest") as rows:
@@ -249,7 +253,9 @@ def test_a_schema_of_the_catalog_has_its_lease_in_its_own_folder(spark: SparkSes
     spark.sql("CREATE SCHEMA leased")
     try:
         warehouse = Warehouse(spark, "catalog:leased")
-        spark.range(2).write.format("delta").saveAsTable("leased._staging_ingest_0123456789ab")
+        name = "_staging_ingest_0123456789ab"
+        rows = spark.range(2).writeTo(f"leased.{name}").using("delta")
+        rows.tableProperty("spark_prox.scratch", name).create()
         warehouse.open_for_writing(LeaseConfig(), "test")
         assert warehouse.lease is not None
         assert warehouse.lease.files.folder.endswith("leased.db/_spark_prox_lease")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
+import os
 import random
 import shutil
 import zipfile
@@ -68,7 +70,18 @@ def test_a_file_of_another_kind_is_one_error_and_runs_nothing(tmp_path: Path, cl
     (tmp_path / "cut.npz").write_bytes(content[: len(content) // 2])
     with zipfile.ZipFile(tmp_path / "empty.npz", "w"):
         pass
-    for name in ("evil", "text", "cut", "empty", "absent"):
+    with (
+        zipfile.ZipFile(tmp_path / "bomb.npz", "w", zipfile.ZIP_DEFLATED) as file,
+        file.open("weights.npy", "w") as entry,
+    ):
+        for _ in range(300):
+            entry.write(bytes(1 << 20))
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": (1 << 50,)})
+    with zipfile.ZipFile(tmp_path / "shape.npz", "w") as file:
+        file.writestr("weights.npy", header.getvalue())
+    os.mkfifo(tmp_path / "pipe.npz")
+    for name in ("evil", "text", "cut", "empty", "absent", "bomb", "shape", "pipe"):
         with pytest.raises(ModelError, match="CLASSIFIER_UNREADABLE"):
             LineClassifier.load(tmp_path / f"{name}.npz")
     assert not (tmp_path / "ran").exists()

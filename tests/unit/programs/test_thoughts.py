@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from spark_prox.annotation.judging import judge_clean, judge_scores
@@ -50,6 +52,14 @@ def test_a_thought_that_is_never_closed_reaches_to_the_end(opening: str, closing
     refinement = refine_text(TEXT, f"{opening}\nremove_lines(1, 1)\nremove_lines(2, 2)")
     assert (refinement.text, refinement.outcome) == (TEXT, Outcome.FAILED)
     assert [error.code for error in refinement.errors] == [Code.TRUNCATED]
+
+
+def test_the_reported_program_runs_as_its_model_meant_it(repository: Path) -> None:
+    folder = repository.parent / "shared" / "faults" / "F28"
+    if not folder.is_dir():
+        pytest.skip("../shared/faults is not there: it is not part of the repository")
+    text, program = (folder / "text.txt").read_text(), (folder / "program.txt").read_text()
+    assert refine_text(text, program).text == text.partition("\n")[2]
 
 
 def test_only_the_final_channel_is_the_answer() -> None:
