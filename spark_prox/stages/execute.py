@@ -20,6 +20,7 @@ from pyspark.sql.types import StructType
 from spark_prox.keys import StageKey
 from spark_prox.spark.progress import Progress
 from spark_prox.stages.generate import PandasFunction, with_stage_programs
+from spark_prox.stages.own_columns import OwnColumns
 from spark_prox.stages.portions import portions
 from spark_prox.stages.quarantine import FAILED, QUARANTINED, quarantine, release, settled_rejects
 from spark_prox.stages.runlog import RunLog, StageFigures
@@ -87,30 +88,29 @@ def execute(
         only: (doc_id) of the documents to look at; None for all.
     """
     with log.stage("execute", settings) as figures:
-        user_columns = warehouse.user_columns("documents")
+        own = OwnColumns(warehouse.user_columns("documents"))
         warehouse.ensure("programs")
-        warehouse.ensure("refined", user_columns)
+        warehouse.ensure("refined", own.fields)
         warehouse.ensure("rejects")
         documents = warehouse.read("documents")
         if only is not None:
             documents = documents.join(only, "doc_id", "left_semi")
         keys = [key for key in (doc_key, chunk_key) if key is not None]
         settled = settled_documents(warehouse, documents.select("doc_id", "doc_hash"), keys, settings)
-        names = [field.name for field in user_columns]
         core = [field for field in REFINED.schema.fields if field.name not in RUN_COLUMNS]
 
         def executed(texts: DataFrame, wanted: DataFrame) -> DataFrame:
-            part = texts.join(wanted, ["doc_id", "doc_hash"], "left_semi")
+            passed = ("doc_id", "doc_hash", "url", "text", "source", "crawl")
+            part = texts.select(*passed, *own.packed()).join(wanted, ["doc_id", "doc_hash"], "left_semi")
             inputs = with_programs(warehouse, part, doc_key, chunk_key).select(
-                *("doc_id", "doc_hash", "url", "text", "source", "crawl", *_PROGRAM_COLUMNS),
-                *(f"`{name}`" for name in names),
+                *passed, *_PROGRAM_COLUMNS, *own.carried()
             )
             constants = zip(RUN_COLUMNS, (policy_name, policy_hash, settings, log.run_id), strict=False)
             return (
-                inputs.mapInArrow(execute_programs, StructType([*core, *user_columns]))
+                inputs.mapInArrow(execute_programs, StructType([*core, *own.packed_fields]))
                 .withColumns({name: F.lit(value) for name, value in constants})
                 .withColumn("refined_at", F.current_timestamp())
-                .select(*REFINED.schema.fieldNames(), *(f"`{name}`" for name in names))
+                .select(*REFINED.schema.fieldNames(), *own.carried())
             )
 
         def reject(failed: DataFrame) -> None:
@@ -132,7 +132,7 @@ def execute(
                 store = _replace if stored and not wanted.where("stored").isEmpty() else _add
                 size = math.ceil(figures.documents * (stop - first) / BUCKETS)
                 with Progress(spark, "execute", step=portion + 1, steps=len(ranges), documents=size):
-                    store(warehouse, wanted, rows_of, reject, lambda rows: watch(rows, figures))
+                    store(warehouse, wanted, rows_of, own, reject, lambda rows: watch(rows, figures))
 
 
 def _pending(warehouse: Warehouse, documents: DataFrame, settled: DataFrame) -> DataFrame:
@@ -166,19 +166,21 @@ def _add(
     warehouse: Warehouse,
     wanted: DataFrame,
     rows_of: Callable[[DataFrame], DataFrame],
+    own: OwnColumns,
     reject: Callable[[DataFrame], None],
     watch: Callable[[DataFrame], None],
 ) -> None:
     """New documents, straight into `refined`, without storing them twice; the few that failed are executed again."""
     before = datetime.now(timezone.utc)
-    warehouse.append("refined", rows_of(wanted).where(f"NOT ({FAILED})"))
-    stored = warehouse.read("refined").where(F.col("refined_at") >= F.lit(before))
+    warehouse.append("refined", _as_stored(rows_of(wanted).where(f"NOT ({FAILED})"), own))
+    core = REFINED.schema.fieldNames()
+    stored = warehouse.read("refined").where(F.col("refined_at") >= F.lit(before)).select(*core)
     failed = wanted.join(stored, ["doc_id", "doc_hash"], "left_anti")
     if failed.isEmpty():
         watch(stored)
         return
     # What is found to work now, after an error of the moment, waits for the next run.
-    with warehouse.staged(rows_of(failed).where(FAILED), "refined") as rows:
+    with warehouse.staged(rows_of(failed).where(FAILED).select(*core), "refined") as rows:
         reject(rows)
         watch(stored.unionByName(rows))
 
@@ -187,16 +189,21 @@ def _replace(
     warehouse: Warehouse,
     wanted: DataFrame,
     rows_of: Callable[[DataFrame], DataFrame],
+    own: OwnColumns,
     reject: Callable[[DataFrame], None],
     watch: Callable[[DataFrame], None],
 ) -> None:
     """Documents of which some have a row already: MERGE would execute them twice, so they are stored first."""
     with warehouse.staged(rows_of(wanted), "refined") as rows:
         watch(rows)
-        warehouse.upsert("refined", rows.where(f"NOT ({FAILED})"))
+        warehouse.upsert("refined", _as_stored(rows.where(f"NOT ({FAILED})"), own))
         failed = rows.where(FAILED)
         if not failed.isEmpty():
             reject(failed)
+
+
+def _as_stored(rows: DataFrame, own: OwnColumns) -> DataFrame:
+    return rows.select(*REFINED.schema.fieldNames(), *own.unpacked())
 
 
 def _used_programs(warehouse: Warehouse, keys: Sequence[StageKey]) -> DataFrame:

@@ -13,9 +13,10 @@ from pyspark.sql import functions as F
 from spark_prox.errors import RejectCode
 from spark_prox.sources.frames.delta_stream import DELETED
 from spark_prox.spark.progress import Progress, announce
+from spark_prox.stages.own_columns import OwnColumns
 from spark_prox.stages.removal import remove_documents
 from spark_prox.stages.runlog import RunLog
-from spark_prox.warehouse.schemas import BUCKETS, REJECTS
+from spark_prox.warehouse.schemas import BUCKETS, DOCUMENTS, REJECTS
 from spark_prox.warehouse.tables import Warehouse
 
 __all__ = ["ingest"]
@@ -55,8 +56,8 @@ def ingest(
         TableError: TABLE_SCHEMA when the user's columns do not fit the existing tables; nothing is written then.
     """
     with log.stage("ingest", settings) as figures:
-        user_columns = [field for field in rows.schema.fields if field.name not in _INPUT_COLUMNS]
-        warehouse.ensure("documents", user_columns)
+        rows, own = OwnColumns.pack_input(rows, _INPUT_COLUMNS)
+        warehouse.ensure("documents", own.fields)
         warehouse.ensure("rejects")
         with warehouse.staged(rows, "ingest", Progress(spark, "ingest: read and parse")) as stored:
             good = stored.where("reject_code IS NULL")
@@ -67,8 +68,12 @@ def ingest(
                 F.pmod(F.xxhash64("doc_id"), F.lit(BUCKETS)).cast("int").alias("bucket"),
                 F.lit(log.run_id).alias("ingested_by"),
                 F.current_timestamp().alias("ingested_at"),
-                *(F.col(f"`{field.name}`") for field in user_columns),
+                *own.carried(),
             )
+
+            def as_stored(packed: DataFrame) -> DataFrame:
+                return packed.select(*DOCUMENTS.schema.fieldNames(), *own.unpacked())
+
             bad = stored.where(F.col("reject_code") != DELETED)
             rejects = _rejects(bad, log.run_id, micro_batch)
             if is_feed:
@@ -83,13 +88,12 @@ def ingest(
                 with Progress(spark, "ingest: store", documents=figures.documents):
                     if counts["changed"]:
                         differs = "known_hash IS NULL OR known_hash <> doc_hash"
-                        warehouse.upsert(
-                            "documents", documents.join(known, "doc_id", "left").where(differs).drop("known_hash")
-                        )
+                        changed = documents.join(known, "doc_id", "left").where(differs)
+                        warehouse.upsert("documents", as_stored(changed))
                     else:
                         fresh = documents.join(known, "doc_id", "left_anti")
                         # Without a number: adaptive execution then chooses files of a sensible size.
-                        warehouse.append("documents", fresh.repartitionByRange("bucket"))
+                        warehouse.append("documents", as_stored(fresh.repartitionByRange("bucket")))
             _forget_repaired(warehouse, stored, rejects)
             if figures.rejects:
                 known_rejects = warehouse.read("rejects").select("reject_id")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from pyspark.sql.types import ArrayType, DataType, MapType, StructField, StructType
@@ -34,7 +35,7 @@ def check_columns(where: str, found: Sequence[StructField], wanted: Sequence[Str
 
 def needs_mapping(field: StructField) -> bool:
     """Whether a column, or a field inside it, has a name that Parquet refuses."""
-    if any(character in " ,;{}()\n\t=" for character in field.name):
+    if not re.fullmatch(r"[A-Za-z0-9_]+", field.name):  # more than Parquet refuses: dots and quotes mislead readers
         return True
     inner: list[DataType] = [field.dataType]
     while inner:
