@@ -101,7 +101,7 @@ def _bad_settings(names: str, error: Exception) -> ConfigError:
     return ConfigError(
         "SPARK_BAD_SETTING",
         f"Spark does not take the configuration's spark: {names[:200]} ({first[:200]}).",
-        "See spark.apache.org/docs/latest/configuration.html for what a setting takes.",
+        "See the configuration page of the Spark manual for what a setting takes.",
     )
 
 

@@ -70,7 +70,10 @@ class Scratch:
             table = f"{self._schema}.{quoted(name)}"
             marks.set(name)
             with progress or nullcontext():
-                rows.writeTo(table).using("delta").tableProperty(_PROPERTY, name).create()
+                # Created empty, then appended to: Spark loses what it observes of rows that a table is created by.
+                empty = self._spark.createDataFrame([], rows.schema)
+                empty.writeTo(table).using("delta").tableProperty(_PROPERTY, name).create()
+                rows.write.format("delta").mode("append").saveAsTable(table)
             try:
                 yield self._spark.table(table)
             finally:

@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from pyspark.sql.types import LongType, StringType, StructField, StructType
 
 from spark_prox.pipeline import Pipeline
@@ -33,8 +34,10 @@ OF_READERS = ["__prox_rank", "__prox_id"]
 """Names that the tables have with `input` before them, from JSON lines."""
 
 
-def run(source: Path, warehouse: Path, form: str, script: str = "remove_lines(0, 0)") -> Pipeline:
-    settings = ("model.engine=scripted", f"model.script={script}", "doc.enabled=false", "count_tokens=false")
+def run(
+    model: Path, source: Path, warehouse: Path, form: str, script: str = "remove_lines(start=0, end=0)"
+) -> Pipeline:
+    settings = (*runs.scripted(model, f"model.script={script}"), "doc.enabled=false", "count_tokens=false")
     pipe = runs.pipeline(warehouse, source, *settings, format=form, id_column="id")
     pipe.ingest()
     pipe.advance()
@@ -53,9 +56,8 @@ def check(pipe: Pipeline, values: dict[str, Any], text: str) -> None:
     assert rows_of(pipe, "refined")["a"]["outcome"] == "EDITED"
 
 
-def test_columns_of_json_lines_keep_their_names_through_the_whole_of_refine(
-    spark: SparkSession, tmp_path: Path
-) -> None:
+@pytest.mark.usefixtures("spark")
+def test_columns_of_json_lines_keep_their_names_through_the_whole_of_refine(tiny_llama: Path, tmp_path: Path) -> None:
     source, warehouse = tmp_path / "in.jsonl", tmp_path / "w"
     values: dict[str, Any] = {name: number for number, name in enumerate(PLAIN)}
     values |= {"m": {"x y": 1, "p.q": {"`": [{"r s": 2}]}}, "l": [{"p q": 1, "own": "z"}]}
@@ -64,21 +66,22 @@ def test_columns_of_json_lines_keep_their_names_through_the_whole_of_refine(
     wanted |= {f"input{name}": "theirs" for name in OF_READERS}
     text = "Menu\nThe river rose two metres and the bridge was closed."
     source.write_text(json.dumps({"id": "a", "text": text, **given}) + "\n")
-    check(run(source, warehouse, "jsonl"), wanted, text.split("\n")[1])
+    check(run(tiny_llama, source, warehouse, "jsonl"), wanted, text.split("\n")[1])
     # Once more: the document has changed, so that its rows are replaced.
     text = "Menu\nThe river fell again and the bridge was opened."
     other = {"id": "b", "text": text, **given}
     source.write_text(json.dumps({"id": "a", "text": text, **given}) + "\n" + json.dumps(other) + "\n")
-    pipe = run(source, warehouse, "jsonl")
+    pipe = run(tiny_llama, source, warehouse, "jsonl")
     check(pipe, wanted, text.split("\n")[1])
     assert set(rows_of(pipe, "refined")) == {"a", "b"}
     # A program that cannot be read sends the document into quarantine, past the same names.
     source.write_text("".join(json.dumps({"id": "c", "text": f"{text} c", **given}) + "\n"))
-    pipe = run(source, warehouse, "jsonl", script="nothing that is a program")
+    pipe = run(tiny_llama, source, warehouse, "jsonl", script="nothing that is a program")
     assert set(rows_of(pipe, "documents")) == {"a", "b", "c"}
 
 
-def test_columns_of_parquet_keep_their_names_through_the_whole_of_refine(spark: SparkSession, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("spark")
+def test_columns_of_parquet_keep_their_names_through_the_whole_of_refine(tiny_llama: Path, tmp_path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -90,7 +93,7 @@ def test_columns_of_parquet_keep_their_names_through_the_whole_of_refine(spark: 
         "map", pa.array([[("k v", {"x y": 3})]], pa.map_(pa.string(), pa.struct([("x y", pa.int64())])))
     )
     pq.write_table(table, tmp_path / "in.parquet")
-    pipe = run(tmp_path / "in.parquet", tmp_path / "w", "parquet")
+    pipe = run(tiny_llama, tmp_path / "in.parquet", tmp_path / "w", "parquet")
     check(pipe, {**values, "map": {"k v": {"x y": 3}}}, text.split("\n")[1])
 
 

@@ -90,8 +90,8 @@ def test_json_lines_of_all_faults_in_one_read(read: Reader, faults: Path) -> Non
 
 def test_parquet_of_all_faults_is_read_or_named(read: Reader, faults: Path) -> None:
     together = (
-        (f"{faults}/F{{04,20}}/*/*,{faults}/F21/e_i*,{faults}/F21/pq_int3264", 14),
-        (f"{faults}/F21/pq_nullstr,{faults}/F21/pq_structnull", 4),
+        (f"{faults}/F{{04,20}}/*/*,{faults}/F21/e_i*,{faults}/F21/pq_int3264", 16),
+        (f"{faults}/F21/pq_nullstr,{faults}/F21/pq_structnull", 8),
         (f"{faults}/F05/{{pq_ns,pq_t_dec256,pq_t_time,pq_t_uuid}}/*", 8),
         (f"{faults}/F05/{{pq_nstz,pq_t_f16}}/*", 4),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import pandas as pd
 import pytest
@@ -105,6 +105,7 @@ def test_new_documents_that_lose_far_more_than_earlier_ones_stop_the_run(
 class Failing:
     """Writes programs, and says of each that the engine failed."""
 
+    columns: ClassVar[str] = GeneratePrograms.columns
     generate: GeneratePrograms
 
     def __call__(self, batches: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:

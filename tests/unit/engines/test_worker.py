@@ -95,4 +95,5 @@ def test_auto_takes_transformers_where_there_is_no_gpu() -> None:
     torch = pytest.importorskip("torch")
     if torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
-    assert worker.engine_name(ModelSpec()) == "transformers"
+    assert worker.engine_name(ModelSpec(path="a-model")) == "transformers"
+    assert worker.engine_name(ModelSpec()) == "encoder"  # the embedded refiner
