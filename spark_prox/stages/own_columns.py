@@ -84,13 +84,17 @@ class OwnColumns:
 
 
 def _stored_fields(fields: Sequence[StructField], ours: Collection[str]) -> list[StructField]:
-    """The same with names that a table can have: none empty, none of ours or Delta's, no two alike but for case."""
+    """The same with names that a table can have: none empty, none of ours or Delta's, no two alike but for case.
+
+    A backtick becomes an apostrophe.
+    """
     reserved = {*ours, *_OF_DELTA}
     given = {field.name.lower() for field in fields}
     taken: set[str] = set()
     stored = []
     for field in fields:
-        name = field.name if field.name.strip() else "unnamed"
+        # Delta's MERGE does not quote a backtick in the names of a table with a change feed.
+        name = field.name.replace("`", "'") if field.name.strip() else "unnamed"
         if name.lower() in reserved:
             name = f"input_{name}"
             while name.lower() in given | reserved | taken:

@@ -60,10 +60,12 @@ def check(pipe: Pipeline, values: dict[str, Any], text: str) -> None:
 def test_columns_of_json_lines_keep_their_names_through_the_whole_of_refine(tiny_llama: Path, tmp_path: Path) -> None:
     source, warehouse = tmp_path / "in.jsonl", tmp_path / "w"
     values: dict[str, Any] = {name: number for number, name in enumerate(PLAIN)}
-    values |= {"m": {"x y": 1, "p.q": {"q q": [{"r s": 2}]}}, "l": [{"p q": 1, "own": "z"}]}
+    values |= {"m": {"x y": 1, "p.q": {"`": [{"r s": 2}]}}, "l": [{"p q": 1, "own": "z"}]}
     given = {**values, **dict.fromkeys([*RESERVED, *OF_READERS], "theirs")}
     wanted = {**values, **{f"input_{name}": "theirs" for name in RESERVED}}
     wanted |= {f"input{name}": "theirs" for name in OF_READERS}
+    given |= {"c`d": 1, "`": 2}
+    wanted |= {"c'd": 1, "'": 2}
     text = "Menu\nThe river rose two metres and the bridge was closed."
     source.write_text(json.dumps({"id": "a", "text": text, **given}) + "\n")
     check(run(tiny_llama, source, warehouse, "jsonl"), wanted, text.split("\n")[1])
