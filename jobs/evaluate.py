@@ -18,7 +18,7 @@ PARSER = argparse.ArgumentParser(
 PARSER.add_argument(
     "--model", nargs="*", default=["embedded"], help="folders of language models (default: the shipped refiner)"
 )
-PARSER.add_argument("--template", default="auto", help="of their prompts: auto, embedded, prox, prox-bare")
+PARSER.add_argument("--template", default="auto", help="of their prompts: auto, page, embedded, prox, prox-bare")
 PARSER.add_argument("--labelled", nargs="+", required=True, metavar="PATH", help="line-labelled pages")
 PARSER.add_argument("--extra", nargs="*", default=[], metavar="PATH", help="pages never trained on")
 PARSER.add_argument("--extra-pages", type=int, default=0, metavar="N", help="at most N of them (default: all)")

@@ -1,4 +1,4 @@
-"""Train a refiner: the embedded one, any causal language model by fine-tuning, or the line classifier."""
+"""Train a refiner: a line encoder, a causal language model, or the line classifier."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ PARSER = argparse.ArgumentParser(
     prog="train.py",
     description=f"{__doc__} `kind` in the settings says which. Run again after a kill, it goes on where it stopped.",
     epilog="Examples:\n"
+    "  python jobs/train.py --config conf/train-encoder.yaml --set output=my-encoder\n"
     "  spark-submit jobs/train.py --config conf/train-embedded.yaml --set output=my-refiner\n"
     "  torchrun --nproc-per-node 2 jobs/train.py --set threads=1\n"
     "  spark-submit jobs/train.py --config conf/train-sft.yaml --set model=/models/base --set output=my-refiner\n"

@@ -34,7 +34,7 @@ class StageConfig:
 
     Attributes:
         enabled: run the stage.
-        template: prompt template; "auto" takes the embedded refiner's own for it and the Llama-2 one otherwise.
+        template: prompt template; "auto" takes that of line encoders for one, and the Llama-2 one otherwise.
         model: overrides of the top-level `model` keys, for example `{path: /models/web-doc-refining-lm}`.
         max_prompt_tokens: context window that a prompt and its answer share, in tokens.
         max_chunk_tokens: budget of the numbered lines of one chunk, in tokens (ProX: 1,500).

@@ -7,7 +7,7 @@ Runs on a CPU (float32 on packed weights, or bfloat16) and on a GPU. Knows nothi
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from spark_prox.config.model import ModelSpec
@@ -23,6 +23,7 @@ __all__ = ["EncoderEngine"]
 _log = logging.getLogger(__name__)
 _BATCH_TOKENS = {"cpu": 4096, "cuda": 131_072}
 _MAX_PAGE_TOKENS = 1 << 17
+_PADDED_LINES = 1 << 15
 
 
 class EncoderEngine:
@@ -67,9 +68,9 @@ class EncoderEngine:
                 else:
                     waiting.append(request)
                     tokens += len(request.prompt_token_ids)
-            if waiting:
-                yield from self._run(waiting)
-                waiting, tokens = [], 0
+            for pages in _of_like_length(waiting):
+                yield from self._run(pages)
+            waiting, tokens = [], 0
 
     def _problem(self, request: Request) -> Completion | None:
         import numpy as np
@@ -134,6 +135,22 @@ class EncoderEngine:
                 )
             )
         return done
+
+
+def _of_like_length(requests: Sequence[Request]) -> Iterator[list[Request]]:
+    """The requests in groups whose lines, padded to the longest page of the group, are at most `_PADDED_LINES`.
+
+    The convolutions take pages as rows of one length: a page of thousands of lines among hundreds of short ones would
+    cost a gigabyte. A page alone may have more.
+    """
+    group: list[Request] = []
+    for request in sorted(requests, key=lambda one: len(one.read_at)):
+        if group and (len(group) + 1) * len(request.read_at) > _PADDED_LINES:
+            yield group
+            group = []
+        group.append(request)
+    if group:
+        yield group
 
 
 def _products(weights: dict[str, Any]) -> dict[str, Any]:

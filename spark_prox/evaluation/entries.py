@@ -96,8 +96,8 @@ def model_entry(model: str, *, threads: int, template: str = "auto") -> Entry:
     """A language model from a folder, or "embedded".
 
     Args:
-        template: "embedded", "prox" or "prox-bare"; "auto" takes embedded where the tokenizer is that of the embedded
-            refiner, prox otherwise.
+        template: "page", "embedded", "prox" or "prox-bare"; "auto" takes page for a line encoder, embedded where the
+            tokenizer has that template's marks, prox otherwise.
 
     Raises:
         ModelError: the folder is missing or is no such model.

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from spark_prox.config.model import ModelSpec
 from spark_prox.documents import Document
 from spark_prox.engines.base import Request
-from spark_prox.engines.encoder_engine import EncoderEngine
+from spark_prox.engines.encoder_engine import EncoderEngine, _of_like_length
 from spark_prox.engines.line_encoder import EncoderConfig, WindowBatch, encode_windows
 from spark_prox.engines.line_encoder_files import load_line_encoder, save_line_encoder
 from spark_prox.engines.window_batches import window_arrays
@@ -63,13 +63,23 @@ def requests(builder: PromptBuilder, texts: list[str]) -> list[Request]:
 
 def test_margins_do_not_depend_on_the_pages_beside(folder: Path, builder: PromptBuilder) -> None:
     asked = requests(builder, PAGES)
-    together = list(EncoderEngine(ModelSpec(path=str(folder))).complete(asked))
+    together = sorted(EncoderEngine(ModelSpec(path=str(folder))).complete(asked), key=lambda done: done.request_id)
     alone = list(EncoderEngine(ModelSpec(path=str(folder), max_batch_tokens=1)).complete(asked))
     assert [len(c.margins) for c in together] == [text.count("\n") + 1 for text in PAGES]
     for one, other in zip(together, alone, strict=True):
         assert one.finish_reason == "read"
         assert np.allclose(one.margins, other.margins, atol=1e-4)
     assert np.std(together[2].margins) > 0.01  # lines differ
+
+
+def test_short_pages_are_not_padded_to_the_length_of_a_long_one(builder: PromptBuilder) -> None:
+    asked = requests(builder, ["the and the"] * 200 + ["\n".join(["the"] * 1900)] + ["and\nthe"] * 50)
+    groups = list(_of_like_length(asked))
+    assert sorted(one.request_id for group in groups for one in group) == list(range(251))
+    for group in groups:
+        lines = max(len(one.read_at) for one in group)
+        assert len(group) == 1 or len(group) * lines <= 1 << 15
+    assert len(groups) == 2
 
 
 def test_a_line_hears_of_the_page_beyond_its_window(folder: Path, builder: PromptBuilder) -> None:
