@@ -6,6 +6,7 @@ the executors. Knows configuration; knows no Spark.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -35,6 +36,7 @@ __all__ = [
     "ModelWriter",
     "Writer",
     "model_revision",
+    "one_pass",
     "policy_of",
     "settings_hash",
     "writer_of",
@@ -89,8 +91,8 @@ class Writer(Protocol):
         """None for what has no size, or an unknown one."""
         ...
 
-    def function(self, functions: Functions) -> PandasFunction:
-        """What runs on the executors."""
+    def function(self, functions: Functions, *, one_pass: bool = False) -> PandasFunction:
+        """What runs on the executors. See `one_pass`."""
         ...
 
 
@@ -139,9 +141,9 @@ class ModelWriter:
         parameters = None if self.model.is_scripted else matrix_parameters(self.model.path)
         return None if parameters is None else 2.0 * parameters
 
-    def function(self, functions: Functions) -> PandasFunction:
+    def function(self, functions: Functions, *, one_pass: bool = False) -> PandasFunction:
         """See `Writer`."""
-        return functions.generate_programs(stage=self.level, model=self.model, prompt=self.prompt)
+        return functions.generate_programs(stage=self.level, model=self.model, prompt=self.prompt, one_pass=one_pass)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,7 +185,7 @@ class HeuristicWriter:
         """See `Writer`."""
         return
 
-    def function(self, functions: Functions) -> PandasFunction:
+    def function(self, functions: Functions, *, one_pass: bool = False) -> PandasFunction:
         """See `Writer`."""
         return functions.write_programs(stage=self.level, author=self.model.path)
 
@@ -212,6 +214,14 @@ def writer_of(config: RunConfig, level: Level) -> Writer:
 def writers_of(config: RunConfig) -> dict[Level, Writer]:
     """The writers of the levels that are on. Errors as in `writer_of`."""
     return {level: writer_of(config, level) for level in LEVELS if config.stage(level).enabled}
+
+
+def one_pass(writers: Mapping[Level, Writer]) -> bool:
+    """One prompt answers both levels when one model writes for both from prompts that hold the whole page."""
+    doc, chunk = writers.get("doc"), writers.get("chunk")
+    if doc is None or chunk is None or doc.prompt is None or chunk.prompt is None or doc.model != chunk.model:
+        return False
+    return not doc.model.is_scripted and kind_of(doc.prompt).one_pass and kind_of(chunk.prompt).one_pass
 
 
 def policy_of(config: RunConfig) -> Policy:

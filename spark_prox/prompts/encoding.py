@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from spark_prox.prompts.text_tokenizer import AnyTokenizer
+from spark_prox.prompts.text_tokenizer import AnyTokenizer, TextTokenizer
 
 __all__ = ["count_tokens", "encode_all"]
 
@@ -38,6 +38,9 @@ def count_tokens(tokenizer: AnyTokenizer, texts: Sequence[str]) -> list[int]:
 
 
 def _ids(tokenizer: AnyTokenizer, texts: list[str]) -> Iterator[list[int]]:
+    if isinstance(tokenizer, TextTokenizer) and tokenizer.words is not None:
+        yield from tokenizer.words.encode(texts)
+        return
     for encoding in tokenizer.encode_batch_fast(texts, add_special_tokens=False):
         yield encoding.ids
 

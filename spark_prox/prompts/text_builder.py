@@ -24,6 +24,8 @@ _LINE_CHARS_PER_TOKEN = 64  # a line longer than this many characters per token 
 class TextPromptBuilder:
     """Prompts of templates made of text, for the released ProX refiners and models fine-tuned like them."""
 
+    one_pass = False
+
     def __init__(self, spec: PromptSpec, tokenizer: AnyTokenizer, *, bos_token_id: int | None) -> None:
         self._spec = spec
         self._tokenizer = TextTokenizer.of(tokenizer)

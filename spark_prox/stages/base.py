@@ -23,7 +23,7 @@ from spark_prox.spark.placement import generation_profile
 from spark_prox.stages.guard import RunGuard
 from spark_prox.stages.runlog import RunLog
 from spark_prox.warehouse.tables import Warehouse
-from spark_prox.writers import Writer
+from spark_prox.writers import Writer, one_pass
 
 if TYPE_CHECKING:
     from pyspark.resource import ResourceProfile
@@ -62,6 +62,11 @@ class Run:
     guard: RunGuard
     decide: PandasFunction
     written: tuple[str, ...]
+
+    @cached_property
+    def one_pass(self) -> bool:
+        """Whether the document level also writes the chunk level's programs, see `spark_prox.writers.one_pass`."""
+        return one_pass(self.writers)
 
     @cached_property
     def profile(self) -> ResourceProfile | None:

@@ -69,6 +69,9 @@ class DryRun:
             self.undecided = pending.count()
             return [self.line(f"generate-{level}", level, pending, self.undecided)]
         pending = self._without_programs(self._kept(), key)
+        if self.run.one_pass:
+            note = "the undecided are read with the document level, but for pages of several chunks"
+            return [self.line(f"generate-{level}", level, pending, pending.count(), note if self.undecided else "")]
         basis = pending
         if self.undecided:
             basis = pending.unionByName(self._without_programs(self.documents, self.run.keys["doc"]))

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from spark_prox.config.run import RunConfig
@@ -74,7 +74,8 @@ class Generate(Stage):
                 for portion, (first, stop) in enumerate(ranges):
                     size = math.ceil(figures.documents * (stop - first) / BUCKETS)
                     before = datetime.now(timezone.utc)
-                    rows, counted = observed(self._rows(run, pending, (first, stop), size), PROGRAM_COUNTS)
+                    found = self._rows(run, pending, (first, stop), size, one_pass=run.one_pass)
+                    rows, counted = observed(found, PROGRAM_COUNTS)
                     what = f"generate {self.level}"
                     with Progress(run.spark, what, step=portion + 1, steps=len(ranges), documents=size):
                         warehouse.append("programs", rows)
@@ -118,36 +119,46 @@ class Generate(Stage):
         """The key of the level that decides which documents this one is for."""
         return None if self.level == "doc" else run.keys.get("doc")
 
-    def _rows(self, run: Run, wanted: DataFrame, buckets: tuple[int, int], documents: int) -> DataFrame:
+    def _rows(
+        self, run: Run, wanted: DataFrame, buckets: tuple[int, int], documents: int, *, one_pass: bool = False
+    ) -> DataFrame:
         """Rows of `programs`, asked for once, of the documents of a range of buckets that are in `wanted`.
 
         Args:
             wanted: (doc_id, doc_hash), at least.
             documents: about how many there are.
+            one_pass: the document level also stores programs of the chunk level, see `Run.one_pass`.
         """
         first, stop = buckets
         # A range of buckets: Delta's statistics leave out the files that hold none of them.
         stored = run.warehouse.read("documents").where((F.col("bucket") >= first) & (F.col("bucket") < stop))
         texts = stored.select("doc_id", "doc_hash", "text").join(wanted, ["doc_id", "doc_hash"], "left_semi")
-        placement, writer, key = run.config.placement, run.writers[self.level], run.keys[self.level]
-        function = writer.function(run.functions)
+        placement, writer = run.config.placement, run.writers[self.level]
+        function = writer.function(run.functions, one_pass=one_pass and self.level == "doc")
         with generation_workers(run.spark, placement):
             rows = texts.repartition(generation_partitions(run.spark, placement, documents)).mapInPandas(
                 function, function.columns, profile=run.profile
             )
         constants = {
-            **vars(key),
             # What "auto" means is known where the driver's machine is the executors'.
             "engine": engine_name(writer.model) if is_local(run.spark) else writer.model.engine,
             "run_id": run.log.run_id,
             "attempts": 1,
         }
-        named = rows.withColumns({name: F.lit(value) for name, value in constants.items()})
+        named = rows.withColumns({**self._key_columns(run), **{name: F.lit(it) for name, it in constants.items()}})
         return named.withColumn("generated_at", F.current_timestamp()).select(*PROGRAMS.schema.fieldNames())
+
+    def _key_columns(self, run: Run) -> dict[str, Column]:
+        """The columns of `ProgramKey`. A row of the document level has no chunk."""
+        if self.level == "chunk" or not run.one_pass:
+            return {name: F.lit(value) for name, value in vars(run.keys[self.level]).items()}
+        of_document = F.col("chunk_index") < 0
+        doc, chunk = vars(run.keys["doc"]), vars(run.keys["chunk"])
+        return {name: F.when(of_document, F.lit(doc[name])).otherwise(F.lit(chunk[name])) for name in doc}
 
     def _add(self, run: Run, counts: Mapping[str, int], figures: StageFigures) -> None:
         """Add what a portion stored, by `PROGRAM_COUNTS`, to the figures of the stage."""
-        figures.programs += counts["tried"]
+        figures.programs += counts["programs"]
         figures.prompt_tokens += counts["prompt_tokens"]
         figures.output_tokens += counts["output_tokens"]
         self._set_flop(run, figures)

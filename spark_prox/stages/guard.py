@@ -12,6 +12,7 @@ from datetime import datetime
 from pyspark.sql import functions as F
 
 from spark_prox.config.guard import GuardConfig, PortionCounts, verdict
+from spark_prox.documents import LEVELS
 from spark_prox.functions import PandasFunction
 from spark_prox.keys import ProgramKey
 from spark_prox.spark.counting import count_rows
@@ -25,13 +26,20 @@ __all__ = ["PROGRAM_COUNTS", "REFINED_COUNTS", "RunGuard"]
 _RUNS_REMEMBERED = 50
 
 PROGRAM_COUNTS = {
-    "documents": "count_if(chunk_index <= 0)",
-    "tried": "count(*)",
-    "failed": "count_if(status NOT IN ('OK', 'LINE_TOO_LONG', 'TOO_MANY_CHUNKS'))",
+    "programs": "count(*)",
     "prompt_tokens": "coalesce(sum(prompt_tokens), 0)",
     "output_tokens": "coalesce(sum(output_tokens), 0)",
+    **{
+        f"{name}_{level}": f"count_if(stage = '{level}' AND {condition})"
+        for level in LEVELS
+        for name, condition in {
+            "documents": "chunk_index <= 0",
+            "tried": "true",
+            "failed": "status NOT IN ('OK', 'LINE_TOO_LONG', 'TOO_MANY_CHUNKS')",
+        }.items()
+    },
 }
-"""What is counted of rows of `programs` while they are stored."""
+"""What is counted of rows of `programs` while they are stored: some of all rows, some of those of each level."""
 
 REFINED_COUNTS = {
     "documents": "count(*)",
@@ -80,7 +88,7 @@ class RunGuard:
         """
         if not self.limits.enabled:
             return
-        documents, judged, kept = counts["documents"], 0, 0
+        documents, judged, kept = counts[f"documents_{key.stage}"], 0, 0
         if key.stage == "doc":
             judged = documents
             # The time selects this portion's files by their statistics.
@@ -90,7 +98,11 @@ class RunGuard:
             columns = stored.select("doc_id", "doc_hash", "program", "status", "margin")
             kept = count_rows(columns.mapInPandas(self._decide, self._decide.columns), {"kept": "count(*)"})["kept"]
         portion = PortionCounts(
-            documents=documents, judged=judged, kept=kept, tried=counts["tried"], failed=counts["failed"]
+            documents=documents,
+            judged=judged,
+            kept=kept,
+            tried=counts[f"tried_{key.stage}"],
+            failed=counts[f"failed_{key.stage}"],
         )
         self._judge(f"generate-{key.stage}", portion, figures)
 
