@@ -13,7 +13,7 @@ from spark_prox.config.model import ModelSpec
 from spark_prox.config.run import RunConfig, StageConfig
 from spark_prox.documents import LEVELS, Level
 from spark_prox.engines.registry import ENGINES, HEURISTIC
-from spark_prox.errors import ModelError
+from spark_prox.errors import ConfigError, ModelError
 from spark_prox.functions import Functions, PandasFunction
 from spark_prox.heuristics.writers import author_margins, author_revision
 from spark_prox.keys import ProgramKey, digest
@@ -192,13 +192,13 @@ def writer_of(config: RunConfig, level: Level) -> Writer:
     """The writer that the configuration names for a level.
 
     Raises:
-        ConfigError: TEMPLATE_UNKNOWN, TEMPLATE_WRONG_STAGE.
+        ConfigError: TEMPLATE_UNKNOWN, TEMPLATE_WRONG_STAGE, TEMPLATE_WRONG_DIALECT.
     """
     settings, model = config.stage(level), config.stage_model(level)
     if model.engine == HEURISTIC:
         return HeuristicWriter(level=level, model=model)
     prompt = PromptSpec(
-        template=template_for(settings.template, level, model.path),
+        template=template_for(settings.template, level, model.path, config.dialect),
         model_path=model.path,
         max_prompt_tokens=settings.max_prompt_tokens,
         max_chunk_tokens=settings.max_chunk_tokens,
@@ -206,6 +206,13 @@ def writer_of(config: RunConfig, level: Level) -> Writer:
         decide=settings.decide,
         max_chunks=settings.max_chunks if level == "chunk" else 0,
     )
+    if model.constrain and prompt.template.dialect:
+        raise ConfigError(
+            "TEMPLATE_WRONG_DIALECT",
+            f"model.constrain: {model.constrain} knows ProX's calls, and template {prompt.template.name!r} asks for "
+            f"programs in dialect {prompt.template.dialect}.",
+            "Leave model.constrain empty.",
+        )
     return ModelWriter(level=level, model=model, prompt=prompt)
 
 

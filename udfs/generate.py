@@ -70,6 +70,7 @@ class GeneratePrograms:
             stage=self.stage,
             answers=self.prompt.template.answers,
             opinion=self._opinion(),
+            dialect=self.prompt.template.dialect or "prox",
         )
         while portion := list(itertools.islice(rows, _ROWS_PER_BATCH)):
             yield _frame(portion, engine_id)

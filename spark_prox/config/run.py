@@ -74,7 +74,7 @@ class RunConfig:
         warehouse: directory or URI that holds the tables, or `catalog:<schema>` for tables of a catalog.
         input: what to read.
         model: the refining model of both stages; `doc.model` and `chunk.model` override it.
-        dialect: spelling of the programs: prox, refinex or ultrax.
+        dialect: spelling of the programs: prox, refinex, ultrax or rescraper.
         annotate: how jobs/annotate.py asks and checks.
         guard: when a run that goes wrong stops.
         lease: how jobs on the same tables keep out of each other's way.

@@ -52,7 +52,8 @@ class Code(str, Enum):
     GROWTH = "GROWTH"  # the text would grow beyond the limit
     WORK_LIMIT = "WORK_LIMIT"  # the document's budget for searching is used up
     UNSURE = "UNSURE"  # the model's own margin is too small
-    CONFLICT = "CONFLICT"  # a verdict on the whole beside other edits
+    CONFLICT = "CONFLICT"  # a verdict on the whole beside other edits, or beside another verdict
+    REWRITE = "REWRITE"  # new text in the place of the document's, which the policy does not allow
     # A whole program.
     NO_PROGRAM = "NO_PROGRAM"  # nothing was generated
     EMPTY_PROGRAM = "EMPTY_PROGRAM"  # the model wrote nothing
