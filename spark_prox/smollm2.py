@@ -53,7 +53,7 @@ _NAMES = {"token_embd": "embed_tokens", "output_norm": "norm"}
 
 
 def llama_name(name: str) -> str:
-    """What transformers calls a tensor of the file, in a Llama model."""
+    """The name that transformers gives a tensor of the file, in a Llama model."""
     if found := re.fullmatch(r"blk\.(\d+)\.(\w+)\.weight", name):
         return f"model.layers.{found[1]}.{_LAYER_NAMES[found[2]]}.weight"
     return f"model.{_NAMES[name.removesuffix('.weight')]}.weight"

@@ -1,4 +1,4 @@
-"""Who writes the programs of a level: a language model or a heuristic. Each is a type; nothing else asks which it is.
+"""Writers of a level's programs: a language model or a heuristic. Each is a type; nothing else asks which it is.
 
 A writer says what identifies it in the tables, how sure it must be, whose tokenizer counts its tokens, and what runs on
 the executors. Knows configuration; knows no Spark.
@@ -43,7 +43,7 @@ __all__ = [
 
 
 class Writer(Protocol):
-    """What writes the programs of one level.
+    """The writer of one level's programs.
 
     Attributes:
         level: which.
@@ -70,7 +70,7 @@ class Writer(Protocol):
         ...
 
     def revision(self) -> str:
-        """What identifies its version in the tables.
+        """The name of its version in the tables.
 
         Raises:
             ModelError: its files are missing; MODEL_NO_REVISION for a served model of which nothing is known.
@@ -78,7 +78,7 @@ class Writer(Protocol):
         ...
 
     def key(self) -> ProgramKey:
-        """What, besides the document, decides its programs; reads its files once to hash them. Errors as `revision`."""
+        """The hashed settings that decide its programs; reads its files once to hash them. Errors as `revision`."""
         ...
 
     def margins(self) -> dict[str, float]:
@@ -90,7 +90,7 @@ class Writer(Protocol):
         ...
 
     def function(self, functions: Functions) -> PandasFunction:
-        """What runs on the executors."""
+        """The function that runs on the executors."""
         ...
 
 
@@ -240,13 +240,13 @@ def policy_of(config: RunConfig) -> Policy:
 
 
 def settings_hash(config: RunConfig) -> str:
-    """What, besides the document, decides a row of `refined`: the keys of the levels that are on, and the policy."""
+    """A hash of the settings that decide a row of `refined`: the keys of the levels that are on, and the policy."""
     keys = [writer.key().deciding() for writer in writers_of(config).values()]
     return digest([keys, policy_of(config).fingerprint(), config.dialect, config.count_tokens])
 
 
 def model_revision(model: ModelSpec) -> str:
-    """What identifies a model's weights in the tables.
+    """The name of a model's weights in the tables.
 
     Raises:
         ModelError: MODEL_NO_REVISION for a served model of which nothing is known.

@@ -134,7 +134,7 @@ def load_config(
 
 
 def _check_names(config: RunConfig) -> None:
-    """What a run would otherwise stumble over after it has begun: names of things, and where they are."""
+    """Check the names and the places that a run would otherwise fail on after it has begun."""
     dialect_for(config.dialect)
     policy_for(config.policy.name, **{str(name): value for name, value in config.policy.overrides.items()})
     if not config.warehouse.strip():

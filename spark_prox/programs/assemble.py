@@ -52,7 +52,7 @@ def assemble(text: str, plans: Sequence[ChunkPlan], rules: Policy, margins: Mapp
 
 
 def _acts_on_all(text: str, plans: Sequence[ChunkPlan], rules: Policy) -> bool:
-    """Whether replacements see the whole text, so that no line has to be found."""
+    """True if replacements see the whole text, so that no line has to be found."""
     if rules.scope == "document":
         return True
     return len(plans) == 1 and plans[0].first == 0 and plans[0].stop > text.count("\n")

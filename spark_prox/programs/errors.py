@@ -1,4 +1,4 @@
-"""What can be wrong with a program, and what became of each of its calls.
+"""Errors of programs, and the status of each call.
 
 A message names codes, parameters and positions, never the program's strings: they quote the document. Knows nothing of
 parsing or executing.
@@ -13,7 +13,7 @@ __all__ = ["CallStatus", "Code", "ProgramError"]
 
 
 class CallStatus(str, Enum):
-    """What became of one call."""
+    """The status of one call."""
 
     APPLIED = "applied"
     NO_MATCH = "no match"  # nothing to act on: the string is absent, the range is empty

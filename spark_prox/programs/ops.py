@@ -1,4 +1,4 @@
-"""What a program can say: one frozen class for each operation, whatever its spelling.
+"""The operations of a program: one frozen class for each, whatever its spelling.
 
 Line numbers are 0-based document lines here; a dialect that counts from 1 converts. A string that was written with a
 backslash has two readings, the unescaped one in `source`, `target`, `content` and the literal one in `verbatim`: models

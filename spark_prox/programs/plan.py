@@ -1,4 +1,4 @@
-"""What one chunk program asks for, checked against its chunk's lines and against the policy.
+"""The plan of one chunk program: its calls, checked against its chunk's lines and against the policy.
 
 Turns calls into removals, replacements and insertions without looking at the text: only the number of lines matters.
 """
@@ -69,7 +69,7 @@ class ChunkPlan:
 
     @property
     def edits_something(self) -> bool:
-        """Whether there is anything to execute."""
+        """True if there is anything to execute."""
         return bool(self.removals or self.replacements or self.line_edits or self.additions or self.rewrite)
 
     def set_result(self, call: int, status: CallStatus, code: Code | None = None, count: int = 0) -> None:
@@ -95,7 +95,7 @@ class ChunkPlan:
         self.verdict, self.failed = code, True
 
     def trace(self) -> ChunkTrace:
-        """What is kept of the plan."""
+        """The part of the plan that is kept."""
         return ChunkTrace(self.index, self.parsed, self.results, self.errors, self.verdict, self.failed)
 
 
@@ -193,7 +193,7 @@ def _why_refused(plan: ChunkPlan, rules: Policy) -> Code | None:
 
 
 def ends_in_a_loop(editing: Sequence[object], max_repeats: int) -> bool:
-    """Whether the last editing calls are one to four calls, said over and over more than `max_repeats` times."""
+    """True if the last editing calls are one to four calls, said over and over more than `max_repeats` times."""
     for period in range(1, _LOOP_CALLS + 1):
         size = period * (max_repeats + 1)
         if len(editing) < size:

@@ -49,7 +49,7 @@ def read_value(text: str, position: int) -> tuple[Value, int]:
 
 
 def _could_continue(text: str, position: int) -> bool:
-    """Whether the text ends within something that more tokens could have made a value."""
+    """True if the text ends within something that more tokens could have made a value."""
     rest = text[position : position + 64]
     return (
         position + len(rest) == len(text)

@@ -1,4 +1,4 @@
-"""What a dialect is: names and parameters of its calls, how they become operations, and how operations are written.
+"""A dialect: the names and parameters of its calls, how they become operations, and how operations are written.
 
 A dialect whose programs are no calls brings a reader of its own.
 
