@@ -18,7 +18,7 @@ from typing import Protocol, TypeVar
 from spark_prox.documents import Document, Level, Lines
 from spark_prox.engines.base import Completion, Engine, Request
 from spark_prox.engines.lookahead import LookAhead
-from spark_prox.programs import remove_lines_program, shift_lines
+from spark_prox.programs import mark_cut, remove_lines_program, shift_lines
 from spark_prox.prompts.builder import ChunkPrompts, Prompt, PromptBuilder, WholePageBuilder
 from spark_prox.prompts.chunking import Chunk
 
@@ -113,6 +113,7 @@ def generate_programs(
     answers: tuple[str, str] = ("keep_doc()", "drop_doc()"),
     opinion: LineOpinion | None = None,
     whole: WholePageBuilder | None = None,
+    dialect: str = "prox",
 ) -> Iterator[GeneratedProgram]:
     """Programs for a stream of documents, in the order in which the engine finishes them.
 
@@ -123,6 +124,7 @@ def generate_programs(
         opinion: has a say in the margins of lines where the model's are read; None to take the model's alone.
         whole: `builder`, to have in stage "doc" the program of a document's only chunk as well, from the same pass. It
             comes behind the document's own.
+        dialect: the spelling of what the model writes.
     """
     pending: dict[int, _Pending] = {}
     request_ids = itertools.count()
@@ -150,7 +152,7 @@ def generate_programs(
     with LookAhead(requests(), max_items=_AHEAD_REQUESTS, max_weight=_AHEAD_TOKENS, weight=_prompt_tokens) as ahead:
         for completion in engine.complete(ahead):
             yield from _drain(without_request)
-            yield from _rows(pending.pop(completion.request_id), completion, answers, opinion)
+            yield from _rows(pending.pop(completion.request_id), completion, answers, opinion, dialect)
     yield from _drain(without_request)
 
 
@@ -229,25 +231,25 @@ def _tried(function: Callable[[A], B], argument: A) -> B | Exception:
 
 
 def _rows(
-    place: _Pending, completion: Completion, answers: tuple[str, str], opinion: LineOpinion | None
+    place: _Pending, completion: Completion, answers: tuple[str, str], opinion: LineOpinion | None, dialect: str
 ) -> Iterator[GeneratedProgram]:
     """The row of a completion; behind a document's, that of its only chunk where both were read."""
     if place.only_chunk is None or completion.finish_reason == "error":
-        yield _row(place, completion, answers, opinion)
+        yield _row(place, completion, answers, opinion, dialect)
         return
     *of_lines, of_page = completion.margins
-    yield _row(place, replace(completion, margins=(of_page,)), answers, opinion)
+    yield _row(place, replace(completion, margins=(of_page,)), answers, opinion, dialect)
     lines = replace(completion, margins=tuple(of_lines), prompt_tokens=0, output_tokens=0)
-    yield _row(place.only_chunk, lines, answers, opinion)
+    yield _row(place.only_chunk, lines, answers, opinion, dialect)
 
 
 def _row(
-    place: _Pending, completion: Completion, answers: tuple[str, str], opinion: LineOpinion | None
+    place: _Pending, completion: Completion, answers: tuple[str, str], opinion: LineOpinion | None, dialect: str
 ) -> GeneratedProgram:
     failed = completion.finish_reason == "error"
     margin: float | None = None
     line_margins: tuple[float, ...] | None = None
-    program: str | None = None if failed else shift_lines(completion.text, place.first_number)
+    program = None if failed else _stored(completion, place.first_number, dialect)
     if completion.finish_reason == "read":
         if place.chunk is None:
             margin = completion.margins[0]
@@ -275,6 +277,12 @@ def _row(
         prompt_tokens=completion.prompt_tokens,
         output_tokens=completion.output_tokens,
     )
+
+
+def _stored(completion: Completion, first_number: int, dialect: str) -> str:
+    """A model's answer as `programs` has it: with the document's line numbers."""
+    answer = mark_cut(completion.text, dialect) if completion.finish_reason == "length" else completion.text
+    return shift_lines(answer, first_number, dialect)
 
 
 def _why_without(place: _Pending) -> ProgramStatus:

@@ -1,4 +1,4 @@
-"""What every job shares: its command line, its configuration, one clear line and an exit code when something is wrong.
+"""The parts that all jobs share: command line, configuration, one clear line and an exit code when something is wrong.
 
 Exit codes: 0 done, 2 the user's input, configuration or environment is wrong, 1 anything else. Knows no stage.
 """

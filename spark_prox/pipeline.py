@@ -214,7 +214,7 @@ class Pipeline:
         return batches
 
     def dry_run(self, *, reads_input: bool) -> DryRun:
-        """What `plan` and `plan_retry` need; writes nothing."""
+        """Collect what `plan` and `plan_retry` need; writes nothing."""
         self.warehouse.check_schemas()
         if not reads_input:
             return DryRun(self.run)
@@ -227,7 +227,7 @@ class Pipeline:
         return DryRun(self.run, arriving, gone)
 
     def plan(self, codes: tuple[str, ...] = ()) -> list[PlannedStage]:
-        """What the run would do, or its retry of some codes."""
+        """Plan the run, or its retry of some codes."""
         dry = self.dry_run(reads_input=not codes)
         plans = (stage.plan_retry(dry, codes) if codes else stage.plan(dry) for stage in self.stages)
         return [line for plan in plans for line in plan]

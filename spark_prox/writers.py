@@ -1,4 +1,4 @@
-"""Who writes the programs of a level: a language model or a heuristic. Each is a type; nothing else asks which it is.
+"""Writers of a level's programs: a language model or a heuristic. Each is a type; nothing else asks which it is.
 
 A writer says what identifies it in the tables, how sure it must be, whose tokenizer counts its tokens, and what runs on
 the executors. Knows configuration; knows no Spark.
@@ -14,7 +14,7 @@ from spark_prox.config.model import ModelSpec
 from spark_prox.config.run import RunConfig, StageConfig
 from spark_prox.documents import LEVELS, Level
 from spark_prox.engines.registry import ENGINES, HEURISTIC
-from spark_prox.errors import ModelError
+from spark_prox.errors import ConfigError, ModelError
 from spark_prox.functions import Functions, PandasFunction
 from spark_prox.heuristics.writers import author_margins, author_revision
 from spark_prox.keys import ProgramKey, digest
@@ -45,7 +45,7 @@ __all__ = [
 
 
 class Writer(Protocol):
-    """What writes the programs of one level.
+    """The writer of one level's programs.
 
     Attributes:
         level: which.
@@ -72,7 +72,7 @@ class Writer(Protocol):
         ...
 
     def revision(self) -> str:
-        """What identifies its version in the tables.
+        """The name of its version in the tables.
 
         Raises:
             ModelError: its files are missing; MODEL_NO_REVISION for a served model of which nothing is known.
@@ -80,7 +80,7 @@ class Writer(Protocol):
         ...
 
     def key(self) -> ProgramKey:
-        """What, besides the document, decides its programs; reads its files once to hash them. Errors as `revision`."""
+        """The hashed settings that decide its programs; reads its files once to hash them. Errors as `revision`."""
         ...
 
     def margins(self) -> dict[str, float]:
@@ -92,7 +92,7 @@ class Writer(Protocol):
         ...
 
     def function(self, functions: Functions, *, one_pass: bool = False) -> PandasFunction:
-        """What runs on the executors. See `one_pass`."""
+        """The function that runs on the executors. See `one_pass`."""
         ...
 
 
@@ -194,13 +194,13 @@ def writer_of(config: RunConfig, level: Level) -> Writer:
     """The writer that the configuration names for a level.
 
     Raises:
-        ConfigError: TEMPLATE_UNKNOWN, TEMPLATE_WRONG_STAGE.
+        ConfigError: TEMPLATE_UNKNOWN, TEMPLATE_WRONG_STAGE, TEMPLATE_WRONG_DIALECT.
     """
     settings, model = config.stage(level), config.stage_model(level)
     if model.engine == HEURISTIC:
         return HeuristicWriter(level=level, model=model)
     prompt = PromptSpec(
-        template=template_for(settings.template, level, model.path),
+        template=template_for(settings.template, level, model.path, config.dialect),
         model_path=model.path,
         max_prompt_tokens=settings.max_prompt_tokens,
         max_chunk_tokens=settings.max_chunk_tokens,
@@ -208,6 +208,13 @@ def writer_of(config: RunConfig, level: Level) -> Writer:
         decide=settings.decide,
         max_chunks=settings.max_chunks if level == "chunk" else 0,
     )
+    if model.constrain and prompt.template.dialect:
+        raise ConfigError(
+            "TEMPLATE_WRONG_DIALECT",
+            f"model.constrain: {model.constrain} knows ProX's calls, and template {prompt.template.name!r} asks for "
+            f"programs in dialect {prompt.template.dialect}.",
+            "Leave model.constrain empty.",
+        )
     return ModelWriter(level=level, model=model, prompt=prompt)
 
 
@@ -243,13 +250,13 @@ def policy_of(config: RunConfig) -> Policy:
 
 
 def settings_hash(config: RunConfig) -> str:
-    """What, besides the document, decides a row of `refined`: the keys of the levels that are on, and the policy."""
+    """A hash of the settings that decide a row of `refined`: the keys of the levels that are on, and the policy."""
     keys = [writer.key().deciding() for writer in writers_of(config).values()]
     return digest([keys, policy_of(config).fingerprint(), config.dialect, config.count_tokens])
 
 
 def model_revision(model: ModelSpec) -> str:
-    """What identifies a model's weights in the tables.
+    """The name of a model's weights in the tables.
 
     Raises:
         ModelError: MODEL_NO_REVISION for a served model of which nothing is known.

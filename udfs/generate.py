@@ -74,6 +74,7 @@ class GeneratePrograms:
             answers=self.prompt.template.answers,
             opinion=self._opinion(),
             whole=cast(WholePageBuilder, builder) if self.one_pass else None,
+            dialect=self.prompt.template.dialect or "prox",
         )
         while portion := list(itertools.islice(rows, _ROWS_PER_BATCH)):
             yield _frame(portion, engine_id)

@@ -1,4 +1,4 @@
-"""What a job is pointed at: `InputSpec`.
+"""The input of a job: `InputSpec`.
 
 Knows the settings and their defaults; `layouts` finds columns, `frames` reads.
 """
@@ -15,7 +15,7 @@ __all__ = ["InputSpec"]
 
 @dataclass(frozen=True, kw_only=True)
 class InputSpec:
-    """Where documents come from and which columns hold them.
+    """The source of documents, and the columns that hold them.
 
     Columns left at their defaults are looked for under the names of published corpora (see `layouts`); a name that is
     given is used as it is, and a missing one is an error.
@@ -82,5 +82,5 @@ class InputSpec:
 
     @property
     def is_archive(self) -> bool:
-        """Whether the input is WARC, WET or ARC files."""
+        """True if the input is WARC, WET or ARC files."""
         return FORMATS[self.format].content == "archive"

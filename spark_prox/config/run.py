@@ -74,7 +74,7 @@ class RunConfig:
         warehouse: directory or URI that holds the tables, or `catalog:<schema>` for tables of a catalog.
         input: what to read.
         model: the refining model of both stages; `doc.model` and `chunk.model` override it.
-        dialect: spelling of the programs: prox, refinex or ultrax.
+        dialect: spelling of the programs: prox, refinex, ultrax or rescraper.
         annotate: how jobs/annotate.py asks and checks.
         guard: when a run that goes wrong stops.
         lease: how jobs on the same tables keep out of each other's way.
@@ -134,7 +134,7 @@ def load_config(
 
 
 def _check_names(config: RunConfig) -> None:
-    """What a run would otherwise stumble over after it has begun: names of things, and where they are."""
+    """Check the names and the places that a run would otherwise fail on after it has begun."""
     dialect_for(config.dialect)
     policy_for(config.policy.name, **{str(name): value for name, value in config.policy.overrides.items()})
     if not config.warehouse.strip():

@@ -18,7 +18,7 @@ class Edit(NamedTuple):
     """One contiguous change. The edits of a document are in ascending order and do not overlap.
 
     Attributes:
-        kind: "remove_lines", "replace" or "add_line".
+        kind: "remove_lines", "replace", "add_line" or "rewrite".
         line: document line of the original that it begins in, 0-based.
         start: first character of the original that it replaces.
         stop: one past the last; equal to `start` for a pure insertion.

@@ -147,6 +147,7 @@ class BuilderKind(Protocol):
 
 KINDS: dict[str, tuple[str, str]] = {
     "text": ("spark_prox.prompts.text_builder", "TextPromptBuilder"),
+    "chat": ("spark_prox.prompts.chat_builder", "ChatPromptBuilder"),
     "compact": ("spark_prox.prompts.compact_builder", "CompactPromptBuilder"),
     "page": ("spark_prox.prompts.page_builder", "PagePromptBuilder"),
 }

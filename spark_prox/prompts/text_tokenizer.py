@@ -54,6 +54,11 @@ class TextTokenizer:
         """A tokenizer as a `TextTokenizer`."""
         return tokenizer if isinstance(tokenizer, TextTokenizer) else cls(tokenizer)
 
+    @property
+    def whole(self) -> Tokenizer:
+        """The tokenizer as it is, for text of ours in which control tokens are meant."""
+        return self._whole
+
     def decode_answer(self, ids: Sequence[int]) -> str:
         """The text that a model wrote, without special tokens except those that mark its thoughts.
 

@@ -1,4 +1,4 @@
-"""What the driver asks of the executors' file reader, and what it answers: two sets of columns.
+"""The columns of the driver's requests to the executors' file reader, and of its answers.
 
 `udfs.ingest.ReadArchives` turns rows of `SLICE_FIELDS` into rows of `RAW_COLUMNS`. Knows no format and no Spark.
 """

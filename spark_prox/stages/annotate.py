@@ -62,7 +62,7 @@ class Annotate(Stage):
 
 @dataclass(frozen=True, kw_only=True)
 class Asking:
-    """What is asked of whom: the spec for the executors, and the columns of each row that name it."""
+    """The questions and the annotator: the spec for the executors, and the columns of each row that name it."""
 
     spec: AskSpec
     columns: dict[str, str]

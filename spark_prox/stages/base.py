@@ -1,4 +1,4 @@
-"""What a stage is, and the run that all stages of a job share.
+"""A stage, and the run that all stages of a job share.
 
 A stage is one file with a subclass of `Stage`, and one line in `spark_prox.pipeline.STAGES`. Everything that goes over
 all stages (a run, a retry, a dry run, the removal of documents) walks that list and asks each stage.
@@ -108,9 +108,9 @@ class Stage(ABC):
         return 0
 
     def plan(self, dry: DryRun) -> list[PlannedStage]:
-        """What `run` would do. Tells `dry` what it would leave to the next stage."""
+        """Plan `run`. Tells `dry` what it would leave to the next stage."""
         return []
 
     def plan_retry(self, dry: DryRun, codes: tuple[str, ...]) -> list[PlannedStage]:
-        """What `retry` would do."""
+        """Plan `retry`."""
         return []

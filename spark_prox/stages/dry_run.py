@@ -1,4 +1,4 @@
-"""What a run would do and cost, without writing anything: documents, prompt tokens and FLOP of each stage.
+"""Plan a run without writing anything: documents, prompt tokens and FLOP of each stage.
 
 Documents are counted by the joins that the stages themselves do. Tokens are those of a sample's real prompts, times the
 documents; what a model would answer is not known, so FLOP are those of reading.
@@ -42,7 +42,7 @@ class PlannedStage:
 
 
 class DryRun:
-    """What the stages of a run would find, handed from one to the next.
+    """The documents that the stages of a run would find, handed from one to the next.
 
     Args:
         arriving: rows of `spark_prox.sources.frames.read_input`; None for a run that ingests nothing.
@@ -158,7 +158,7 @@ class DryRun:
         return [*tables, good.withColumn("doc_hash", F.sha2("text", 256))]
 
     def has(self, table: str) -> bool:
-        """Whether a table is there."""
+        """True if a table is there."""
         return self.run.warehouse.exists(table)
 
 

@@ -172,7 +172,7 @@ def _add(
     if counted.get["quarantined"]:
         stored = warehouse.read("refined").where(F.col("refined_at") >= F.lit(before)).select("doc_id", "doc_hash")
         failed = wanted.join(stored, ["doc_id", "doc_hash"], "left_anti")
-        # What is found to work now, after an error of the moment, waits for the next run.
+        # A document that works now, after an error of the moment, waits for the next run.
         core = REFINED.schema.fieldNames()
         with warehouse.staged(rows_of(failed).where(FAILED).select(*core), "refined") as again:
             reject(again)

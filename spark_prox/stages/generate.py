@@ -140,7 +140,7 @@ class Generate(Stage):
                 function, function.columns, profile=run.profile
             )
         constants = {
-            # What "auto" means is known where the driver's machine is the executors'.
+            # "auto" can be resolved here only where the driver's machine is the executors'.
             "engine": engine_name(writer.model) if is_local(run.spark) else writer.model.engine,
             "run_id": run.log.run_id,
             "attempts": 1,

@@ -141,7 +141,7 @@ class RunGuard:
             raise error
 
     def _history(self, stage: str) -> PortionCounts:
-        """What the last runs did in a stage under the same settings; runs that failed do not count."""
+        """The counts of the last runs of a stage under the same settings; runs that failed do not count."""
         if not self.limits.history:
             return PortionCounts()
         if stage not in self._histories:

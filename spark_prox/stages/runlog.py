@@ -31,7 +31,7 @@ _PACKAGES = ("pyspark", "delta-spark", "torch", "transformers", "tokenizers", "v
 
 @dataclass(kw_only=True)
 class StageFigures:
-    """What a stage did; filled in while it runs.
+    """The figures of a stage; filled in while it runs.
 
     Attributes:
         documents: documents that the stage worked on.

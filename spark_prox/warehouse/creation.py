@@ -53,7 +53,7 @@ def create_by_rows(rows: DataFrame, spec: TableSpec, user_columns: Sequence[Stru
 
 
 def is_created_by_rows(spec: TableSpec, user_columns: Sequence[StructField]) -> bool:
-    """Whether the first rows can create a table: not with properties that are no Delta's, nor with mapped columns.
+    """True if the first rows can create a table: not with properties that are no Delta's, nor with mapped columns.
 
     A writer passes on Delta's properties alone. Delta refuses rows in the commit that maps columns of a table with a
     change feed.

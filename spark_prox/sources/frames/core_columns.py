@@ -167,7 +167,7 @@ def _unused(names: tuple[str, ...], types: dict[str, DataType], spellings: Mappi
 
 
 def _own_columns(types: dict[str, DataType], consumed: set[str | None], changed: Mapping[str, Column]) -> list[Column]:
-    """What was not used, under its name or `input_<name>` where the tables have that name already.
+    """The columns that were not used, under their names, or `input_<name>` where the tables have that name already.
 
     Args:
         changed: what stands in such a column instead of its value.

@@ -102,7 +102,7 @@ def _distinct(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _is_native(shape: FileShape, merged: dict[str, Any]) -> bool:
-    """Whether Spark reads the file under the merged schema as it is."""
+    """True if Spark reads the file under the merged schema as it is."""
     if shape.foreign:
         return False
     types = {field["name"]: field["type"] for field in merged["fields"]}

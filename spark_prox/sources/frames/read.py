@@ -32,7 +32,7 @@ ARCHIVE_LAYOUT = Layout(
 
 
 class FrameReader(Protocol):
-    """What the module of an input format offers."""
+    """The function that the module of an input format offers."""
 
     def __call__(self, spark: SparkSession, spec: InputSpec, reader: FileReader) -> RawFrame:
         """Lazy rows of the input.

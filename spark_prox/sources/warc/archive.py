@@ -98,7 +98,7 @@ def read_archive(
 
 
 class _Reader:
-    """What is carried from one record to the next: the limits and the name of the crawl."""
+    """The state that goes from one record to the next: the limits and the name of the crawl."""
 
     def __init__(
         self, max_text_chars: int, max_payload_bytes: int, html_to_text: Callable[[bytes, str | None], str]

@@ -72,12 +72,12 @@ class ArchiveBytes:
 
     @property
     def is_over(self) -> bool:
-        """Whether there is nothing left, and nothing to recover."""
+        """True if there is nothing left, and nothing to recover."""
         return self._ended and not self.window and self.fault is None
 
     @property
     def position(self) -> int:
-        """Where the first byte of the window is: the file offset of the gzip member that starts with it, if one does;
+        """The place of the window's first byte: the file offset of the gzip member that starts with it, if one does;
         else the offset in the decompressed bytes, which in a plain file is the offset in the file."""
         self._pass_marks()
         decompressed, in_file = self._last_mark
@@ -117,7 +117,7 @@ class ArchiveBytes:
                 yield at - self.offset
 
     def starts_member(self, at: int) -> bool:
-        """Whether a gzip member starts at a window position."""
+        """True if a gzip member starts at a window position."""
         return self.offset + at in self._mark_offsets
 
     def give_up(self, detail: str) -> None:
@@ -243,7 +243,7 @@ def _begins(compressed: bytes, starts: tuple[bytes, ...]) -> bool:
 
 
 def _salvage(inflater: zlib._Decompress, feed: bytes) -> bytes:
-    """What `feed` gives before its error, to the byte."""
+    """The output of `feed` before its error, to the byte."""
     saved = bytearray()
     step = 256
     at = 0
@@ -260,7 +260,7 @@ def _salvage(inflater: zlib._Decompress, feed: bytes) -> bytes:
 
 
 def _hidden_member(start: bytes) -> bool:
-    """Whether a file that does not start like one is a gzip whose first member is damaged."""
+    """True if a file that does not start like one is a gzip whose first member is damaged."""
     found = start.find(GZIP_MAGIC)
     while found >= 0:
         if _begins(start[found:], (b"WARC/", b"filedesc:")):

@@ -21,7 +21,7 @@ HEAD_BYTES = 1 << 12  # a record start is recognised if this much of it is in th
 
 
 def starts_of(is_arc: bool | None) -> tuple[bytes, ...]:
-    """What the first bytes of a record may be in a WARC file, an ARC file, or one not known yet (None)."""
+    """The possible first bytes of a record in a WARC file, an ARC file, or one not known yet (None)."""
     if is_arc is None:
         return (WARC_START, *ARC_STARTS)
     return ARC_STARTS if is_arc else (WARC_START,)
