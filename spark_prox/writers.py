@@ -14,6 +14,7 @@ from spark_prox.config.run import RunConfig, StageConfig
 from spark_prox.documents import LEVELS, Level
 from spark_prox.engines.registry import ENGINES, HEURISTIC
 from spark_prox.errors import ModelError
+from spark_prox.filters import filter_hashes
 from spark_prox.functions import Functions, PandasFunction
 from spark_prox.heuristics.writers import author_margins, author_revision
 from spark_prox.keys import ProgramKey, digest
@@ -233,9 +234,14 @@ def policy_of(config: RunConfig) -> Policy:
 
 
 def settings_hash(config: RunConfig) -> str:
-    """What, besides the document, decides a row of `refined`: the keys of the levels that are on, and the policy."""
+    """What, besides the document, decides a row of `refined`: keys of the levels and filters that are on, the policy.
+
+    Without filters it is what it was before there were any: rows that were stored then stay good.
+    """
     keys = [writer.key().deciding() for writer in writers_of(config).values()]
-    return digest([keys, policy_of(config).fingerprint(), config.dialect, config.count_tokens])
+    filters = list(filter_hashes(config.filters).values())
+    deciding = [keys, policy_of(config).fingerprint(), config.dialect, config.count_tokens]
+    return digest([*deciding, filters] if filters else deciding)
 
 
 def model_revision(model: ModelSpec) -> str:
