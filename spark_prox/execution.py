@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, NamedTuple
 
+from spark_prox.filters import FILTERED
 from spark_prox.generation import ProgramStatus
 from spark_prox.programs import (
     ChunkProgram,
@@ -52,7 +53,8 @@ class RefinedRow(NamedTuple):
         text: null when dropped.
         outcome: KEPT, EDITED, DROPPED, REFUSED or FAILED.
         reason: why the outcome is what it is.
-        doc_reason: what the document level said, whatever came after it.
+        doc_reason: what the document level said, whatever came after it; FILTERED where a filter dropped the document
+            before any level saw it.
         doc_margin: how sure it was.
         edits: what was cut out and put in.
     """
@@ -115,8 +117,11 @@ def execute_stored(
     """Apply both levels' programs to one document.
 
     Args:
+        doc_program, doc_status: of a document that a filter drops, the reason and FILTERED.
         chunks: in order; empty when the chunk level is off, None when the document has no chunk programs.
     """
+    if doc_status == FILTERED:
+        return _unedited(text, Outcome.DROPPED, doc_program or FILTERED, FILTERED)
     decision = decide_stored(doc_program, doc_status, doc_margin, policy=policy, dialect=dialect)
     if not decision.keep:
         return _unedited(text, Outcome.DROPPED, decision.reason, decision.reason)

@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 
 from spark_prox.config.run import RunConfig
 from spark_prox.documents import Level
+from spark_prox.filters import filter_hashes
 from spark_prox.functions import Functions
 from spark_prox.sources.frames.delta_stream import open_stream
 from spark_prox.spark.progress import announce
@@ -22,6 +23,7 @@ from spark_prox.spark.shipping import check_executors, is_local, ship_code
 from spark_prox.stages.annotate import Annotate
 from spark_prox.stages.base import Run, Stage
 from spark_prox.stages.dry_run import DryRun, PlannedStage
+from spark_prox.stages.exact_duplicates import ExactDuplicates
 from spark_prox.stages.execute import Execute
 from spark_prox.stages.generate import Generate
 from spark_prox.stages.guard import RunGuard
@@ -32,10 +34,16 @@ from spark_prox.stages.runlog import RunLog, new_run_id
 from spark_prox.warehouse.tables import Warehouse
 from spark_prox.writers import policy_of, settings_hash, writer_of, writers_of
 
-__all__ = ["ANNOTATION", "STAGES", "Pipeline"]
+__all__ = ["ANNOTATION", "FILTERS", "STAGES", "Pipeline"]
+
+FILTERS: tuple[Stage, ...] = (
+    ExactDuplicates(),  #  documents                       -> verdicts: one of those with an address or a text
+)
+"""Stages before the model, see docs/filters.md: each is off by default."""
 
 STAGES: tuple[Stage, ...] = (
     Ingest(),  #           the input                       -> documents, rejects
+    *FILTERS,
     Generate("doc"),  #    documents                       -> programs: keep or drop
     Generate("chunk"),  #  documents that are kept         -> programs: edits
     Execute(),  #          documents and their programs    -> refined, rejects
@@ -96,6 +104,7 @@ class Pipeline:
             writers=writers,
             keys=keys,
             tokenizer=writer_of(config, "chunk").tokenizer,
+            filters=filter_hashes(config.filters),
             settings=settings,
             log=log,
             guard=RunGuard(warehouse, config.guard, run_id=log.run_id, settings=settings, decide=decide),
@@ -167,12 +176,12 @@ class Pipeline:
         self._go([stage for stage in self.stages if "input" not in stage.needs], only)
 
     def generate(self, level: Level, only: DataFrame | None = None) -> None:
-        """Generate the missing programs of one level; does nothing when it is off."""
-        self._go([Generate(level)], only)
+        """Generate the missing programs of one level, of what filters leave; does nothing when it is off."""
+        self._go([*FILTERS, Generate(level)], only)
 
     def execute(self, only: DataFrame | None = None) -> None:
-        """Apply the stored programs, of the documents of `only` or of all."""
-        self._go([Execute()], only)
+        """Decide the missing verdicts and apply the stored programs, of the documents of `only` or of all."""
+        self._go([*FILTERS, Execute()], only)
 
     def retry(self, codes: tuple[str, ...], stages: Sequence[Stage] | None = None) -> int:
         """Do again what failed with one of the codes; gives the number of documents that were asked about again.

@@ -15,6 +15,7 @@ from spark_prox.config.run import RunConfig, StageConfig
 from spark_prox.documents import LEVELS, Level
 from spark_prox.engines.registry import ENGINES, HEURISTIC
 from spark_prox.errors import ConfigError, ModelError
+from spark_prox.filters import filter_hashes
 from spark_prox.functions import Functions, PandasFunction
 from spark_prox.heuristics.writers import author_margins, author_revision
 from spark_prox.keys import ProgramKey, digest
@@ -250,9 +251,14 @@ def policy_of(config: RunConfig) -> Policy:
 
 
 def settings_hash(config: RunConfig) -> str:
-    """A hash of the settings that decide a row of `refined`: the keys of the levels that are on, and the policy."""
+    """A hash of what decides a row of `refined` beside the document: keys of the levels and filters that are on, the policy.
+
+    Without filters it is what it was before there were any: rows that were stored then stay good.
+    """
     keys = [writer.key().deciding() for writer in writers_of(config).values()]
-    return digest([keys, policy_of(config).fingerprint(), config.dialect, config.count_tokens])
+    filters = list(filter_hashes(config.filters).values())
+    deciding = [keys, policy_of(config).fingerprint(), config.dialect, config.count_tokens]
+    return digest([*deciding, filters] if filters else deciding)
 
 
 def model_revision(model: ModelSpec) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 
 from spark_prox.config.annotate import AnnotateConfig
 from spark_prox.config.apart import check_apart
+from spark_prox.config.filters import FiltersConfig
 from spark_prox.config.guard import GuardConfig
 from spark_prox.config.input import InputSpec
 from spark_prox.config.lease import LeaseConfig
@@ -73,6 +74,7 @@ class RunConfig:
     Attributes:
         warehouse: directory or URI that holds the tables, or `catalog:<schema>` for tables of a catalog.
         input: what to read.
+        filters: which documents are dropped before a model sees them.
         model: the refining model of both stages; `doc.model` and `chunk.model` override it.
         dialect: spelling of the programs: prox, refinex, ultrax or rescraper.
         annotate: how jobs/annotate.py asks and checks.
@@ -85,6 +87,7 @@ class RunConfig:
 
     warehouse: str = "warehouse"
     input: InputSpec | None = None
+    filters: FiltersConfig = FiltersConfig()  # noqa: RUF009 - frozen
     model: ModelSpec = ModelSpec()  # noqa: RUF009 - frozen
     doc: StageConfig = StageConfig(max_new_tokens=8)
     chunk: StageConfig = StageConfig()

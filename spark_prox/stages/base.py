@@ -44,6 +44,7 @@ class Run:
         writers: of the levels that are on.
         keys: of those writers: which stored programs count.
         tokenizer: the model whose tokenizer counts the text before and after: the chunk level's, on or off.
+        filters: hashes of the filters that are on, in their order: which stored verdicts count.
         settings: hash of everything besides the document that decides a row of `refined`.
         decide: over the document level's programs; gives the documents that are kept.
         written: the tables that stages write, in the order of the stages; documents leave them in the opposite order.
@@ -57,6 +58,7 @@ class Run:
     writers: Mapping[Level, Writer]
     keys: Mapping[Level, ProgramKey]
     tokenizer: str
+    filters: Mapping[str, str]
     settings: str
     log: RunLog
     guard: RunGuard

@@ -29,6 +29,7 @@ from spark_prox.stages.portions import portions
 from spark_prox.stages.retry import failed_programs, store_answers, wanted_again
 from spark_prox.stages.runlog import StageFigures
 from spark_prox.stages.stored import kept_documents, with_stage_programs
+from spark_prox.stages.verdicts import candidates
 from spark_prox.stages.work_list import decided_once
 from spark_prox.warehouse.schemas import BUCKETS, PROGRAMS
 from spark_prox.writers import writer_of
@@ -64,8 +65,9 @@ class Generate(Stage):
             warehouse.expect("programs")
             self._set_flop(run, figures)
             done = with_stage_programs(warehouse, key).select("doc_id", "doc_hash").distinct()
-            candidates = kept_documents(warehouse, self._before(run), run.decide, only)
-            known = candidates.join(done.withColumn("done", F.lit(True)), ["doc_id", "doc_hash"], "left")
+            documents = candidates(warehouse, run.filters, only)
+            kept = kept_documents(warehouse, documents, self._before(run), run.decide)
+            known = kept.join(done.withColumn("done", F.lit(True)), ["doc_id", "doc_hash"], "left")
             with decided_once(known) as work:
                 counts = count_rows(work, {"new": "count_if(done IS NULL)", "done": "count_if(done)"})
                 figures.documents, figures.skipped = counts["new"], counts["done"]
@@ -90,8 +92,9 @@ class Generate(Stage):
         with run.log.stage(f"retry-{self.level}", run.settings) as figures:
             warehouse.expect("programs")
             self._set_flop(run, figures)
-            candidates = kept_documents(warehouse, self._before(run), run.decide)
-            with warehouse.staged(wanted_again(warehouse, key, codes, candidates), "retry") as failed:
+            documents = candidates(warehouse, run.filters, None)
+            kept = kept_documents(warehouse, documents, self._before(run), run.decide)
+            with warehouse.staged(wanted_again(warehouse, key, codes, kept), "retry") as failed:
                 figures.documents = failed.count()
                 ranges = portions(figures.documents, run.config.placement.batch_documents, 0)
                 for portion, (first, stop) in enumerate(ranges):
@@ -110,7 +113,7 @@ class Generate(Stage):
         """See `Stage`."""
         if self.level not in dry.run.keys or not dry.has("programs"):
             return []
-        failed = failed_programs(dry.run.warehouse, dry.run.keys[self.level], codes, dry.documents)
+        failed = failed_programs(dry.run.warehouse, dry.run.keys[self.level], codes, dry.candidates)
         documents = failed.select("doc_id", "doc_hash").distinct()
         note = f"{failed.count():,} programs"
         return [dry.line(f"retry-{self.level}", self.level, documents, documents.count(), note)]

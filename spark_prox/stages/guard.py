@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 
 from spark_prox.config.guard import GuardConfig, PortionCounts, verdict
 from spark_prox.documents import LEVELS
+from spark_prox.filters import FILTERED
 from spark_prox.functions import PandasFunction
 from spark_prox.keys import ProgramKey
 from spark_prox.spark.counting import count_rows
@@ -42,8 +43,9 @@ PROGRAM_COUNTS = {
 """What is counted of rows of `programs` while they are stored: some of all rows, some of those of each level."""
 
 REFINED_COUNTS = {
-    "documents": "count(*)",
-    "dropped": "count_if(outcome = 'DROPPED')",
+    # What filters drop says nothing about a model.
+    "documents": f"count_if(doc_reason <> '{FILTERED}')",
+    "dropped": f"count_if(outcome = 'DROPPED' AND doc_reason <> '{FILTERED}')",
     "failed": "count_if(outcome IN ('FAILED', 'REFUSED'))",
     "quarantined": f"count_if({FAILED})",
     "chars_before": "coalesce(sum(CASE WHEN outcome <> 'DROPPED' THEN chars_before END), 0)",

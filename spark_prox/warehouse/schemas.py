@@ -23,6 +23,7 @@ __all__ = [
     "REJECTS",
     "RUNS",
     "TABLES",
+    "VERDICTS",
     "TableSpec",
 ]
 
@@ -186,6 +187,29 @@ ANNOTATIONS = TableSpec(
     of_document="true",
 )
 
+VERDICTS = TableSpec(
+    name="verdicts",
+    columns=(
+        "doc_id string, doc_hash string, stage string, verdict string, reason string, detail string, "
+        "duplicate_of string, language string, score double, keys array<binary>, settings_hash string, "
+        "run_id string, decided_at timestamp"
+    ),
+    # One verdict of a filter for a document: other settings replace it, as in `refined`.
+    key=("doc_id", "stage"),
+    statistics=(
+        *("doc_id", "doc_hash", "stage", "verdict", "reason", "duplicate_of", "language", "score"),
+        *("settings_hash", "run_id", "decided_at"),
+    ),
+    constraints={
+        "prox_key": "doc_id IS NOT NULL AND doc_hash IS NOT NULL AND stage IS NOT NULL",
+        "prox_verdict": "verdict IN ('keep', 'drop')",
+        "prox_reason": "(verdict = 'drop') = (reason IS NOT NULL)",
+        "prox_settings": "settings_hash IS NOT NULL",
+    },
+    order=("stage",),
+    of_document="true",
+)
+
 TABLES: dict[str, TableSpec] = {
-    table.name: table for table in (DOCUMENTS, PROGRAMS, REFINED, REJECTS, RUNS, ANNOTATIONS)
+    table.name: table for table in (DOCUMENTS, PROGRAMS, REFINED, REJECTS, RUNS, ANNOTATIONS, VERDICTS)
 }
