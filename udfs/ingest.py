@@ -1,19 +1,18 @@
 """The ingest stage on an executor: file names in, records, lines or verdicts out.
 
-Local paths are opened directly; remote ones through `pyarrow.fs`: s3:// and s3a:// (credentials from the executors'
-environment or instance profile), gs://, abfs://, and hdfs:// where libhdfs is installed. Files are read forward in
-small pieces, so memory is bounded by one record, not by the file. Knows pandas and pyarrow; the work is in
-`spark_prox.sources`.
+Local paths are opened directly; remote ones through `pyarrow.fs`: s3a:// as the session's Hadoop settings say, gs://,
+abfs://, and hdfs:// where libhdfs is installed. Files are read forward in small pieces, so memory is bounded by one
+record, not by the file. Knows pandas and pyarrow; the work is in `spark_prox.sources`.
 """
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar, cast
-from urllib.parse import urlsplit
 
 import pandas as pd
 import pyarrow as pa
@@ -24,8 +23,10 @@ from spark_prox.sources.arrow_rows import cast_batch
 from spark_prox.sources.contained import ContainedPageText
 from spark_prox.sources.json_lines import read_json_lines
 from spark_prox.sources.json_shape import Shape
+from spark_prox.sources.object_store import ObjectStores, store_error
 from spark_prox.sources.parquet_shape import FileShape, UnreadableColumnError, shape_of_file
 from spark_prox.sources.readers import RAW_COLUMNS, SHAPE
+from spark_prox.sources.store_file import StoreFile
 from spark_prox.sources.unpacking import is_packed
 from spark_prox.sources.warc.archive import read_archive
 
@@ -56,6 +57,7 @@ class ReadArchives:
 
     Attributes:
         spec: its limit on text length.
+        stores: how object stores are reached.
         page_timeout_s: most seconds for the text of one HTML page.
         file_timeout_s: seconds for slow pages of one file, after which each page has half a second.
         page_memory_bytes: most address space of the process that reads HTML.
@@ -63,6 +65,7 @@ class ReadArchives:
 
     columns: ClassVar[str] = RAW_COLUMNS
     spec: InputSpec
+    stores: ObjectStores = ObjectStores()  # noqa: RUF009 - frozen
     page_timeout_s: float = 30.0
     file_timeout_s: float = 120.0
     page_memory_bytes: int = 3 << 30
@@ -95,12 +98,12 @@ class ReadArchives:
         try:
             with ExitStack() as opened:
                 if kind == "parquet":
-                    shape = _check_parquet(_open(path, 0, opened), verify=self.spec.verify_files)
+                    shape = _check_parquet(_open_table(path, self.stores, opened), verify=self.spec.verify_files)
                     yield (path, None, None, None, shape.to_json(), None, None, None, SHAPE, None)
                     return
-                if kind == "lines" and start and is_packed(_open(path, 0, opened).read(8)):
+                if kind == "lines" and start and is_packed(_open(path, 0, self.stores, opened).read(8)):
                     return  # packed, without its suffix: the first part reads all of it
-                stream = _open(path, max(start - 1, 0), opened)
+                stream = _open(path, max(start - 1, 0), self.stores, opened)
                 if kind == "archive":
                     html_to_text.next_file()
                     for row in read_archive(stream, max_text_chars=self.spec.max_text_chars, html_to_text=html_to_text):
@@ -111,6 +114,8 @@ class ReadArchives:
         except UnreadableColumnError as error:
             yield _row(path, None, None, unreadable, str(error))
         except (OSError, EOFError, ValueError) as error:  # pyarrow's errors are among them
+            if isinstance(error, OSError) and (refused := store_error(path, error)):
+                raise refused from None  # of every file: no verdict on this one
             yield _row(path, None, None, unreadable, f"cannot be read: {type(error).__name__}")
 
     def _lines(self, path: str, stream: BinaryIO, start: int, stop: int | None) -> Iterator[Row]:
@@ -127,7 +132,7 @@ class ReadArchives:
 
     def tables(self, schema: pa.Schema) -> ReadTables:
         """The reader of whole Parquet files that Spark's own cannot read."""
-        return ReadTables(schema=schema)
+        return ReadTables(schema=schema, stores=self.stores)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,9 +141,11 @@ class ReadTables:
 
     Attributes:
         schema: Arrow types that Spark takes.
+        stores: how object stores are reached.
     """
 
     schema: pa.Schema
+    stores: ObjectStores = ObjectStores()  # noqa: RUF009 - frozen
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Rows of the files in batches of at most 64."""
@@ -146,7 +153,7 @@ class ReadTables:
         for batch in batches:
             for path in batch.column("path").to_pylist():
                 with ExitStack() as opened:
-                    file = _parquet_file(_open(path, 0, opened))
+                    file = _parquet_file(_open_table(path, self.stores, opened))
                     position = 0
                     for rows in file.iter_batches(batch_size=TABLE_ROWS, use_threads=False):
                         places = [
@@ -185,20 +192,31 @@ def _parquet_file(stream: BinaryIO, **how: Any) -> Any:
     return pq.ParquetFile(stream, pre_buffer=False, **how)
 
 
-def _open(path: str, offset: int, opened: ExitStack) -> BinaryIO:
+def _open(path: str, offset: int, stores: ObjectStores, opened: ExitStack) -> BinaryIO:
     """A stream of the file from `offset`, as stored."""
-    scheme = urlsplit(path).scheme if "://" in path else ""
-    stream: Any
-    if scheme in ("", "file"):
-        stream = opened.enter_context(Path(path.removeprefix("file://")).open("rb"))  # noqa: SIM115 - the stack closes it
-    else:
-        from pyarrow.fs import FileSystem
-
-        system, name = FileSystem.from_uri("s3" + path[len(scheme) :] if scheme in ("s3a", "s3n") else path)
-        stream = opened.enter_context(system.open_input_file(name))
-    if offset:
+    if _is_local(path):
+        stream = opened.enter_context(_local(path).open("rb"))
         stream.seek(offset)
-    return cast(BinaryIO, stream)
+        return stream
+    system, name = stores.resolve(path)
+    file = StoreFile(path, system.open_input_file(name), offset)
+    return opened.enter_context(cast(BinaryIO, io.BufferedReader(file)))
+
+
+def _open_table(path: str, stores: ObjectStores, opened: ExitStack) -> BinaryIO:
+    """A file for a reader that jumps in it."""
+    if _is_local(path):
+        return opened.enter_context(_local(path).open("rb"))
+    system, name = stores.resolve(path)
+    return cast(BinaryIO, opened.enter_context(system.open_input_file(name)))
+
+
+def _is_local(path: str) -> bool:
+    return "://" not in path or path.startswith("file://")
+
+
+def _local(path: str) -> Path:
+    return Path(path.removeprefix("file://"))
 
 
 def _frame(rows: list[Row]) -> pd.DataFrame:
