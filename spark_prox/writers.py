@@ -251,7 +251,7 @@ def policy_of(config: RunConfig) -> Policy:
 
 
 def settings_hash(config: RunConfig) -> str:
-    """A hash of what decides a row of `refined` beside the document: keys of the levels and filters that are on, the policy.
+    """A hash of what decides a row of `refined` beside the document: levels and filters that are on, the policy.
 
     Without filters it is what it was before there were any: rows that were stored then stay good.
     """

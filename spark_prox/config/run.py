@@ -16,6 +16,7 @@ from typing import Any
 from spark_prox.config.annotate import AnnotateConfig
 from spark_prox.config.apart import check_apart
 from spark_prox.config.filters import FiltersConfig
+from spark_prox.config.export import ExportConfig
 from spark_prox.config.guard import GuardConfig
 from spark_prox.config.input import InputSpec
 from spark_prox.config.lease import LeaseConfig
@@ -84,6 +85,7 @@ class RunConfig:
         annotate: how jobs/annotate.py asks and checks.
         guard: when a run that goes wrong stops.
         lease: how jobs on the same tables keep out of each other's way.
+        export: what jobs/export.py writes.
         count_tokens: store token counts of the text before and after, by the chunk model's tokenizer.
         spark: settings for the Spark session that are not given to spark-submit.
         show_example: end the job by printing one document before and after.
@@ -101,6 +103,7 @@ class RunConfig:
     annotate: AnnotateConfig = AnnotateConfig()  # noqa: RUF009 - frozen
     guard: GuardConfig = GuardConfig()  # noqa: RUF009 - frozen
     lease: LeaseConfig = LeaseConfig()  # noqa: RUF009 - frozen
+    export: ExportConfig = ExportConfig()  # noqa: RUF009 - frozen
     count_tokens: bool = True
     spark: Mapping[str, Any] = field(default_factory=dict)
     show_example: bool = False

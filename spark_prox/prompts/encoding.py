@@ -5,11 +5,12 @@ Knows no model and no prompt.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 
 from spark_prox.prompts.text_tokenizer import AnyTokenizer, TextTokenizer
 
-__all__ = ["count_tokens", "encode_all"]
+__all__ = ["count_tokens", "encode_all", "encode_whole"]
 
 _CHARS_AT_ONCE = 1 << 18
 _CHARS_OF_AN_ENCODING = 16  # what an encoding takes beside its tokens, in characters of text
@@ -26,6 +27,27 @@ def encode_all(tokenizer: AnyTokenizer, texts: Iterable[str]) -> Iterator[list[i
             yield from _ids(tokenizer, some)
             some, chars = [], 0
     yield from _ids(tokenizer, some)
+
+
+def encode_whole(tokenizer: AnyTokenizer, texts: Iterable[str]) -> Iterator[list[int]]:
+    """Token ids of each text, however long; one of more than 256 KiB is encoded in the parts of `count_tokens`."""
+    lengths: deque[int] = deque()
+
+    def parts() -> Iterator[str]:
+        for text in texts:
+            whole = list(_parts(text))
+            lengths.append(len(whole))
+            yield from whole
+
+    found: list[int] = []
+    seen = 0
+    for ids in encode_all(tokenizer, parts()):
+        found = found + ids if seen else ids
+        seen += 1
+        if seen == lengths[0]:
+            yield found
+            lengths.popleft()
+            found, seen = [], 0
 
 
 def count_tokens(tokenizer: AnyTokenizer, texts: Sequence[str]) -> list[int]:
