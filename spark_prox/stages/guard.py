@@ -15,8 +15,8 @@ from spark_prox.config.guard import GuardConfig, PortionCounts, verdict
 from spark_prox.functions import PandasFunction
 from spark_prox.keys import ProgramKey
 from spark_prox.spark.counting import count_rows
+from spark_prox.stages.figures import StageFigures
 from spark_prox.stages.quarantine import FAILED
-from spark_prox.stages.runlog import StageFigures
 from spark_prox.stages.stored import with_stage_programs
 from spark_prox.warehouse.tables import Warehouse
 
@@ -40,6 +40,8 @@ REFINED_COUNTS = {
     "quarantined": f"count_if({FAILED})",
     "chars_before": "coalesce(sum(CASE WHEN outcome <> 'DROPPED' THEN chars_before END), 0)",
     "chars_after": "coalesce(sum(CASE WHEN outcome <> 'DROPPED' THEN chars_after END), 0)",
+    "tokens_before": "coalesce(sum(tokens_before), 0)",
+    "tokens_after": "coalesce(sum(tokens_after), 0)",
 }
 """What is counted of rows of `refined` while they are stored."""
 
@@ -89,6 +91,7 @@ class RunGuard:
             )
             columns = stored.select("doc_id", "doc_hash", "program", "status", "margin")
             kept = count_rows(columns.mapInPandas(self._decide, self._decide.columns), {"kept": "count(*)"})["kept"]
+            figures.add_verdicts(judged, kept)
         portion = PortionCounts(
             documents=documents, judged=judged, kept=kept, tried=counts["tried"], failed=counts["failed"]
         )

@@ -66,7 +66,7 @@ def test_it_shows_a_document_before_and_after_counts_a_query_and_where_the_table
 
 def test_it_shows_progress_from_the_first_stage_to_the_last(demo: Demo) -> None:
     steps = [line.split(":")[0] for line in demo.out.splitlines() if ": done in" in line]
-    assert steps == ["ingest", "ingest", "generate doc", "generate chunk", "execute"]
+    assert steps == ["ingest", "generate-doc", "generate-chunk", "execute"]
 
 
 def test_every_record_is_a_document_or_a_reject(spark: SparkSession, demo: Demo) -> None:
