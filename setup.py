@@ -34,6 +34,7 @@ setup(
     extras_require={
         "train": ["scikit-learn>=1.5", "scipy>=1.15", "matplotlib>=3.9", "peft>=0.17"],
         "gpu": ["vllm"],
+        "metrics": ["prometheus-client>=0.21"],
         "test": [
             "warcio>=1.7",
             "pytest>=8",

@@ -22,7 +22,15 @@ from spark_prox.programs import (
 )
 from spark_prox.rows import Int32, Int64, Origin, Real, Text, Time, Word
 
-__all__ = ["RefinedRow", "StoredChunk", "StoredDecision", "decide_stored", "execute_stored"]
+__all__ = [
+    "RefinedRow",
+    "StoredChunk",
+    "StoredDecision",
+    "decide_stored",
+    "execute_stored",
+    "line_margins_of",
+    "refine_stored",
+]
 
 
 class StoredChunk(NamedTuple):
@@ -129,28 +137,33 @@ def execute_stored(
         return _unedited(text, Outcome.FAILED, "NO_PROGRAM", decision.reason)
     if not chunks:
         return _unedited(text, Outcome.KEPT, decision.reason, decision.reason)
-    margins = {
-        chunk.first_line + offset: value for chunk in chunks for offset, value in enumerate(chunk.line_margins or ())
-    }
     try:
-        refinement = refine_document(
-            text,
-            [
-                ChunkProgram(
-                    program=chunk.program or "",
-                    first_line=chunk.first_line,
-                    line_count=chunk.line_count,
-                    failed=chunk.status != ProgramStatus.OK or chunk.program is None,
-                )
-                for chunk in chunks
-            ],
-            dialect=dialect,
-            policy=policy,
-            line_margins=margins or None,
-        )
+        refinement = refine_stored(text, chunks, policy=policy, dialect=dialect)
     except Exception as error:  # noqa: BLE001 - a defect of ours must cost one row, not a task of thousands
         return _unedited(text, Outcome.FAILED, f"EXECUTOR_ERROR:{type(error).__name__}", decision.reason)
     return _row(refinement, decision.reason)
+
+
+def refine_stored(text: str, chunks: Sequence[StoredChunk], *, policy: Policy, dialect: str) -> Refinement:
+    """Apply the chunk level's programs to a document that is kept; tells of every call what became of it."""
+    programs = [
+        ChunkProgram(
+            program=chunk.program or "",
+            first_line=chunk.first_line,
+            line_count=chunk.line_count,
+            failed=chunk.status != ProgramStatus.OK or chunk.program is None,
+        )
+        for chunk in chunks
+    ]
+    margins = line_margins_of(chunks)
+    return refine_document(text, programs, dialect=dialect, policy=policy, line_margins=margins or None)
+
+
+def line_margins_of(chunks: Sequence[StoredChunk]) -> dict[int, float]:
+    """log p(keep) - log p(remove) by line of the document, where the writer gave it."""
+    return {
+        chunk.first_line + offset: value for chunk in chunks for offset, value in enumerate(chunk.line_margins or ())
+    }
 
 
 def _unedited(text: str, outcome: Outcome, reason: str, doc_reason: str) -> RefinedRow:

@@ -17,6 +17,7 @@ from spark_prox.documents import Level
 from spark_prox.filters import filter_hashes
 from spark_prox.functions import Functions
 from spark_prox.sources.frames.delta_stream import open_stream
+from spark_prox.sources.frames.raw import table_snapshot
 from spark_prox.spark.progress import announce
 from spark_prox.spark.session import build_session
 from spark_prox.spark.shipping import check_executors, is_local, ship_code
@@ -28,7 +29,7 @@ from spark_prox.stages.execute import Execute
 from spark_prox.stages.generate import Generate
 from spark_prox.stages.guard import RunGuard
 from spark_prox.stages.incremental import backlog, checkpoint_folder, run_micro_batches
-from spark_prox.stages.ingest import Ingest, input_rows, input_spec
+from spark_prox.stages.ingest import Ingest, input_spec, input_with_snapshot
 from spark_prox.stages.removal import forget_source, lost_documents
 from spark_prox.stages.runlog import RunLog, new_run_id
 from spark_prox.warehouse.tables import Warehouse
@@ -93,7 +94,7 @@ class Pipeline:
         warehouse = Warehouse(spark, config.warehouse)
         if writes:
             warehouse.check_writable()
-        log = RunLog(spark, warehouse, config, new_run_id())
+        log = RunLog(spark, warehouse, config, new_run_id(), keys=keys.values(), policy=policy)
         decide = functions.decide_documents(policy=policy, dialect=config.dialect)
         self.run = Run(
             spark=spark,
@@ -157,6 +158,7 @@ class Pipeline:
         if not self._phases:
             self.warehouse.create_expected()
             self.log.flush()
+            self.log.close()
 
     def check_executors(self) -> None:
         """Prove that executors run this code; a local session needs no proof."""
@@ -203,6 +205,7 @@ class Pipeline:
             ConfigError: CHECKPOINT_UNKNOWN.
         """
         source = open_stream(self.spark, input_spec(self.run))
+        snapshot = table_snapshot(self.spark, input_spec(self.run))
         checkpoint = checkpoint_folder(self.spark, self.warehouse, source)
         self.begin()
 
@@ -213,7 +216,8 @@ class Pipeline:
                 announce(f"{gone:,} documents removed, which the source has no more")
             micro_batch = f"{source.key}/{number}"
             with self.phase():
-                Ingest().store(self.run, source.rows(frame), micro_batch=micro_batch, is_feed=source.has_feed)
+                rows = source.rows(frame)
+                Ingest().store(self.run, rows, snapshot=snapshot, micro_batch=micro_batch, is_feed=source.has_feed)
                 arrived = (F.col("ingested_by") == self.log.run_id) & (F.col("ingested_at") >= F.lit(started))
                 self.advance(self.warehouse.read("documents").where(arrived).select("doc_id"))
 
@@ -228,7 +232,7 @@ class Pipeline:
         if not reads_input:
             return DryRun(self.run)
         spec, gone = input_spec(self.run), None
-        arriving = input_rows(self.run)
+        arriving, _ = input_with_snapshot(self.run)
         if spec.incremental:
             source = open_stream(self.spark, spec)
             announce(backlog(self.spark, source, checkpoint_folder(self.spark, self.warehouse, source)))

@@ -39,6 +39,7 @@ class InputSpec:
         max_bytes_per_trigger: bytes, as stored, after which a micro-batch takes no further file. A gibibyte of Parquet
             is some hundred thousand pages. A commit of a change data feed is never divided.
         checkpoint: where it is kept how far the table was read; None: `_checkpoints` beside the tables.
+        version: read a Delta table as it was at this version; None for the last one.
         skip_change_commits: of a table without change data feed, pass over commits that update or delete, which
             otherwise end the run; the documents stay as they were.
     """
@@ -56,6 +57,7 @@ class InputSpec:
     max_files_per_trigger: int = 1_000
     max_bytes_per_trigger: int = 1 << 30
     checkpoint: str | None = None
+    version: int | None = None
     skip_change_commits: bool = False
 
     def __post_init__(self) -> None:
@@ -73,6 +75,12 @@ class InputSpec:
         for name in ("max_text_chars", "max_files_per_trigger", "max_bytes_per_trigger"):
             if getattr(self, name) < 1:
                 raise InputError("INPUT_BAD_VALUE", f"input.{name} is {getattr(self, name)}.", "Give a number over 0.")
+        if self.version is not None and (self.version < 0 or self.incremental or not FORMATS[self.format].is_table):
+            raise InputError(
+                "INPUT_BAD_VALUE",
+                f"input.version is {self.version}, input.format {self.format}.",
+                "Give a version, from 0, of a Delta table that is read as a batch; or leave it out.",
+            )
         if self.incremental and not FORMATS[self.format].is_table:
             raise InputError(
                 "WRONG_FORMAT",

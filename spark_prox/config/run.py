@@ -25,6 +25,7 @@ from spark_prox.config.loading import as_mapping, bad_value, build, read_tree
 from spark_prox.config.model import ModelSpec
 from spark_prox.config.names import schema_of
 from spark_prox.config.placement import PlacementConfig
+from spark_prox.config.progress import ProgressConfig
 from spark_prox.programs import policy_for
 from spark_prox.programs.dialects import dialect_for
 
@@ -86,6 +87,7 @@ class RunConfig:
         guard: when a run that goes wrong stops.
         lease: how jobs on the same tables keep out of each other's way.
         export: what jobs/export.py writes.
+        progress: how a run tells what it does while it runs.
         count_tokens: store token counts of the text before and after, by the chunk model's tokenizer.
         spark: settings for the Spark session that are not given to spark-submit.
         show_example: end the job by printing one document before and after.
@@ -104,6 +106,7 @@ class RunConfig:
     guard: GuardConfig = GuardConfig()  # noqa: RUF009 - frozen
     lease: LeaseConfig = LeaseConfig()  # noqa: RUF009 - frozen
     export: ExportConfig = ExportConfig()  # noqa: RUF009 - frozen
+    progress: ProgressConfig = ProgressConfig()  # noqa: RUF009 - frozen
     count_tokens: bool = True
     spark: Mapping[str, Any] = field(default_factory=dict)
     show_example: bool = False

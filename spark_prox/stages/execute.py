@@ -20,14 +20,13 @@ from spark_prox.execution import RefinedRow
 from spark_prox.filters import FILTERED
 from spark_prox.rows import Origin, fields_of
 from spark_prox.spark.counting import count_rows, observed
-from spark_prox.spark.progress import Progress
 from spark_prox.stages.base import Run, Stage
 from spark_prox.stages.dry_run import DryRun, PlannedStage
+from spark_prox.stages.figures import StageFigures
 from spark_prox.stages.guard import REFINED_COUNTS
 from spark_prox.stages.own_columns import OwnColumns
 from spark_prox.stages.portions import portions
 from spark_prox.stages.quarantine import FAILED, held_documents, quarantine, rejected_at, release
-from spark_prox.stages.runlog import StageFigures
 from spark_prox.stages.stored import PROGRAM_COLUMNS, used_programs, with_programs
 from spark_prox.stages.verdicts import dropped_documents
 from spark_prox.stages.work_list import decided_once
@@ -84,11 +83,15 @@ def _execute(run: Run, only: DataFrame | None, figures: StageFigures) -> None:
         programs = used_programs(warehouse, keys)
         figures.rejects += quarantine(warehouse, failed, programs, settings=run.settings, run_id=run.log.run_id)
 
+    def watch(counts: Mapping[str, int]) -> None:
+        figures.add_texts(counts)
+        run.guard.refined(counts, figures)
+
     with decided_once(_work(run, documents)) as work:
         counts = count_rows(work, _WORK_COUNTS)
-        figures.documents, figures.skipped = counts["pending"], counts["settled"]
+        figures.planned, figures.skipped = counts["pending"], counts["settled"]
         pending = work.where("settled IS NULL")
-        ranges = portions(figures.documents, run.config.placement.batch_documents, run.guard.limits.evidence)
+        ranges = portions(figures.planned, run.config.placement.batch_documents, run.guard.limits.evidence)
         for portion, (first, stop) in enumerate(ranges):
             in_range = (F.col("bucket") >= first) & (F.col("bucket") < stop)
             wanted = pending.where(in_range)
@@ -96,9 +99,11 @@ def _execute(run: Run, only: DataFrame | None, figures: StageFigures) -> None:
             if counts["held"]:
                 release(warehouse, wanted.where("held"))
             store = _replace if counts["stored"] and not wanted.where("stored").isEmpty() else _add
-            size = math.ceil(figures.documents * (stop - first) / BUCKETS)
-            with Progress(run.spark, "execute", step=portion + 1, steps=len(ranges), documents=size):
-                store(warehouse, wanted, rows_of, own, reject, lambda counted: run.guard.refined(counted, figures))
+            size = math.ceil(figures.planned * (stop - first) / BUCKETS)
+            with run.log.portion(number=portion + 1, count=len(ranges), documents=size):
+                store(warehouse, wanted, rows_of, own, reject, watch)
+            run.log.grown()
+        figures.documents = figures.planned
 
 
 def _executed(run: Run, own: OwnColumns, texts: DataFrame, wanted: DataFrame) -> DataFrame:

@@ -20,14 +20,13 @@ from spark_prox.engines.worker import engine_name
 from spark_prox.keys import ProgramKey
 from spark_prox.spark.counting import count_rows, observed
 from spark_prox.spark.placement import generation_partitions, generation_workers
-from spark_prox.spark.progress import Progress
 from spark_prox.spark.shipping import is_local
 from spark_prox.stages.base import Run, Stage
 from spark_prox.stages.dry_run import DryRun, PlannedStage
+from spark_prox.stages.figures import StageFigures
 from spark_prox.stages.guard import PROGRAM_COUNTS
 from spark_prox.stages.portions import portions
 from spark_prox.stages.retry import failed_programs, store_answers, wanted_again
-from spark_prox.stages.runlog import StageFigures
 from spark_prox.stages.stored import kept_documents, with_stage_programs
 from spark_prox.stages.verdicts import candidates
 from spark_prox.stages.work_list import decided_once
@@ -70,19 +69,24 @@ class Generate(Stage):
             known = kept.join(done.withColumn("done", F.lit(True)), ["doc_id", "doc_hash"], "left")
             with decided_once(known) as work:
                 counts = count_rows(work, {"new": "count_if(done IS NULL)", "done": "count_if(done)"})
-                figures.documents, figures.skipped = counts["new"], counts["done"]
+                figures.planned, figures.skipped = counts["new"], counts["done"]
                 pending = work.where("done IS NULL")
-                ranges = portions(figures.documents, run.config.placement.batch_documents, guard.limits.evidence)
+                ranges = portions(figures.planned, run.config.placement.batch_documents, guard.limits.evidence)
                 for portion, (first, stop) in enumerate(ranges):
-                    size = math.ceil(figures.documents * (stop - first) / BUCKETS)
+                    size = math.ceil(figures.planned * (stop - first) / BUCKETS)
                     before = datetime.now(timezone.utc)
                     found = self._rows(run, pending, (first, stop), size, one_pass=run.one_pass)
                     rows, counted = observed(found, PROGRAM_COUNTS)
-                    what = f"generate {self.level}"
-                    with Progress(run.spark, what, step=portion + 1, steps=len(ranges), documents=size):
+                    asking = run.log.portion(
+                        number=portion + 1, count=len(ranges), documents=size, reads_documents=True
+                    )
+                    with asking:
                         warehouse.append("programs", rows)
+                    figures.documents += counted.get[f"documents_{self.level}"]
                     self._add(run, counted.get, figures)
                     guard.programs(key, before, counted.get, figures)
+                    run.log.grown()
+                figures.documents = figures.planned
 
     def retry(self, run: Run, codes: tuple[str, ...]) -> int:
         """See `Stage`: failed programs are asked for again and replaced, each with one attempt more."""
@@ -95,14 +99,18 @@ class Generate(Stage):
             documents = candidates(warehouse, run.filters, None)
             kept = kept_documents(warehouse, documents, self._before(run), run.decide)
             with warehouse.staged(wanted_again(warehouse, key, codes, kept), "retry") as failed:
-                figures.documents = failed.count()
-                ranges = portions(figures.documents, run.config.placement.batch_documents, 0)
+                figures.planned = failed.count()
+                ranges = portions(figures.planned, run.config.placement.batch_documents, 0)
                 for portion, (first, stop) in enumerate(ranges):
-                    size = math.ceil(figures.documents * (stop - first) / BUCKETS)
+                    size = math.ceil(figures.planned * (stop - first) / BUCKETS)
                     rows = self._rows(run, failed, (first, stop), size)
-                    what = f"retry {self.level}"
-                    progress = Progress(run.spark, what, step=portion + 1, steps=len(ranges), documents=size)
-                    self._add(run, store_answers(warehouse, rows, failed, progress), figures)
+                    asking = run.log.portion(
+                        number=portion + 1, count=len(ranges), documents=size, reads_documents=True
+                    )
+                    self._add(run, store_answers(warehouse, rows, failed, asking), figures)
+                    figures.documents = figures.planned * stop // BUCKETS
+                    run.log.grown()
+                figures.documents = figures.planned
             return figures.documents
 
     def plan(self, dry: DryRun) -> list[PlannedStage]:
@@ -162,6 +170,7 @@ class Generate(Stage):
     def _add(self, run: Run, counts: Mapping[str, int], figures: StageFigures) -> None:
         """Add what a portion stored, by `PROGRAM_COUNTS`, to the figures of the stage."""
         figures.programs += counts["programs"]
+        figures.failed += counts["failed"]
         figures.prompt_tokens += counts["prompt_tokens"]
         figures.output_tokens += counts["output_tokens"]
         self._set_flop(run, figures)

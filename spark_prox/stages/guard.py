@@ -17,8 +17,8 @@ from spark_prox.filters import FILTERED
 from spark_prox.functions import PandasFunction
 from spark_prox.keys import ProgramKey
 from spark_prox.spark.counting import count_rows
+from spark_prox.stages.figures import StageFigures
 from spark_prox.stages.quarantine import FAILED
-from spark_prox.stages.runlog import StageFigures
 from spark_prox.stages.stored import with_stage_programs
 from spark_prox.warehouse.tables import Warehouse
 
@@ -26,8 +26,11 @@ __all__ = ["PROGRAM_COUNTS", "REFINED_COUNTS", "RunGuard"]
 
 _RUNS_REMEMBERED = 50
 
+_FAILED = "status NOT IN ('OK', 'LINE_TOO_LONG', 'TOO_MANY_CHUNKS')"
+
 PROGRAM_COUNTS = {
     "programs": "count(*)",
+    "failed": f"count_if({_FAILED})",
     "prompt_tokens": "coalesce(sum(prompt_tokens), 0)",
     "output_tokens": "coalesce(sum(output_tokens), 0)",
     **{
@@ -36,7 +39,7 @@ PROGRAM_COUNTS = {
         for name, condition in {
             "documents": "chunk_index <= 0",
             "tried": "true",
-            "failed": "status NOT IN ('OK', 'LINE_TOO_LONG', 'TOO_MANY_CHUNKS')",
+            "failed": _FAILED,
         }.items()
     },
 }
@@ -50,6 +53,8 @@ REFINED_COUNTS = {
     "quarantined": f"count_if({FAILED})",
     "chars_before": "coalesce(sum(CASE WHEN outcome <> 'DROPPED' THEN chars_before END), 0)",
     "chars_after": "coalesce(sum(CASE WHEN outcome <> 'DROPPED' THEN chars_after END), 0)",
+    "tokens_before": "coalesce(sum(tokens_before), 0)",
+    "tokens_after": "coalesce(sum(tokens_after), 0)",
 }
 """What is counted of rows of `refined` while they are stored."""
 
@@ -99,6 +104,7 @@ class RunGuard:
             )
             columns = stored.select("doc_id", "doc_hash", "program", "status", "margin")
             kept = count_rows(columns.mapInPandas(self._decide, self._decide.columns), {"kept": "count(*)"})["kept"]
+            figures.add_verdicts(judged, kept)
         portion = PortionCounts(
             documents=documents,
             judged=judged,

@@ -14,20 +14,24 @@ from spark_prox.config.input import InputSpec
 from spark_prox.errors import RejectCode
 from spark_prox.jobkit import require_input
 from spark_prox.keys import digest
+from spark_prox.sources.formats import FORMATS
 from spark_prox.sources.frames import read_input
 from spark_prox.sources.frames.delta_stream import DELETED
+from spark_prox.sources.frames.files import InputFile
+from spark_prox.sources.frames.raw import table_snapshot
+from spark_prox.sources.snapshot import InputSnapshot, snapshot_of_files
 from spark_prox.spark.counting import count_rows, observed
 from spark_prox.spark.hadoop_settings import object_stores
-from spark_prox.spark.progress import Progress, announce
+from spark_prox.spark.progress import announce
 from spark_prox.stages.base import Run, Stage
 from spark_prox.stages.dry_run import DryRun, PlannedStage
+from spark_prox.stages.figures import StageFigures
 from spark_prox.stages.own_columns import OwnColumns
 from spark_prox.stages.removal import remove_documents
-from spark_prox.stages.runlog import StageFigures
 from spark_prox.warehouse.schemas import BUCKETS, DOCUMENTS, REJECTS
 from spark_prox.warehouse.tables import Warehouse
 
-__all__ = ["Ingest", "input_rows", "input_spec"]
+__all__ = ["Ingest", "input_spec", "input_with_snapshot"]
 
 _INPUT_COLUMNS = (
     "doc_id",
@@ -55,11 +59,19 @@ class Ingest(Stage):
 
     def run(self, run: Run, only: DataFrame | None = None) -> None:
         """See `Stage`: the whole input, whatever `only` says."""
-        self.store(run, input_rows(run))
+        rows, snapshot = input_with_snapshot(run)
+        self.store(run, rows, snapshot=snapshot)
 
-    def store(self, run: Run, rows: DataFrame, *, micro_batch: str = "", is_feed: bool = False) -> None:
-        """Store rows of the configured input, see `_store`."""
+    def store(
+        self, run: Run, rows: DataFrame, *, snapshot: InputSnapshot, micro_batch: str = "", is_feed: bool = False
+    ) -> None:
+        """Store rows of the configured input, see `_store`.
+
+        Args:
+            snapshot: what the input was when it was read.
+        """
         with run.log.stage(self.name, digest([str(input_spec(run))])) as figures:
+            figures.input = snapshot.as_json()
             _store(run, rows, figures, micro_batch=micro_batch, is_feed=is_feed)
 
     def plan(self, dry: DryRun) -> list[PlannedStage]:
@@ -87,11 +99,14 @@ def input_spec(run: Run) -> InputSpec:
     return spec
 
 
-def input_rows(run: Run) -> DataFrame:
-    """All rows of the configured input. Errors as in `read_input`."""
-    spec = input_spec(run)
+def input_with_snapshot(run: Run) -> tuple[DataFrame, InputSnapshot]:
+    """All rows of the configured input, and what it was when they were read. Errors as in `read_input`."""
+    spec, files = input_spec(run), list[InputFile]()
+    table = table_snapshot(run.spark, spec) if FORMATS[spec.format].is_table else None
     reader = run.functions.read_archives(spec=spec, stores=object_stores(run.spark))
-    return read_input(run.spark, spec, archive_reader=reader)
+    rows = read_input(run.spark, spec, archive_reader=reader, listed=files.extend)
+    named = ((file.path, file.size, file.modified) for file in files)
+    return rows, table or snapshot_of_files(spec.path, named)
 
 
 def _store(run: Run, rows: DataFrame, figures: StageFigures, *, micro_batch: str, is_feed: bool) -> None:
@@ -111,7 +126,7 @@ def _store(run: Run, rows: DataFrame, figures: StageFigures, *, micro_batch: str
     warehouse.expect("documents", own.fields)
     warehouse.expect("rejects")
     rows, counted = observed(rows, _COUNTS)
-    with warehouse.staged(rows, "ingest", Progress(run.spark, "ingest: read and parse")) as stored:
+    with warehouse.staged(rows, "ingest", run.log.portion("read and parse")) as stored:
         good = stored.where("reject_code IS NULL")
         documents = good.select(
             "doc_id",
@@ -134,17 +149,18 @@ def _store(run: Run, rows: DataFrame, figures: StageFigures, *, micro_batch: str
         # Decided before the append: afterwards the new documents would look known.
         same, changed = _known(stored, known) if counted.get["good"] and warehouse.exists("documents") else (0, 0)
         figures.skipped = same
-        figures.documents = counted.get["good"] - same
+        figures.planned = counted.get["good"] - same
         figures.rejects = counted.get["bad"]
-        if figures.documents:
-            with Progress(run.spark, "ingest: store", documents=figures.documents):
+        if figures.planned:
+            with run.log.portion("store", documents=figures.planned):
                 if changed:
                     differs = "known_hash IS NULL OR known_hash <> doc_hash"
                     changed_or_new = documents.join(known, "doc_id", "left").where(differs)
                     warehouse.upsert("documents", as_stored(changed_or_new))
                 else:
                     fresh = documents.join(known, "doc_id", "left_anti")
-                    warehouse.append("documents", as_stored(_by_bucket(fresh, figures.documents)), looked=True)
+                    warehouse.append("documents", as_stored(_by_bucket(fresh, figures.planned)), looked=True)
+            figures.documents = figures.planned
         if warehouse.exists("rejects"):
             _forget_repaired(warehouse, stored, rejects)
         if figures.rejects:

@@ -60,8 +60,18 @@ class Migration:
         return parsed.fields
 
 
-MIGRATIONS: tuple[Migration, ...] = ()
-"""None yet: every table is of version 1. The first change of a released table adds the first step here."""
+MIGRATIONS: tuple[Migration, ...] = (
+    Migration(
+        name="runs-lineage",
+        table="runs",
+        to=2,
+        why="figures of a stage while it runs, and what a row of `refined` comes from: writers, policy, input",
+        columns="planned long, kept long, failed long, tokens_before long, tokens_after long, "
+        "writers array<struct<stage:string,model:string,model_revision:string,template:string,template_hash:string,"
+        "generation_hash:string>>, policy string, input string",
+    ),
+)
+"""The steps, each of one table. The first change of a released table adds its step here."""
 
 
 def version_of(properties: Mapping[str, str]) -> int:

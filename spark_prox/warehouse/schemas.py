@@ -46,6 +46,7 @@ class TableSpec:
         constraints: what holds for every row, by name; Delta refuses a commit that breaks it.
         order: columns that `jobs/maintain.py` sorts files by, so that a query leaves many out; () keeps the order.
         one_writer: an append that looked for known keys must not pass beside another one (see `properties`).
+        observed: rows are counted while they are stored, see `spark_prox.spark.counting`.
         user_columns: whether the user's own columns follow the core ones.
         of_document: SQL that holds for the rows that stand for a row of `documents` and leave with it; "" for none.
     """
@@ -58,6 +59,7 @@ class TableSpec:
     constraints: Mapping[str, str] = field(default_factory=dict)
     order: tuple[str, ...] = ()
     one_writer: bool = False
+    observed: bool = False
     user_columns: bool = False
     of_document: str = ""
 
@@ -124,6 +126,7 @@ PROGRAMS = TableSpec(
         "prox_attempts": "attempts IS NULL OR attempts >= 1",
     },
     order=("stage", "model_revision"),
+    observed=True,
     of_document="true",
 )
 
@@ -139,6 +142,7 @@ REFINED = TableSpec(
         "prox_settings": "settings_hash IS NOT NULL AND policy_hash IS NOT NULL",
     },
     one_writer=True,
+    observed=True,
     user_columns=True,
     of_document="true",
 )
@@ -161,9 +165,12 @@ RUNS = TableSpec(
         "run_id string, stage string, status string, error string, started_at timestamp, finished_at timestamp, "
         "seconds double, documents long, skipped long, rejects long, programs long, prompt_tokens long, "
         "output_tokens long, flop double, settings_hash string, config string, versions map<string,string>, "
-        "guard map<string,double>"
+        "guard map<string,double>, planned long, kept long, failed long, tokens_before long, tokens_after long, "
+        "writers array<struct<stage:string,model:string,model_revision:string,template:string,template_hash:string,"
+        "generation_hash:string>>, policy string, input string"
     ),
-    key=("run_id", "stage"),
+    key=("run_id", "stage", "started_at"),  # an incremental run does a stage for each micro-batch
+    version=2,
     statistics=("run_id", "stage", "status", "settings_hash", "started_at", "finished_at"),
     constraints={"prox_key": "run_id IS NOT NULL AND stage IS NOT NULL AND status IS NOT NULL"},
 )

@@ -66,7 +66,7 @@ def test_it_shows_a_document_before_and_after_counts_a_query_and_where_the_table
 
 def test_it_shows_progress_from_the_first_stage_to_the_last(demo: Demo) -> None:
     steps = [line.split(":")[0] for line in demo.out.splitlines() if ": done in" in line]
-    assert steps == ["ingest", "ingest", "generate doc", "execute"]
+    assert steps == ["ingest", "generate-doc", "execute"]
 
 
 def test_one_pass_of_the_model_answers_both_levels(spark: SparkSession, demo: Demo) -> None:

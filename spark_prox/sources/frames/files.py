@@ -22,10 +22,11 @@ __all__ = ["InputFile", "check_format", "list_files", "plain_path"]
 
 @dataclass(frozen=True, kw_only=True)
 class InputFile:
-    """One file: its path (local ones without a scheme) and its size in bytes."""
+    """One file: its path (local ones without a scheme), its size in bytes, and when it was changed, in milliseconds."""
 
     path: str
     size: int
+    modified: int = 0
 
 
 def list_files(spark: SparkSession, spec: InputSpec) -> list[InputFile]:
@@ -127,7 +128,7 @@ def _walk(system: Any, status: Any) -> Iterator[InputFile]:
     """The files under one that was named; below it hidden ones are left out."""
     path = status.getPath()
     if not status.isDirectory():
-        yield InputFile(path=plain_path(path.toString()), size=status.getLen())
+        yield InputFile(path=plain_path(path.toString()), size=status.getLen(), modified=status.getModificationTime())
         return
     for inner in system.listStatus(path):
         if not _is_hidden(inner.getPath().getName()):
