@@ -60,8 +60,15 @@ class Migration:
         return parsed.fields
 
 
-MIGRATIONS: tuple[Migration, ...] = ()
-"""None yet: every table is of version 1. The first change of a released table adds the first step here."""
+MIGRATIONS: tuple[Migration, ...] = (
+    Migration(
+        name="documents-html-extract",
+        table="documents",
+        to=2,
+        why="how the page became the text (input.extract); null in older rows, whose text is the whole visible text",
+        columns="html_extract string",
+    ),
+)
 
 
 def version_of(properties: Mapping[str, str]) -> int:

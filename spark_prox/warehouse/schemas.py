@@ -86,9 +86,10 @@ DOCUMENTS = TableSpec(
     name="documents",
     columns=(
         "doc_id string, doc_hash string, url string, text string, source string, crawl string, "
-        "path string, position long, bucket int, ingested_by string, ingested_at timestamp"
+        "path string, position long, bucket int, ingested_by string, ingested_at timestamp, html_extract string"
     ),
     key=("doc_id",),
+    version=2,
     statistics=("doc_id", "doc_hash", "bucket", "source", "crawl", "ingested_by", "ingested_at"),
     constraints={
         "prox_key": "doc_id IS NOT NULL AND doc_hash IS NOT NULL",

@@ -1,0 +1,83 @@
+"""The data sources `warc` and `wet` in Spark: only a session plans their tasks, pushes filters down and runs SQL."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.unit.sources.archive_builder import html, packed, record, response, wet
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+
+@pytest.fixture(scope="module")
+def archives(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A WARC of two members that cannot be read, a WET, and a list that names both and one that is not there."""
+    from spark_prox.sources.frames.archive_source import register_sources
+
+    register_sources(spark)
+    folder = tmp_path_factory.mktemp("archives")
+    records = [response(html(f"page {n}"), number=n, status="200 OK" if n % 2 else "404 Not Found") for n in range(6)]
+    broken = packed([response(html("lost"))])[:-30]
+    (folder / "a.warc.gz").write_bytes(packed([*records[:3], record("request", b"GET")]) + broken + packed(records[3:]))
+    (folder / "b.wet").write_bytes(packed(wet(3), "plain"))
+    (folder / "all.paths.gz").write_bytes(gzip.compress(b"a.warc.gz\nb.wet\nmissing.warc\n"))
+    return folder
+
+
+def read(spark: SparkSession, path: Path, **options: object) -> DataFrame:
+    reader = spark.read.format("warc").options(**options)  # type: ignore[arg-type]
+    return reader.load(str(path))
+
+
+def test_a_query_gets_its_rows_and_its_conditions_reach_the_reader(spark: SparkSession, archives: Path) -> None:
+    rows = read(spark, archives / "a.warc.gz").where(
+        "type = 'response' AND http_status IN (200, 204) AND media_type LIKE 'text/%' AND length(text) > 10"
+    )
+    plan = rows._jdf.queryExecution().executedPlan().toString()  # type: ignore[operator]
+    assert "length(text" in plan
+    assert "http_status" not in plan.partition("BatchScan")[0]  # nothing is left for Spark to filter
+    found = rows.select("target_uri", "text", "error").collect()
+    assert [row.text.split("\n")[0] for row in found] == ["page 1", "page 3", "page 5"]
+    assert {row.error for row in found} == {None}
+
+
+def test_damage_and_missing_files_are_rows(spark: SparkSession, archives: Path) -> None:
+    rows = read(spark, archives / "all.paths.gz", columns="path,type,error").collect()
+    assert len(rows) == 7 + 1 + 4 + 1  # six pages and a request, a broken member, a WET, a file that is not there
+    errors = {Path(row.path).name: row.error for row in rows if row.error}
+    assert errors == {"a.warc.gz": "ARCHIVE_CORRUPT", "missing.warc": "ARCHIVE_UNREADABLE"}
+
+
+def test_sql_reads_ranges_of_files_in_tasks_of_their_own(spark: SparkSession, archives: Path) -> None:
+    spark.sql(
+        f"CREATE OR REPLACE TEMPORARY VIEW texts USING wet OPTIONS (path '{archives}/b.wet', split_bytes 300,"
+        " columns 'record_id, text')"
+    )
+    rows = spark.sql("SELECT record_id, split(text, '\\n')[0] AS line FROM texts WHERE text IS NOT NULL")
+    assert rows.rdd.getNumPartitions() > 2
+    assert sorted(row.line for row in rows.collect()) == ["Document 1", "Document 2", "Document 3"]
+
+
+def test_a_schema_chooses_the_columns(spark: SparkSession, archives: Path) -> None:
+    schema = "http_headers map<string,string>, payload binary, date timestamp"
+    row = spark.read.format("warc").schema(schema).load(str(archives / "a.warc.gz")).first()
+    assert row is not None
+    assert row.http_headers == {"content-type": "text/html"}
+    assert bytes(row.payload) == html("page 0")
+    assert row.date.year == 2024
+
+
+@pytest.mark.parametrize(
+    ("path", "options", "code"),
+    [("nothing.warc", {}, "INPUT_NOT_FOUND"), ("a.warc.gz", {"colums": "x"}, "UNKNOWN_OPTION")],
+)
+def test_a_wrong_query_fails_with_a_code(
+    spark: SparkSession, archives: Path, path: str, options: dict[str, str], code: str
+) -> None:
+    with pytest.raises(Exception, match=rf"\[SPARK_PROX\.{code}\]"):
+        read(spark, archives / path, **options).collect()
