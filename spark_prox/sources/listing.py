@@ -153,7 +153,7 @@ def _is_hidden(name: str) -> bool:
 
 
 def _braces(path: str) -> list[str]:
-    """`a` and `b` of `{a,b}`, as Hadoop's globs have it; a file of this name and an address of the web are as they are."""
+    """`a` and `b` of `{a,b}`, as Hadoop has it. A file of this very name is one path, and so is a web address."""
     if is_web(path) or (is_local(path) and local_path(path).exists()):
         return [path]
     waiting, expanded = [path], []

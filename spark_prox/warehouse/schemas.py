@@ -95,6 +95,7 @@ DOCUMENTS = TableSpec(
         "prox_key": "doc_id IS NOT NULL AND doc_hash IS NOT NULL",
         "prox_text": "text IS NOT NULL",
         "prox_bucket": f"bucket >= 0 AND bucket < {BUCKETS}",
+        "prox_version_2": "html_extract IS NULL OR html_extract <> ''",
     },
     order=("bucket",),
     one_writer=True,

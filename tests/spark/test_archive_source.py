@@ -81,3 +81,34 @@ def test_a_wrong_query_fails_with_a_code(
 ) -> None:
     with pytest.raises(Exception, match=rf"\[SPARK_PROX\.{code}\]"):
         read(spark, archives / path, **options).collect()
+
+
+def test_another_extraction_makes_documents_and_their_programs_anew(
+    spark: SparkSession, tmp_path: Path, tiny_llama: Path
+) -> None:
+    from tests.spark import runs
+
+    body = "<nav><a href=/>Home of all pages</a></nav><article><h1>Tide</h1><p>{}</p></article>"
+    pages = [body.format("The river rose two metres overnight, said the mayor. " * n) for n in (3, 4)]
+    plain = response(b"<p>Only this line of text is on the page, and nothing else", number=9)
+    source = tmp_path / "a.warc.gz"
+    source.write_bytes(packed([*(response(page.encode(), number=n) for n, page in enumerate(pages)), plain]))
+    listed = tmp_path / "warc.paths"
+    listed.write_text("a.warc.gz\n")
+
+    def run(extract: str) -> tuple[dict[str, int], dict[str, tuple[str, str]]]:
+        settings = runs.scripted(tiny_llama)
+        pipe = runs.pipeline(tmp_path / "w", listed, *settings, format="warc", extract=extract)
+        runs.refine(pipe)
+        rows = pipe.warehouse.read("documents").collect()
+        return runs.figures(pipe), {row.doc_id: (row.html_extract, row.text.split("\n")[0]) for row in rows}
+
+    first, documents = run("all")
+    assert first["ingest"] == 3
+    assert documents["urn:uuid:0001"] == ("all", "Home of all pages")
+    second, documents = run("main")
+    assert second["ingest"] == 3
+    assert second["generate-chunk"] == 2  # the third page's text is the same
+    assert documents["urn:uuid:0001"] == ("main", "Tide")
+    assert documents["urn:uuid:0009"][0] == "main"
+    assert run("main")[0]["ingest"] == 0

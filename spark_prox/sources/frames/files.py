@@ -6,7 +6,7 @@ Hidden files (`_SUCCESS`, `.x.crc`) are no input, as in Spark. Runs on the drive
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from pyspark.sql import SparkSession
 
 from spark_prox.config.input import InputSpec
 from spark_prox.errors import InputError
+from spark_prox.sources.opening import is_web, open_file
 from spark_prox.sources.path_lists import MAX_LIST_BYTES, is_path_list, listed_paths
 from spark_prox.sources.sniff import SNIFF_BYTES, may_be
 
@@ -41,7 +42,12 @@ def list_files(spark: SparkSession, spec: InputSpec) -> list[InputFile]:
     found: dict[str, InputFile] = {}
     for name in _names(spark, spec.path):
         try:
-            files = list(_listed(spark, name, spec) if spec.is_archive and is_path_list(name) else _files(spark, name))
+            if spec.is_archive and is_path_list(name):
+                files = list(_listed(spark, name, spec))
+            elif spec.is_archive and is_web(name):
+                files = [InputFile(path=name, size=LISTED_BYTES)]
+            else:
+                files = list(_files(spark, name))
         except InputError:
             raise
         except Exception as error:  # noqa: BLE001 - py4j wraps what Java says: scheme, permission, host
@@ -127,9 +133,13 @@ def _files(spark: SparkSession, name: str) -> Iterator[InputFile]:
 
 def _listed(spark: SparkSession, name: str, spec: InputSpec) -> Iterator[InputFile]:
     """The files of a list of paths, not looked up: a crawl has 90,000, and the executors say what is missing."""
-    with _opened(spark, name) as stream:
-        content = bytes(stream.readNBytes(MAX_LIST_BYTES + 1))
-    where = plain_path(_hadoop_path(spark, name).toString())
+    if is_web(name):
+        with ExitStack() as opened:
+            content = open_file(name, 0, opened).read(MAX_LIST_BYTES + 1)
+    else:
+        with _opened(spark, name) as stream:
+            content = bytes(stream.readNBytes(MAX_LIST_BYTES + 1))
+    where = name if is_web(name) else plain_path(_hadoop_path(spark, name).toString())
     for path in listed_paths(content, where=where, prefix=spec.path_prefix):
         yield InputFile(path=plain_path(path), size=LISTED_BYTES)
 
@@ -163,7 +173,7 @@ def _first_bytes(spark: SparkSession, file: InputFile) -> bytes:
     if not urlsplit(file.path).scheme:
         return _read_local(file.path)
     if file.size == LISTED_BYTES:
-        return b""  # of a list: its store may be one that executors alone can reach
+        return b""  # of a list or of the web: its store may be one that executors alone can reach
     try:
         with _opened(spark, file.path) as stream:
             return bytes(stream.readNBytes(SNIFF_BYTES))
