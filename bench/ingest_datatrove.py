@@ -19,8 +19,6 @@ def main() -> None:
     what, *files = sys.argv[1:]
     reader: Any = import_module("datatrove.pipeline.readers").WarcReader
     extractor: Any = import_module("datatrove.pipeline.extractors").Trafilatura
-    for name in ("warcio", "magic", "cchardet", "trafilatura"):
-        import_module(name)
     documents = characters = 0
     begun, cpu = time.perf_counter(), _cpu_s()
     for file in files:

@@ -20,7 +20,8 @@ from spark_prox.sources.arrow_rows import cast_batch
 from spark_prox.sources.contained import ContainedPageText
 from spark_prox.sources.json_lines import read_json_lines
 from spark_prox.sources.json_shape import Shape
-from spark_prox.sources.opening import open_file
+from spark_prox.sources.object_store import ObjectStores, store_error
+from spark_prox.sources.opening import open_file, open_table
 from spark_prox.sources.parquet_shape import FileShape, UnreadableColumnError, shape_of_file
 from spark_prox.sources.readers import RAW_COLUMNS, SHAPE
 from spark_prox.sources.unpacking import is_packed
@@ -54,6 +55,7 @@ class ReadArchives:
 
     Attributes:
         spec: its limit on text length.
+        stores: how object stores are reached.
         page_timeout_s: most seconds for the text of one HTML page.
         file_timeout_s: seconds for slow pages of one file, after which each page has half a second.
         page_memory_bytes: most address space of the process that reads HTML.
@@ -61,6 +63,7 @@ class ReadArchives:
 
     columns: ClassVar[str] = RAW_COLUMNS
     spec: InputSpec
+    stores: ObjectStores = ObjectStores()  # noqa: RUF009 - frozen
     page_timeout_s: float = 30.0
     file_timeout_s: float = 120.0
     page_memory_bytes: int = 3 << 30
@@ -94,12 +97,12 @@ class ReadArchives:
         try:
             with ExitStack() as opened:
                 if kind == "parquet":
-                    shape = _check_parquet(open_file(path, 0, opened), verify=self.spec.verify_files)
+                    shape = _check_parquet(open_table(path, opened, self.stores), verify=self.spec.verify_files)
                     yield (path, None, None, None, shape.to_json(), None, None, None, None, SHAPE, None)
                     return
-                if kind == "lines" and start and is_packed(open_file(path, 0, opened).read(8)):
+                if kind == "lines" and start and is_packed(open_file(path, opened, self.stores).read(8)):
                     return  # packed, without its suffix: the first part reads all of it
-                stream = open_file(path, max(start - 1, 0), opened)
+                stream = open_file(path, opened, self.stores, max(start - 1, 0))
                 if kind == "archive":
                     html_to_text.next_file()
                     for row in read_archive(stream, max_text_chars=self.spec.max_text_chars, html_to_text=html_to_text):
@@ -110,6 +113,8 @@ class ReadArchives:
         except UnreadableColumnError as error:
             yield _row(path, None, None, unreadable, str(error))
         except (OSError, EOFError, ValueError) as error:  # pyarrow's errors are among them
+            if isinstance(error, OSError) and (refused := store_error(path, error)):
+                raise refused from None  # of every file: no verdict on this one
             yield _row(path, None, None, unreadable, f"cannot be read: {type(error).__name__}")
 
     def _lines(self, path: str, stream: BinaryIO, start: int, stop: int | None) -> Iterator[Row]:
@@ -126,7 +131,7 @@ class ReadArchives:
 
     def tables(self, schema: pa.Schema) -> ReadTables:
         """The reader of whole Parquet files that Spark's own cannot read."""
-        return ReadTables(schema=schema)
+        return ReadTables(schema=schema, stores=self.stores)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,9 +140,11 @@ class ReadTables:
 
     Attributes:
         schema: Arrow types that Spark takes.
+        stores: how object stores are reached.
     """
 
     schema: pa.Schema
+    stores: ObjectStores = ObjectStores()  # noqa: RUF009 - frozen
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Rows of the files in batches of at most 64."""
@@ -145,7 +152,7 @@ class ReadTables:
         for batch in batches:
             for path in batch.column("path").to_pylist():
                 with ExitStack() as opened:
-                    file = _parquet_file(open_file(path, 0, opened))
+                    file = _parquet_file(open_table(path, opened, self.stores))
                     position = 0
                     for rows in file.iter_batches(batch_size=TABLE_ROWS, use_threads=False):
                         places = [

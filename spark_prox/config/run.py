@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +27,9 @@ from spark_prox.programs import policy_for
 from spark_prox.programs.dialects import dialect_for
 
 __all__ = ["PolicyConfig", "RunConfig", "StageConfig", "config_as_json", "load_config"]
+
+_SECRET = re.compile(r"secret|password|token|access\.?key|account\.?key", re.IGNORECASE)
+_HIDDEN = "(hidden)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,5 +154,7 @@ def _check_names(config: RunConfig) -> None:
 
 
 def config_as_json(config: RunConfig) -> str:
-    """The whole configuration as canonical JSON, for the `runs` table."""
-    return json.dumps(dataclasses.asdict(config), sort_keys=True, default=str, ensure_ascii=False)
+    """The whole configuration as canonical JSON, for the `runs` table; Spark settings that are secret are hidden."""
+    tree = dataclasses.asdict(config)
+    tree["spark"] = {key: _HIDDEN if _SECRET.search(key) else value for key, value in config.spark.items()}
+    return json.dumps(tree, sort_keys=True, default=str, ensure_ascii=False)

@@ -16,7 +16,8 @@ from typing import Any
 
 from spark_prox.errors import InputError
 from spark_prox.sources.http_file import HttpFile
-from spark_prox.sources.opening import FindFileSystem, is_local, is_web, local_path, open_file, resolve
+from spark_prox.sources.object_store import ObjectStores, store_error
+from spark_prox.sources.opening import is_local, is_web, local_path, open_file
 from spark_prox.sources.path_lists import MAX_LIST_BYTES, is_path_list, listed_paths
 
 __all__ = ["ListedFile", "file_size", "list_paths"]
@@ -24,6 +25,7 @@ __all__ = ["ListedFile", "file_size", "list_paths"]
 GLOB = re.compile(r"[*?\[{]")
 BRACES = re.compile(r"\{([^{}]*)\}")
 MAX_EXPANDED = 10_000
+NO_STORES = ObjectStores()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,21 +41,21 @@ def list_paths(
     *,
     prefix: str | None = None,
     max_files: int | None = None,
-    find: FindFileSystem = resolve,
+    stores: ObjectStores = NO_STORES,
 ) -> list[ListedFile]:
     """Every file that the paths name, each once, in order of the paths given and of names within one.
 
     Args:
         paths: files, folders, globs and lists of paths (see `path_lists`).
         prefix, max_files: see `listed_paths`; `max_files` also counts over all paths.
-        find: see `open_file`.
+        stores: see `open_file`.
 
     Raises:
         InputError: INPUT_NOT_FOUND, WRONG_FORMAT.
     """
     found: dict[str, ListedFile] = {}
     for path in paths:
-        files = [file for one in _braces(path) for file in _files(one, prefix, max_files, find)]
+        files = [file for one in _braces(path) for file in _files(one, prefix, max_files, stores)]
         if not files:
             raise InputError(
                 "INPUT_NOT_FOUND", f"input {path!r} names no file.", "Give an existing file, folder or glob."
@@ -63,7 +65,7 @@ def list_paths(
     return list(found.values())[:max_files]
 
 
-def file_size(file: ListedFile, find: FindFileSystem = resolve) -> int | None:
+def file_size(file: ListedFile, stores: ObjectStores = NO_STORES) -> int | None:
     """Bytes of a file; None where they cannot be had, so that the file is read as a whole."""
     if file.size is not None:
         return file.size
@@ -72,26 +74,28 @@ def file_size(file: ListedFile, find: FindFileSystem = resolve) -> int | None:
             return local_path(file.path).stat().st_size
         if is_web(file.path):
             return HttpFile(file.path).size()
-        system, name = find(file.path)
+        system, name = stores.resolve(file.path)
         size: int | None = system.get_file_info(name).size
     except Exception:  # noqa: BLE001 - of any file system: the executor that reads the file says what is wrong
         return None
     return size
 
 
-def _files(path: str, prefix: str | None, max_files: int | None, find: FindFileSystem) -> list[ListedFile]:
+def _files(path: str, prefix: str | None, max_files: int | None, stores: ObjectStores) -> list[ListedFile]:
     try:
         if is_path_list(path):
             with ExitStack() as opened:
-                content = open_file(path, 0, opened, find).read(MAX_LIST_BYTES + 1)
+                content = open_file(path, opened, stores).read(MAX_LIST_BYTES + 1)
             names = listed_paths(content, where=path, prefix=prefix, max_files=max_files)
             return [ListedFile(path=name) for name in names]
         if is_web(path):
             return [ListedFile(path=path)]
-        return sorted(_local(path) if is_local(path) else _remote(path, find), key=lambda file: file.path)
+        return sorted(_local(path) if is_local(path) else _remote(path, stores), key=lambda file: file.path)
     except InputError:
         raise
     except Exception as error:  # noqa: BLE001 - of any file system
+        if isinstance(error, OSError) and (refused := store_error(path, error)):
+            raise refused from None
         raise InputError(
             "INPUT_NOT_FOUND", f"input {path!r} cannot be listed ({type(error).__name__}).", "Check path and access."
         ) from None
@@ -119,10 +123,10 @@ def _walk(place: Path) -> Iterator[ListedFile]:
             yield from _walk(inner)
 
 
-def _remote(path: str, find: FindFileSystem) -> Iterator[ListedFile]:
+def _remote(path: str, stores: ObjectStores) -> Iterator[ListedFile]:
     from pyarrow.fs import FileSelector, FileType
 
-    system, name = find(path)
+    system, name = stores.resolve(path)
     scheme = path.partition("://")[0]
     info: Any = system.get_file_info(name)
     if info.type == FileType.File:

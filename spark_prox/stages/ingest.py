@@ -17,6 +17,7 @@ from spark_prox.keys import digest
 from spark_prox.sources.frames import read_input
 from spark_prox.sources.frames.delta_stream import DELETED
 from spark_prox.spark.counting import count_rows, observed
+from spark_prox.spark.hadoop_settings import object_stores
 from spark_prox.spark.progress import Progress, announce
 from spark_prox.stages.base import Run, Stage
 from spark_prox.stages.dry_run import DryRun, PlannedStage
@@ -92,7 +93,8 @@ def input_spec(run: Run) -> InputSpec:
 def input_rows(run: Run) -> DataFrame:
     """All rows of the configured input. Errors as in `read_input`."""
     spec = input_spec(run)
-    return read_input(run.spark, spec, archive_reader=run.functions.read_archives(spec=spec))
+    reader = run.functions.read_archives(spec=spec, stores=object_stores(run.spark))
+    return read_input(run.spark, spec, archive_reader=reader)
 
 
 def _store(run: Run, rows: DataFrame, figures: StageFigures, *, micro_batch: str, is_feed: bool) -> None:

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pyspark.sql import SparkSession
 from pyspark.sql import datasource as ds
@@ -26,10 +26,12 @@ from spark_prox.sources.conditions import Condition
 from spark_prox.sources.contained import ContainedPageText
 from spark_prox.sources.frames.row_batches import batches_of
 from spark_prox.sources.listing import file_size, list_paths
+from spark_prox.sources.object_store import ObjectStores, store_error
 from spark_prox.sources.opening import open_file
 from spark_prox.sources.source_options import SourceOptions
 from spark_prox.sources.warc.contents import ContentReader
 from spark_prox.sources.warc.record_rows import HEAD_COLUMNS, RecordQuery, RecordRow, read_records, unreadable_file
+from spark_prox.spark.hadoop_settings import object_stores
 from spark_prox.spark.shipping import ship_code
 
 if TYPE_CHECKING:
@@ -51,18 +53,29 @@ MAX_TASKS = 100_000
 
 
 def register_sources(spark: SparkSession) -> None:
-    """Make `warc` and `wet` known to a session, with its push-down of conditions, and ship this code to executors."""
+    """Make `warc` and `wet` known to a session, with its settings of object stores and its push-down of conditions.
+
+    Ships this code to the executors of a cluster.
+    """
     ship_code(spark)
     spark.conf.set("spark.sql.python.filterPushdown.enabled", "true")
-    spark.dataSource.register(WarcSource)
-    spark.dataSource.register(WetSource)
+    stores = object_stores(spark)
+    for source in (WarcSource, WetSource):
+        # A class of its own: Spark sends it to the process that plans, which has no session to ask.
+        spark.dataSource.register(type(source.__name__, (source,), {"stores": stores, "__module__": __name__}))
 
 
 class WarcSource(ds.DataSource):
     """`spark.read.format("warc")`: every record, with the columns of `RecordRow` but payload and headers by default.
 
-    Registered with `spark.dataSource.register` alone, it asks for `spark.sql.python.filterPushdown.enabled`.
+    Registered with `spark.dataSource.register` alone, it asks for `spark.sql.python.filterPushdown.enabled`, and finds
+    credentials of object stores in the environment.
+
+    Attributes:
+        stores: how object stores are reached.
     """
+
+    stores: ClassVar[ObjectStores] = ObjectStores()
 
     @classmethod
     def name(cls) -> str:
@@ -87,7 +100,7 @@ class WarcSource(ds.DataSource):
             if field.dataType.simpleString() != wanted:
                 found = field.dataType.simpleString()
                 raise InputError("BAD_COLUMN", f"column {field.name!r} is {found}.", f"Its type is {wanted}: cast it.")
-        return ArchiveReader(self._options(), schema)
+        return ArchiveReader(self._options(), schema, self.stores)
 
     def _options(self) -> SourceOptions:
         return SourceOptions.of(self.options, self.name())
@@ -114,7 +127,8 @@ class ArchivePart(ds.InputPartition):
 class ArchiveReader(ds.DataSourceReader):
     """Plans the parts of a query's files, and reads one part."""
 
-    def __init__(self, options: SourceOptions, schema: StructType) -> None:
+    def __init__(self, options: SourceOptions, schema: StructType, stores: ObjectStores) -> None:
+        self._stores = stores
         self._options = options
         self._schema = schema
         self._conditions: tuple[Condition, ...] = ()
@@ -132,10 +146,10 @@ class ArchiveReader(ds.DataSourceReader):
         """One part for each file, or for each range of `split_bytes` of a file that can be divided."""
         options = self._options
         parts: list[ArchivePart] = []
-        for file in list_paths(options.paths, prefix=options.prefix, max_files=options.max_files):
+        for file in list_paths(options.paths, prefix=options.prefix, max_files=options.max_files, stores=self._stores):
             size = None
             if options.split_bytes and not file.path.lower().endswith(UNDIVIDED):
-                size = file_size(file)
+                size = file_size(file, self._stores)
             step = max(options.split_bytes, (size or 0) // MAX_TASKS)
             starts = range(0, size, step) if size and step else [0]
             parts += [ArchivePart(file.path, at, at + step if at != starts[-1] else None) for at in starts]
@@ -159,8 +173,10 @@ class ArchiveReader(ds.DataSourceReader):
                 html_to_text=html_to_text,
             )
             try:
-                stream = open_file(part.path, 0, opened)
+                stream = open_file(part.path, opened, self._stores)
             except (OSError, ValueError) as error:  # pyarrow's errors are among them
+                if isinstance(error, OSError) and (refused := store_error(part.path, error)):
+                    raise refused from None  # of every file: no verdict on this one
                 yield from unreadable_file(query, error, path=part.path)
                 return
             yield from read_records(stream, query, contents, path=part.path, start=part.start, stop=part.stop)

@@ -16,6 +16,7 @@ from pyspark.sql import SparkSession
 
 from spark_prox.config.input import InputSpec
 from spark_prox.errors import InputError
+from spark_prox.sources.object_store import ObjectStores
 from spark_prox.sources.opening import is_web, open_file
 from spark_prox.sources.path_lists import MAX_LIST_BYTES, is_path_list, listed_paths
 from spark_prox.sources.sniff import SNIFF_BYTES, may_be
@@ -135,7 +136,7 @@ def _listed(spark: SparkSession, name: str, spec: InputSpec) -> Iterator[InputFi
     """The files of a list of paths, not looked up: a crawl has 90,000, and the executors say what is missing."""
     if is_web(name):
         with ExitStack() as opened:
-            content = open_file(name, 0, opened).read(MAX_LIST_BYTES + 1)
+            content = open_file(name, opened, ObjectStores()).read(MAX_LIST_BYTES + 1)
     else:
         with _opened(spark, name) as stream:
             content = bytes(stream.readNBytes(MAX_LIST_BYTES + 1))

@@ -15,6 +15,7 @@ import pytest
 from spark_prox.errors import InputError
 from spark_prox.sources.http_file import HttpFile, HttpFileError
 from spark_prox.sources.listing import ListedFile, file_size, list_paths
+from spark_prox.sources.object_store import ObjectStores
 from spark_prox.sources.opening import open_file
 from spark_prox.sources.path_lists import listed_paths
 
@@ -49,13 +50,17 @@ def test_paths_name_files(folder: Path, path: str, names: list[str]) -> None:
 def test_a_file_system_of_pyarrow_is_listed_as_the_local_one(folder: Path) -> None:
     from pyarrow.fs import FileSystem, LocalFileSystem
 
-    def find(path: str) -> tuple[FileSystem, str]:
-        return LocalFileSystem(), path.removeprefix("s3a:/")
+    class Stores(ObjectStores):
+        def resolve(self, uri: str) -> tuple[FileSystem, str]:
+            return LocalFileSystem(), uri.removeprefix("s3a:/")
 
     for path in ("a", "a/1.warc.gz", "*/[13].warc.gz", "?/1*"):
         local = list_paths([f"{folder}/{path}"])
-        found = list_paths([f"s3a:/{folder}/{path}".replace("s3a://", "s3a://", 1)], find=find)
+        found = list_paths([f"s3a:/{folder}/{path}"], stores=Stores())
         assert [Path(file.path).name for file in found] == [Path(file.path).name for file in local]
+    with ExitStack() as opened:
+        stream = open_file(f"s3a:/{folder}/a/1.warc.gz", opened, Stores(), 3)
+        assert (stream.read(4), stream.seek(8), stream.read()) == (b"xxxx", 8, b"xx")
 
 
 def test_what_names_no_file_is_an_error(folder: Path) -> None:
@@ -165,4 +170,4 @@ def test_the_size_of_a_web_file_is_asked_for(server: str) -> None:
     assert file_size(ListedFile(path=f"{server}/plain")) == len(CONTENT)
     assert file_size(ListedFile(path="http://127.0.0.1:9/x")) is None
     with ExitStack() as opened:
-        assert open_file(f"{server}/plain", 500, opened).read(10) == CONTENT[500:510]
+        assert open_file(f"{server}/plain", opened, ObjectStores(), 500).read(10) == CONTENT[500:510]
