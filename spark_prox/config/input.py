@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from spark_prox.errors import InputError
+from spark_prox.sources.extraction import EXTRACTS
 from spark_prox.sources.formats import FORMATS
 
 __all__ = ["InputSpec"]
@@ -31,6 +32,10 @@ class InputSpec:
         source: name stored in `source`; None: a column called `source`, else the layout's or the format's name.
         crawl: name stored in `crawl`; None: a column of a published layout, the archive's own warcinfo, or a
             CC-MAIN-YYYY-WW in the file's path.
+        extract: how an HTML page becomes text: all (its whole visible text), main (resiliparse's main content) or
+            trafilatura (as FineWeb made its text). See docs/sources.md.
+        path_prefix: stands before the relative paths of a list of archives (`warc.paths.gz`); None: the host or bucket
+            that the list is from, or its folder.
         max_text_chars: a longer text is TEXT_TOO_LARGE.
         verify_files: read every Parquet file through before it is used, so that a damaged page costs its file and not
             the job; False looks at footers only.
@@ -51,6 +56,8 @@ class InputSpec:
     url_column: str = "url"
     source: str | None = None
     crawl: str | None = None
+    extract: str = "all"
+    path_prefix: str | None = None
     max_text_chars: int = 20_000_000
     verify_files: bool = True
     incremental: bool = False
@@ -69,6 +76,10 @@ class InputSpec:
             )
         if not self.path.strip():
             raise InputError("INPUT_NOT_FOUND", "input.path is empty.", "Give a file, directory, glob or table.")
+        if self.extract not in EXTRACTS:
+            raise InputError(
+                "INPUT_BAD_VALUE", f"input.extract is {self.extract!r}.", f"Use one of {', '.join(EXTRACTS)}."
+            )
         for name in ("id_column", "text_column", "url_column", "checkpoint"):
             if getattr(self, name) == "":
                 raise InputError("INPUT_BAD_VALUE", f"input.{name} is empty.", "Give a name, or leave it out.")

@@ -15,8 +15,8 @@ from typing import Any
 
 from spark_prox.config.annotate import AnnotateConfig
 from spark_prox.config.apart import check_apart
-from spark_prox.config.filters import FiltersConfig
 from spark_prox.config.export import ExportConfig
+from spark_prox.config.filters import FiltersConfig
 from spark_prox.config.guard import GuardConfig
 from spark_prox.config.input import InputSpec
 from spark_prox.config.lease import LeaseConfig

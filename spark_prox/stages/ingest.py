@@ -41,11 +41,14 @@ _INPUT_COLUMNS = (
     "crawl",
     "path",
     "position",
+    "html_extract",
     "reject_code",
     "reject_detail",
 )
 _COUNTS = {"good": "count_if(reject_code IS NULL)", "bad": f"count_if(reject_code <> '{DELETED}')"}
 _ONE_FILE = 1_000
+# A text that was made otherwise says so, also where it came out the same. Older rows do not say how they were made.
+_CHANGED = "known_hash <> doc_hash OR coalesce(known_extract, 'all') <> coalesce(html_extract, 'all')"
 _UNREADABLE = (RejectCode.ARCHIVE_UNREADABLE.value, RejectCode.FILE_UNREADABLE.value)
 
 
@@ -135,6 +138,7 @@ def _store(run: Run, rows: DataFrame, figures: StageFigures, *, micro_batch: str
             F.pmod(F.xxhash64("doc_id"), F.lit(BUCKETS)).cast("int").alias("bucket"),
             F.lit(run.log.run_id).alias("ingested_by"),
             F.current_timestamp().alias("ingested_at"),
+            "html_extract",
             *own.carried(),
         )
 
@@ -145,7 +149,9 @@ def _store(run: Run, rows: DataFrame, figures: StageFigures, *, micro_batch: str
         rejects = _rejects(bad, run.log.run_id, micro_batch)
         if is_feed:
             _replace_known(run, stored, rejects)
-        known = warehouse.read("documents").select("doc_id", F.col("doc_hash").alias("known_hash"))
+        known = warehouse.read("documents").select(
+            "doc_id", F.col("doc_hash").alias("known_hash"), F.col("html_extract").alias("known_extract")
+        )
         # Decided before the append: afterwards the new documents would look known.
         same, changed = _known(stored, known) if counted.get["good"] and warehouse.exists("documents") else (0, 0)
         figures.skipped = same
@@ -154,7 +160,7 @@ def _store(run: Run, rows: DataFrame, figures: StageFigures, *, micro_batch: str
         if figures.planned:
             with run.log.portion("store", documents=figures.planned):
                 if changed:
-                    differs = "known_hash IS NULL OR known_hash <> doc_hash"
+                    differs = f"known_hash IS NULL OR {_CHANGED}"
                     changed_or_new = documents.join(known, "doc_id", "left").where(differs)
                     warehouse.upsert("documents", as_stored(changed_or_new))
                 else:
@@ -170,11 +176,11 @@ def _store(run: Run, rows: DataFrame, figures: StageFigures, *, micro_batch: str
 
 
 def _known(stored: DataFrame, known: DataFrame) -> tuple[int, int]:
-    """How many of the good rows are known: with the same text, and with another one."""
-    named = stored.where("reject_code IS NULL").select("doc_id", F.sha2("text", 256).alias("doc_hash"))
+    """How many of the good rows are known: as they are, and with another text or extraction."""
+    named = stored.where("reject_code IS NULL").select("doc_id", F.sha2("text", 256).alias("doc_hash"), "html_extract")
     counts = count_rows(
         named.join(known, "doc_id"),
-        {"same": "count_if(known_hash = doc_hash)", "changed": "count_if(known_hash <> doc_hash)"},
+        {"same": f"count_if(NOT ({_CHANGED}))", "changed": f"count_if({_CHANGED})"},
     )
     return counts["same"], counts["changed"]
 

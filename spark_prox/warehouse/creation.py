@@ -14,7 +14,7 @@ from pyspark.sql.types import StructField, StructType
 
 from spark_prox.config.names import quoted
 from spark_prox.warehouse.columns import needs_mapping
-from spark_prox.warehouse.migrations import VERSION
+from spark_prox.warehouse.migrations import VERSION, version_of
 from spark_prox.warehouse.schemas import TableSpec
 
 __all__ = ["create_by_rows", "create_empty", "empty_rows", "is_created_by_rows"]
@@ -86,7 +86,7 @@ def _schema(spec: TableSpec, user_columns: Sequence[StructField]) -> StructType:
 def _properties(spec: TableSpec, user_columns: Sequence[StructField]) -> dict[str, str]:
     constraints = {f"delta.constraints.{name}": rule for name, rule in spec.constraints.items()}
     properties = {**spec.properties, **constraints}
-    if spec.version > 1:
+    if spec.version > version_of(constraints):
         properties[VERSION] = str(spec.version)
     if any(needs_mapping(field) for field in user_columns):
         # Parquet, and so Delta, refuses some characters in names; mapped columns may be called anything.

@@ -89,14 +89,16 @@ DOCUMENTS = TableSpec(
     name="documents",
     columns=(
         "doc_id string, doc_hash string, url string, text string, source string, crawl string, "
-        "path string, position long, bucket int, ingested_by string, ingested_at timestamp"
+        "path string, position long, bucket int, ingested_by string, ingested_at timestamp, html_extract string"
     ),
     key=("doc_id",),
+    version=2,
     statistics=("doc_id", "doc_hash", "bucket", "source", "crawl", "ingested_by", "ingested_at"),
     constraints={
         "prox_key": "doc_id IS NOT NULL AND doc_hash IS NOT NULL",
         "prox_text": "text IS NOT NULL",
         "prox_bucket": f"bucket >= 0 AND bucket < {BUCKETS}",
+        "prox_version_2": "html_extract IS NULL OR html_extract <> ''",
     },
     order=("bucket",),
     one_writer=True,

@@ -19,6 +19,7 @@ HEAVY = {
     "peft",
     "urllib3",
     "prometheus_client",
+    "trafilatura",
 }
 # The only places that import pyspark, besides `udfs`: a rule by folder.
 SPARK_HALF = (

@@ -1,8 +1,8 @@
 """Input to rows: one row for each document and for each thing that should have been one.
 
-The columns are `doc_id, url, text, source, crawl, path, position`, the user's own, `reject_code, reject_detail`; a
-row is a document where `reject_code` is null. Knows nothing of tables and of what runs on executors: the file reader
-is handed in.
+The columns are `doc_id, url, text, source, crawl, path, position, html_extract`, the user's own, `reject_code,
+reject_detail`; a row is a document where `reject_code` is null. Knows nothing of tables and of what runs on executors:
+the file reader is handed in.
 """
 
 from __future__ import annotations

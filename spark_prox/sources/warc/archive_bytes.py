@@ -18,9 +18,10 @@ from typing import BinaryIO
 from spark_prox.errors import RejectCode
 from spark_prox.sources.unpacking import PackedError
 
-__all__ = ["ArchiveBytes", "Fault"]
+__all__ = ["GZIP_MAGIC", "ArchiveBytes", "Fault", "begins_member"]
 
 GZIP_MAGIC = b"\x1f\x8b\x08"
+LINE_END = 10
 FEED_BYTES = 1 << 16
 LOOK_BYTES = 1 << 13
 INFLATE_BYTES = 1 << 20
@@ -48,13 +49,15 @@ class ArchiveBytes:
     `offset` counts decompressed bytes. `window[:n]` may be read after `fill(n)`; `advance(n)` drops bytes.
     """
 
-    def __init__(self, raw: BinaryIO) -> None:
-        self.offset = 0
+    def __init__(self, raw: BinaryIO, *, start: int = 0) -> None:
+        """Args: `raw`, at a record of the file; `start`, the offset in the file where that is."""
+        self.offset = start
         self.window = bytearray()
         self.fault: Fault | None = None
+        self._previous = LINE_END
         self._file = raw
         self._raw = bytearray()
-        self._raw_start = 0  # file offset of _raw[0]
+        self._raw_start = start  # file offset of _raw[0]
         self._fed = 0  # bytes of _raw already given to zlib
         self._inflater: zlib._Decompress | None = None
         self._member_start = 0
@@ -63,7 +66,7 @@ class ArchiveBytes:
         self.gzipped = bytes(self._raw[:2]) in (GZIP_MAGIC[:1], GZIP_MAGIC[:2])
         self._marks: deque[tuple[int, int]] = deque()  # (decompressed offset, file offset) where a member starts
         self._mark_offsets: set[int] = set()
-        self._last_mark = (0, 0)
+        self._last_mark = (start, start)
         if self.gzipped:
             self._open_member()
         elif not self._raw.startswith(b"WARC/") and _hidden_member(bytes(self._raw)):
@@ -89,6 +92,16 @@ class ArchiveBytes:
         self._pass_marks()
         return self._last_mark[1]
 
+    @property
+    def after_line_end(self) -> bool:
+        """Whether the byte before the window ends a line, or the window is where reading began."""
+        return self._previous == LINE_END
+
+    @property
+    def stored_at(self) -> int:
+        """File offset of what holds the first byte of the window: its gzip member, or in a plain file the byte."""
+        return self.member if self.gzipped else self.offset
+
     def fill(self, wanted: int) -> int:
         """Make `wanted` bytes readable if the file has them; returns how many there are."""
         while len(self.window) < wanted and not self._ended and self.fault is None:
@@ -104,6 +117,8 @@ class ArchiveBytes:
 
     def advance(self, count: int) -> None:
         """Drop the first `count` bytes of the window."""
+        if count:
+            self._previous = self.window[count - 1]
         del self.window[:count]
         self.offset += count
 
@@ -139,7 +154,7 @@ class ArchiveBytes:
         while True:
             found = self._raw.find(GZIP_MAGIC, search)
             if 0 <= found <= len(self._raw) - FEED_BYTES or (found >= 0 and self._file_ended):
-                if _begins(bytes(self._raw[found : found + LOOK_BYTES]), starts):
+                if begins_member(bytes(self._raw[found : found + LOOK_BYTES]), starts):
                     self._drop_raw(found)
                     self._fed = 0
                     self.fault = None
@@ -235,7 +250,8 @@ class ArchiveBytes:
         self.fault = Fault(code=code, detail=detail, member=self._member_start)
 
 
-def _begins(compressed: bytes, starts: tuple[bytes, ...]) -> bool:
+def begins_member(compressed: bytes, starts: tuple[bytes, ...]) -> bool:
+    """Whether bytes are the beginning of a gzip member whose content begins with one of `starts`."""
     try:
         return zlib.decompressobj(31).decompress(compressed, 64).startswith(starts)
     except zlib.error:
@@ -263,7 +279,7 @@ def _hidden_member(start: bytes) -> bool:
     """True if a file that does not start like one is a gzip whose first member is damaged."""
     found = start.find(GZIP_MAGIC)
     while found >= 0:
-        if _begins(start[found:], (b"WARC/", b"filedesc:")):
+        if begins_member(start[found:], (b"WARC/", b"filedesc:")):
             return True
         found = start.find(GZIP_MAGIC, found + 1)
     return False
