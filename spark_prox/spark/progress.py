@@ -9,12 +9,13 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 
 from spark_prox.terminal import shown
 
-__all__ = ["LiveLine", "announce"]
+__all__ = ["LiveLine", "announce", "announced"]
 
 _REDRAW_S = 0.5
 _LOG_WIDTH = 300
@@ -24,6 +25,15 @@ _writing = threading.Lock()
 def announce(what: str) -> None:
     """One line on standard error about what comes next."""
     _write(what, final=True)
+
+
+@contextmanager
+def announced(what: str) -> Iterator[None]:
+    """A line before something that takes long, and one with its time when it is done."""
+    began = time.monotonic()
+    announce(f"{what} ...")
+    yield
+    announce(f"{what}: done in {time.monotonic() - began:.0f} s")
 
 
 class LiveLine:

@@ -10,11 +10,10 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from spark_prox.filters import EXACT_DUPLICATES
-from spark_prox.spark.progress import Progress
 from spark_prox.stages.addresses import normal_address
 from spark_prox.stages.base import Run
 from spark_prox.stages.duplicates import DuplicateFilter, preference
-from spark_prox.stages.runlog import StageFigures
+from spark_prox.stages.figures import StageFigures
 
 __all__ = ["ExactDuplicates"]
 
@@ -43,12 +42,12 @@ class ExactDuplicates(DuplicateFilter):
         at = F.struct(F.lit(0).alias("new"), F.lit(0).cast("long").alias("better"), F.col("stays").alias("doc_id"))
         url_key = F.get("keys", F.lit(0)).alias("url_key")
         old = self.holding(run).select("doc_id", "doc_hash", url_key, text_key.alias("text_key"), at.alias("place"))
-        progress = Progress(run.spark, f"{self.name}: read", documents=figures.documents)
+        progress = run.log.portion("read", documents=figures.planned)
         with warehouse.staged(prints.select(*_COLUMNS), "prints", progress) as new:
             found = _compared(old.select(*_COLUMNS), new)
             verdict = F.when(F.col("reason").isNull(), "keep").otherwise("drop")
             stored = not work.where("done IS NULL AND stored").isEmpty()
-            progress = Progress(run.spark, f"{self.name}: decide", documents=figures.documents)
+            progress = run.log.portion("decide", documents=figures.planned)
             self.store(run, found.withColumn("verdict", verdict), figures, progress, replace=stored)
 
 

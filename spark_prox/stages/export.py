@@ -29,7 +29,7 @@ from spark_prox.export.plan import MANIFEST, PLAN, ExportPlan, check_same, read_
 from spark_prox.export.shards import ShardRecord, shard_names
 from spark_prox.export.token_formats import litgpt_index, token_dtype
 from spark_prox.export.tokenizing import ExportTokenizer, find_tokenizer
-from spark_prox.spark.progress import Progress, announce
+from spark_prox.spark.progress import announce, announced
 from spark_prox.stages.corpora import chosen_columns, corpus_rows, rules_of, tables_of
 from spark_prox.stages.provenance import flow_of, made_by
 from spark_prox.stages.runlog import versions
@@ -124,7 +124,7 @@ class Export:
             name: version_of(self._spark, self._warehouse, name) for name in tables_of(self._warehouse, self._config)
         }
         placed = self._placed(ExportPlan(settings={}, tables=tables, shards={}))
-        with Progress(self._spark, "export: count"):
+        with announced("export: count"):
             found = placed.groupBy("split").agg(F.sum(F.octet_length("text"))).collect()
         sizes = {row[0]: int(row[1]) for row in found}
         if not sizes:
@@ -168,7 +168,7 @@ class Export:
         shards = rows.repartitionById(len(names), F.col("shard")).sortWithinPartitions(*_ORDER)
         chosen = shards.select(*columns, *(f"c{number}" for number in range(len(self._columns))))
         written = chosen.mapInArrow(self._functions.write_shards(writer=writer, shards=names), _WRITTEN)
-        with Progress(self._spark, f"export: write {len(missing):,} shards"):
+        with announced(f"export: write {len(missing):,} shards"):
             found = [ShardRecord.from_json(json.loads(row["record"])) for row in written.collect()]
         records = {record.number: record for record in found}
         for number in missing:  # chance gave it no document

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from spark_prox.config.guard import PortionCounts
 from spark_prox.spark.counting import count_rows, observed
-from spark_prox.spark.progress import Progress, announce
+from spark_prox.spark.progress import announce
 from spark_prox.stages.base import Run, Stage
 from spark_prox.stages.dry_run import DryRun, PlannedStage
-from spark_prox.stages.runlog import StageFigures
+from spark_prox.stages.figures import StageFigures
 from spark_prox.stages.verdicts import hashes_before, used_verdicts, without_dropped
 from spark_prox.stages.work_list import decided_once
 from spark_prox.warehouse.schemas import VERDICTS
@@ -69,14 +70,23 @@ class Filter(Stage):
             documents = run.warehouse.read("documents").select("doc_id", "doc_hash", "bucket")
             with decided_once(self._work(run.warehouse, run.filters, documents, only)) as work:
                 counts = count_rows(work, _WORK_COUNTS)
-                figures.documents, figures.skipped = counts["new"], counts["done"]
+                figures.planned, figures.skipped = counts["new"], counts["done"]
                 figures.guard = PortionCounts().figures()
                 if counts["new"]:
                     self.decide(run, work, figures)
+                    figures.documents = figures.planned
                     done = PortionCounts.of(figures.guard)
                     announce(f"{self.name}: {done.judged - done.kept:,} of {done.judged:,} documents dropped")
 
-    def store(self, run: Run, rows: DataFrame, figures: StageFigures, progress: Progress, *, replace: bool) -> None:
+    def store(
+        self,
+        run: Run,
+        rows: DataFrame,
+        figures: StageFigures,
+        progress: AbstractContextManager[object],
+        *,
+        replace: bool,
+    ) -> None:
         """Store verdicts in one commit.
 
         Args:
