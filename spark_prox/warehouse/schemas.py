@@ -217,6 +217,7 @@ VERDICTS = TableSpec(
     },
     order=("stage",),
     of_document="true",
+    observed=True,
 )
 
 TABLES: dict[str, TableSpec] = {
