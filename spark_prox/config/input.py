@@ -34,6 +34,8 @@ class InputSpec:
             CC-MAIN-YYYY-WW in the file's path.
         extract: how an HTML page becomes text: all (its whole visible text), main (resiliparse's main content) or
             trafilatura (as FineWeb made its text). See docs/sources.md.
+        line_hints: keep what only HTML says of each line of a page's text, in the column `line_hints`: its element, its
+            share of link text, its heading level. With `extract: all` alone, and from the first ingest of a warehouse.
         path_prefix: stands before the relative paths of a list of archives (`warc.paths.gz`); None: the host or bucket
             that the list is from, or its folder.
         max_text_chars: a longer text is TEXT_TOO_LARGE.
@@ -56,6 +58,7 @@ class InputSpec:
     source: str | None = None
     crawl: str | None = None
     extract: str = "all"
+    line_hints: bool = False
     path_prefix: str | None = None
     max_text_chars: int = 20_000_000
     verify_files: bool = True
@@ -77,6 +80,12 @@ class InputSpec:
         if self.extract not in EXTRACTS:
             raise InputError(
                 "INPUT_BAD_VALUE", f"input.extract is {self.extract!r}.", f"Use one of {', '.join(EXTRACTS)}."
+            )
+        if self.line_hints and not (self.is_archive and self.extract == "all"):
+            raise InputError(
+                "INPUT_BAD_VALUE",
+                f"input.line_hints is set, with input.format {self.format} and input.extract {self.extract}.",
+                "Hints are for the whole text of pages in archives: format warc, extract all.",
             )
         for name in ("id_column", "text_column", "url_column", "checkpoint"):
             if getattr(self, name) == "":
