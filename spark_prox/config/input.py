@@ -22,8 +22,8 @@ class InputSpec:
     given is used as it is, and a missing one is an error.
 
     Attributes:
-        path: a file, directory, glob or comma-separated list of them; for delta a table's path or catalog name. Archives
-            may also be named by an address (https://) or by a list of paths (`warc.paths.gz`).
+        path: a file, directory, glob or comma-separated list of them; for archives also an address of the web or a list
+            of paths (`warc.paths.gz`); for delta a table's path or catalog name.
         format: a name of `spark_prox.sources.formats`: jsonl (plain, .gz, .bz2, .zst), parquet, delta, wet or warc
             (WARC, WET and ARC files, plain or gzip; both names read every kind, record by record).
         id_column: unique id of a document; a null is MISSING_ID, a second use is DUPLICATE_ID. None: look for one,
