@@ -67,7 +67,7 @@ def ship_code(spark: SparkSession) -> None:
     """Add this process's code to the executors of a cluster, once; does nothing under `local[n]`."""
     name = f"spark_prox-{code_fingerprint()}.zip"
     # Spark refuses a second file of the same name from another folder.
-    if not is_local(spark) and name not in spark.sparkContext._python_includes:
+    if not is_local(spark) and name not in (spark.sparkContext._python_includes or ()):
         folder = Path(tempfile.mkdtemp(prefix="spark_prox-code-"))
         spark.sparkContext.addPyFile(str(build_zip(folder / name)))
 
