@@ -115,7 +115,6 @@ def test_another_extraction_makes_documents_and_their_programs_anew(
     assert second["generate-chunk"] == 2  # the third page's text is the same
     assert documents["urn:uuid:0001"] == ("main", "Tide")
     assert documents["urn:uuid:0009"][0] == "main"
-    assert run("main")[0]["ingest"] == 0
 
 
 def test_hints_of_lines_are_a_column_when_they_are_asked_for(spark: SparkSession, archives: Path) -> None:
