@@ -96,7 +96,7 @@ class WriteShards:
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """One row for each shard: its number and its record as JSON."""
         for number, rows in groupby(_rows(batches), itemgetter(0)):
-            documents = (ExportDocument(*row[1:8], row[8:]) for row in rows)
+            documents = (ExportDocument._make((*row[1:8], row[8:])) for row in rows)
             record = json.dumps(self.writer.write(self.shards[number], documents).as_json())
             yield pa.RecordBatch.from_arrays([pa.array([number], pa.int32()), pa.array([record])], schema=_WRITTEN)
 
