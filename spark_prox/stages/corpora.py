@@ -64,7 +64,8 @@ def text_tables(warehouse: Warehouse, config: ExportConfig) -> list[str]:
 def described_tables(warehouse: Warehouse, config: ExportConfig) -> list[str]:
     """The same, and those of which only the manifest and the card speak."""
     names = text_tables(warehouse, config)
-    return names + [name for name in ("refined", "programs") if name not in names and warehouse.exists(name)]
+    others = ("programs",) if "refined" in names else ("refined",)
+    return names + [name for name in others if warehouse.exists(name)]
 
 
 def chosen_columns(warehouse: Warehouse, config: ExportConfig) -> list[StructField]:

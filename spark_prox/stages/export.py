@@ -222,7 +222,7 @@ class Export:
             versions=versions(),
             records=tuple(records[number] for number in sorted(records)),
             flow=flow_of(self._spark, self._warehouse, plan.tables),
-            made=made_by(self._spark, self._warehouse, plan.tables),
+            made=made_by(self._spark, self._warehouse, plan.tables, self._config.corpus),
         )
         files = [file for record in manifest.records for file in record.files]
         if self._config.format == "litgpt":
