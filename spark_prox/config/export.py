@@ -13,11 +13,13 @@ from typing import Any, Literal
 
 from spark_prox.config.limits import check_least
 
-__all__ = ["EVERY_OTHER_SOURCE", "MAX_WEIGHT", "ExportConfig"]
+__all__ = ["EVERY_OTHER_SOURCE", "MAX_WEIGHT", "Corpus", "ExportConfig"]
 
 EVERY_OTHER_SOURCE = "*"
 """The key of `mixture` for sources that it does not name."""
 MAX_WEIGHT = 64.0
+Corpus = Literal["raw", "rules", "doc", "chunk"]
+"""The four corpora that ProX compares."""
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -43,7 +45,7 @@ class ExportConfig:
         push_to: repository of a hub, OWNER/NAME, that gets the files at the end; "" for none.
     """
 
-    corpus: Literal["raw", "rules", "doc", "chunk"] = "chunk"
+    corpus: Corpus = "chunk"
     to: str = ""
     format: Literal["parquet", "jsonl", "datatrove", "megatron", "litgpt"] = "parquet"
     seed: int = 0
