@@ -11,7 +11,7 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Literal, TextIO
 
-__all__ = ["PLAIN", "Paint", "paint_for", "shown", "shown_in", "shown_lines"]
+__all__ = ["PLAIN", "Colour", "Paint", "paint_for", "shown", "shown_in", "shown_lines"]
 
 Colour = Literal["red", "green", "yellow", "blue", "dim", "bold", "reverse"]
 

@@ -6,7 +6,7 @@ ever evaluated.
 """
 
 from spark_prox.programs.dialects import DIALECTS
-from spark_prox.programs.edits import Edit, apply_edits, restore_text
+from spark_prox.programs.edits import Edit, apply_edits, removed_lines, restore_text
 from spark_prox.programs.errors import CallStatus, Code, ProgramError
 from spark_prox.programs.explain import Explanation, explain_program
 from spark_prox.programs.ops import (
@@ -62,6 +62,7 @@ __all__ = [
     "refine_document",
     "refine_text",
     "remove_lines_program",
+    "removed_lines",
     "restore_text",
     "shift_lines",
 ]
