@@ -13,7 +13,7 @@ __all__ = ["InFlight", "StageFigures", "figures_line", "samples"]
 
 @dataclass(frozen=True, kw_only=True)
 class InFlight:
-    """What a stage works on at this moment.
+    """The work of a stage at this moment.
 
     Attributes:
         what: a word or two where the stage has several steps; "" for a portion.
@@ -45,7 +45,7 @@ class InFlight:
 
 @dataclass(kw_only=True)
 class StageFigures:
-    """What a stage did so far; filled in while it runs.
+    """All that a stage did so far; filled in while it runs.
 
     Attributes:
         stage: its name.
@@ -109,7 +109,7 @@ class StageFigures:
             seconds: how long it has worked on documents.
         """
         share = self.share_done
-        return seconds * (1 - share) / share if share else None
+        return seconds * (1 - share) / share if share and share < 1 else None
 
     def add_verdicts(self, judged: int, kept: int) -> None:
         """Add documents of which it is known whether they are kept."""
@@ -147,7 +147,7 @@ def figures_line(figures: StageFigures, seconds: float, *, working: float | None
         parts.append(f"{_short(figures.tokens)} tokens, {_short(speed)} tokens/s")
     if figures.keep_rate is not None:
         parts.append(f"{figures.keep_rate:.1%} kept")
-    if figures.documents or figures.failed:
+    if figures.programs or figures.judged or figures.failed:
         parts.append(f"{figures.failed:,} failed")
     if figures.rejects:
         parts.append(f"{figures.rejects:,} rejects")

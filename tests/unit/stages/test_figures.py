@@ -36,6 +36,8 @@ def test_nothing_is_said_that_is_not_known() -> None:
     assert figures_line(StageFigures(stage="ingest"), 3.04) == "ingest: 3.0 s"
     reading = StageFigures(stage="ingest", in_flight=InFlight(what="read and parse", tasks=40, tasks_done=7))
     assert figures_line(reading, 12, working=11) == "ingest: read and parse, 7/40 tasks, 12 s"
+    stored = StageFigures(stage="ingest", documents=46, planned=46, rejects=3)
+    assert figures_line(stored, 12, working=11) == "ingest: 46 of 46 documents (100%), 3 rejects, 12 s"
     assert "seconds_left" not in samples(reading, 12, working=11)
     assert "keep_rate" not in samples(reading, 12, working=11)
 
