@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from spark_prox.config.input import InputSpec
 from spark_prox.sources.s3a_settings import S3A_KEYS
 from spark_prox.spark.hadoop_settings import object_stores
 from tests.cloud.settings import S3_CONF, properties
 from tests.cloud.store import KEY, SECRET, Store
+from udfs.ingest import ReadArchives
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -57,3 +59,11 @@ def test_keys_in_a_credential_file_of_hadoops_are_found(spark: SparkSession, sto
     finally:
         configuration.unset("fs.s3a.bucket.kept.access.key")
         configuration.unset("hadoop.security.credential.provider.path")
+
+
+def test_no_plan_shows_a_secret(spark: SparkSession, store: Store) -> None:
+    reader = ReadArchives(spec=InputSpec(path="s3a://crawl/x", format="wet"), stores=object_stores(spark))
+    rows = spark.range(1).selectExpr("'s3a://crawl/x' AS path", "'archive' AS kind", "id AS start", "id AS stop")
+    plan = str(rows.mapInPandas(reader, reader.columns)._jdf.queryExecution().toString())
+    assert "ReadArchives" in plan
+    assert not [secret for secret in (KEY, SECRET) if secret in f"{plan} {reader!r}"]
