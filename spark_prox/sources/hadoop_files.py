@@ -100,7 +100,7 @@ class HadoopFile(io.RawIOBase):
         return self._at
 
     def tell(self) -> int:
-        """Where the file stands."""
+        """The place that is read next."""
         return self._at
 
     def close(self) -> None:

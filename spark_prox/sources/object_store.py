@@ -143,7 +143,7 @@ def _connect(access: S3Access, region: str) -> FileSystem:
 
 @lru_cache(maxsize=64)
 def _region_of(bucket: str) -> str:
-    """Where AWS keeps a bucket; S3A finds it out too. A request that needs no credentials."""
+    """The region in which AWS keeps a bucket; S3A finds it out too. A request that needs no credentials."""
     from pyarrow.fs import resolve_s3_region
 
     try:

@@ -1,4 +1,4 @@
-"""What a session's Hadoop configuration says of object stores, as data for the executors' own readers.
+"""The settings of a session's Hadoop for object stores, as data for the executors' own readers.
 
 `spark.hadoop.*`, `core-site.xml` and Hadoop's credential providers are all in it. Knows no store.
 """
@@ -24,7 +24,7 @@ _PROVIDERS = ("fs.s3a.security.credential.provider.path", "hadoop.security.crede
 
 
 def object_stores(spark: SparkSession) -> ObjectStores:
-    """How object stores are reached in this session."""
+    """The settings by which object stores are reached in this session."""
     jsc: Any = spark._jsc
     jvm: Any = spark._jvm
     configuration = jsc.hadoopConfiguration()
@@ -52,7 +52,7 @@ def _of_buckets(configuration: Any) -> list[str]:
 
 
 def _given(jvm: Any, configuration: Any) -> dict[str, str]:
-    """What was told to Hadoop beside its defaults, object stores left out; one call instead of a thousand."""
+    """The settings that Hadoop was given beside its defaults, object stores left out; one call instead of a thousand."""
     writer = jvm.java.io.StringWriter()
     configuration.writeXml(writer)
     found = {}

@@ -1,4 +1,4 @@
-"""What the Java side raised, in a word or a line; PySpark wraps some of it and py4j the rest."""
+"""Names errors of the Java side, in a word or a line; PySpark wraps some of it and py4j the rest."""
 
 from __future__ import annotations
 

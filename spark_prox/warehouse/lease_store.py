@@ -25,7 +25,7 @@ _TRIES = 5
 
 
 def creates_conditionally(files: Any, path: Any) -> bool:
-    """Whether a Hadoop file system can create a file on the condition that there is none; no request."""
+    """Check if a Hadoop file system can create a file on the condition that there is none; no request."""
     return bool(files.hasPathCapability(path, _CONDITION))
 
 
@@ -90,7 +90,7 @@ class StoreLeaseFiles:
         self._files.delete(self._file(name), False)
 
     def _put_if_absent(self, name: str, data: bytes) -> bool:
-        """Whether the file was written; the store may have written it over another one."""
+        """Try to write the file, and say if that worked; the store may have written it over another one."""
         for attempt in range(_TRIES):
             try:
                 self._write(self._files.createFile(self._file(name)).overwrite(True).must(_CONDITION, True), data)

@@ -144,7 +144,7 @@ class Scratch:
             self._delete(table)
 
     def has(self, name: str) -> bool:
-        """Whether something of that name lies beside the tables."""
+        """Check if something of that name lies beside the tables."""
         files, path = hadoop_path(self._spark, str(self._location))
         try:
             return any(status.getPath().getName() == name for status in files.listStatus(path))
