@@ -52,7 +52,7 @@ def _of_buckets(configuration: Any) -> list[str]:
 
 
 def _given(jvm: Any, configuration: Any) -> dict[str, str]:
-    """The settings that Hadoop was given beside its defaults, without those of object stores; one call, not a thousand."""
+    """The settings that Hadoop was given beside its defaults, but for object stores; one call, not a thousand."""
     writer = jvm.java.io.StringWriter()
     configuration.writeXml(writer)
     found = {}
