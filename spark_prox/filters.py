@@ -26,7 +26,7 @@ _COMPARING = (EXACT_DUPLICATES, NEAR_DUPLICATES)
 
 
 def filter_hashes(filters: FiltersConfig) -> dict[str, str]:
-    """What decides the verdicts of each filter that is on, by name, in the order of the filters."""
+    """A hash of all that decides the verdicts of each filter that is on, by name, in the order of the filters."""
     hashes: dict[str, str] = {}
     for name, version in _VERSIONS.items():
         section = getattr(filters, name.replace("-", "_"))

@@ -29,7 +29,7 @@ class _TextFilter(Filter):
 
     @abstractmethod
     def judge(self, run: Run) -> TextJudge:
-        """What runs on the executors."""
+        """The callable that runs on the executors."""
 
     def decide(self, run: Run, work: DataFrame, figures: StageFigures) -> None:
         """See `Filter`."""
