@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from spark_prox.annotation.asking import AskSpec
 
-__all__ = ["ArrowFunction", "FileReader", "Functions", "PandasFunction"]
+__all__ = ["ArrowFunction", "FileReader", "Functions", "PandasFunction", "TextJudge"]
 
 
 class PandasFunction(Protocol):
@@ -41,6 +41,15 @@ class ArrowFunction(Protocol):
     """For `mapInArrow`."""
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]: ...
+
+
+class TextJudge(ArrowFunction, Protocol):
+    """Says of each document (doc_id, doc_hash, text) what a filter wants to know of its text."""
+
+    @property
+    def columns(self) -> str:
+        """Spark DDL of the rows that it gives."""
+        ...
 
 
 class FileReader(PandasFunction, Protocol):
@@ -81,6 +90,18 @@ class _JudgeAnswers(Protocol):
     def __call__(self, *, spec: AskSpec) -> PandasFunction: ...
 
 
+class _JudgeLanguage(Protocol):
+    def __call__(self, *, wanted: tuple[str, ...], min_score: float) -> TextJudge: ...
+
+
+class _JudgeRules(Protocol):
+    def __call__(self, *, sets: tuple[str, ...], c4_line_ends: bool) -> TextJudge: ...
+
+
+class _SignDocuments(Protocol):
+    def __call__(self, *, ngram: int, bands: int, rows: int) -> TextJudge: ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Functions:
     """Classes of frozen callables.
@@ -93,6 +114,8 @@ class Functions:
         annotate_documents: over (doc_id, doc_hash, text).
         judge_answers: over (doc_id, doc_hash, chunk_index, text, answers).
         execute_programs: over documents with their programs.
+        judge_language, judge_rules: over (doc_id, doc_hash, text).
+        sign_documents: over (doc_id, doc_hash, text, better).
     """
 
     read_archives: _ReadArchives
@@ -102,3 +125,6 @@ class Functions:
     annotate_documents: _AnnotateDocuments
     judge_answers: _JudgeAnswers
     execute_programs: _ExecutePrograms
+    judge_language: _JudgeLanguage
+    judge_rules: _JudgeRules
+    sign_documents: _SignDocuments
