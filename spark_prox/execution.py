@@ -21,7 +21,7 @@ from spark_prox.programs import (
 )
 from spark_prox.rows import Int32, Int64, Origin, Real, Text, Time, Word
 
-__all__ = ["RefinedRow", "StoredChunk", "StoredDecision", "decide_stored", "execute_stored"]
+__all__ = ["RefinedRow", "StoredChunk", "StoredDecision", "decide_stored", "execute_stored", "refine_stored"]
 
 
 class StoredChunk(NamedTuple):
@@ -124,28 +124,33 @@ def execute_stored(
         return _unedited(text, Outcome.FAILED, "NO_PROGRAM", decision.reason)
     if not chunks:
         return _unedited(text, Outcome.KEPT, decision.reason, decision.reason)
-    margins = {
-        chunk.first_line + offset: value for chunk in chunks for offset, value in enumerate(chunk.line_margins or ())
-    }
     try:
-        refinement = refine_document(
-            text,
-            [
-                ChunkProgram(
-                    program=chunk.program or "",
-                    first_line=chunk.first_line,
-                    line_count=chunk.line_count,
-                    failed=chunk.status != ProgramStatus.OK or chunk.program is None,
-                )
-                for chunk in chunks
-            ],
-            dialect=dialect,
-            policy=policy,
-            line_margins=margins or None,
-        )
+        refinement = refine_stored(text, chunks, policy=policy, dialect=dialect)
     except Exception as error:  # noqa: BLE001 - a defect of ours must cost one row, not a task of thousands
         return _unedited(text, Outcome.FAILED, f"EXECUTOR_ERROR:{type(error).__name__}", decision.reason)
     return _row(refinement, decision.reason)
+
+
+def refine_stored(text: str, chunks: Sequence[StoredChunk], *, policy: Policy, dialect: str) -> Refinement:
+    """Apply the chunk programs of one document that its document level keeps; tells what became of every call."""
+    margins = {
+        chunk.first_line + offset: value for chunk in chunks for offset, value in enumerate(chunk.line_margins or ())
+    }
+    return refine_document(
+        text,
+        [
+            ChunkProgram(
+                program=chunk.program or "",
+                first_line=chunk.first_line,
+                line_count=chunk.line_count,
+                failed=chunk.status != ProgramStatus.OK or chunk.program is None,
+            )
+            for chunk in chunks
+        ],
+        dialect=dialect,
+        policy=policy,
+        line_margins=margins or None,
+    )
 
 
 def _unedited(text: str, outcome: Outcome, reason: str, doc_reason: str) -> RefinedRow:
