@@ -32,7 +32,16 @@ PIECES = {
     # They go on from one finished run.
     "finished": tuple(
         f"tests/spark/test_{name}.py"
-        for name in ("pipeline", "guard_rails", "maintain", "corrupt_tables", "retry", "quarantine", "migrations")
+        for name in (
+            "pipeline",
+            "guard_rails",
+            "maintain",
+            "corrupt_tables",
+            "retry",
+            "quarantine",
+            "migrations",
+            "report",
+        )
     ),
     **{
         name: (f"tests/spark/test_{name}.py",)
