@@ -8,22 +8,23 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
-from spark_prox.annotation.examples import PEOPLE
 from spark_prox.annotation.labels import load_labelled_pages
 from spark_prox.execution import RefinedRow
 from spark_prox.functions import Functions
+from spark_prox.programs import Edit
 from spark_prox.report import figures
 from spark_prox.report.applied import Applied, applied_settings
 from spark_prox.report.comparing import OtherState, changed_documents, compare, other_state
 from spark_prox.report.decisions import Decisions, decide_story, removed_lines
 from spark_prox.report.facts import facts_of
-from spark_prox.report.page.model import CallCount, Report, ShownDocument, WhatIf
+from spark_prox.report.line_labels import annotated_lines, labels_of_pages
+from spark_prox.report.page.model import CallCount, GroupRow, Report, ShownDocument, WhatIf
 from spark_prox.report.sampling import by_outcome, labelled, random_documents, share_of
 from spark_prox.report.story import Story, load_stories
-from spark_prox.report.what_if import LineLabels, has_margins, labels_of_pages, what_if
+from spark_prox.report.what_if import has_margins, what_if
 from spark_prox.stages.quarantine import QUARANTINED
 from spark_prox.stages.runlog import versions
 from spark_prox.warehouse.tables import Warehouse
@@ -133,7 +134,7 @@ def _calls(decided: Iterable[Decisions]) -> list[CallCount]:
     ]
 
 
-def _groups(refined: DataFrame) -> dict[str, Sequence[figures.GroupRow]]:
+def _groups(refined: DataFrame) -> dict[str, Sequence[GroupRow]]:
     """By host, language and source, where there is more than one."""
     columns = {"host": F.expr(figures.HOST)}
     language = next((name for name in _LANGUAGES if name in refined.columns), None)
@@ -162,42 +163,11 @@ def _what_if(
     stories = load_stories(spark, warehouse, ids)
     missing = [story.doc_hash for story in stories if story.doc_hash not in labels]
     if missing:
-        found, author = _annotated(warehouse, missing, applied.dialect)
+        found, author = annotated_lines(warehouse, missing, applied.dialect)
         labels |= found
         by = " and ".join(name for name in (by, author) if name)
     pairs = [(story, labels[story.doc_hash]) for story in stories if story.doc_hash in labels]
     return what_if(sample, pairs, applied.keys, policy=applied.policy, dialect=applied.dialect, labels_by=by)
-
-
-def _annotated(warehouse: Warehouse, hashes: Sequence[str], dialect: str) -> tuple[dict[str, LineLabels], str]:
-    """Labels out of `annotations`, by document hash: of people where there are some, else of the latest model."""
-    rows = (
-        warehouse.read("annotations")
-        .where((F.col("status") == "OK") & (F.col("stage") == "chunk") & F.col("doc_hash").isin(list(hashes)))
-        .withColumn("rank", F.when(F.col("model") == PEOPLE, F.lit(0)).otherwise(F.lit(1)))
-        .orderBy("rank", F.desc("annotated_at"), "doc_hash", "chunk_index")
-        .select("doc_hash", "model", "model_revision", "prompt_hash", "first_line", "line_count", "text", "program")
-        .collect()
-    )
-    chosen: dict[str, tuple[str, ...]] = {}
-    labels: dict[str, LineLabels] = {}
-    for row in rows:
-        author = (row["model"], row["model_revision"], row["prompt_hash"])
-        if chosen.setdefault(row["doc_hash"], author) == author:
-            labels[row["doc_hash"]] = _with_chunk(labels.get(row["doc_hash"]), row, dialect)
-    return labels, ", ".join(sorted({author[0] for author in chosen.values()}))
-
-
-def _with_chunk(labels: LineLabels | None, row: Mapping[str, object] | object, dialect: str) -> LineLabels:
-    from spark_prox.programs import policy_for, refine_text
-
-    values = row.asDict() if hasattr(row, "asDict") else dict(row)  # type: ignore[call-overload]
-    first, text = int(values["first_line"]), str(values["text"])
-    result = refine_text(text, str(values["program"]), dialect=dialect, policy=policy_for("permissive"))
-    removed = {first + line for line in removed_lines(text, result.edits)}
-    lines = range(first, first + int(values["line_count"]))
-    before = labels or LineLabels(removed=frozenset(), labelled=frozenset())
-    return LineLabels(removed=before.removed | removed, labelled=before.labelled | {*lines})
 
 
 def _documents(
@@ -254,12 +224,9 @@ def _others(
     return {row["doc_id"]: _stored_lines(row, texts[row["doc_id"]]) for row in found}
 
 
-def _stored_lines(row: object, story: Story) -> tuple[str, str, frozenset[int]]:
-    from spark_prox.programs import Edit
-
-    values = row.asDict()  # type: ignore[attr-defined]
+def _stored_lines(values: Row, story: Story) -> tuple[str, str, frozenset[int]]:
     if values["outcome"] == "DROPPED" or values["doc_hash"] != story.doc_hash:
-        removed = frozenset(range(story.text.count("\n") + 1)) if values["outcome"] == "DROPPED" else frozenset()
+        removed = frozenset(range(story.text.count("\n") + 1) if values["outcome"] == "DROPPED" else ())
     else:
         removed = removed_lines(story.text, [Edit(*edit) for edit in values["edits"] or ()])
     return values["outcome"], values["reason"], removed

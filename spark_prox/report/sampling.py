@@ -65,7 +65,8 @@ def labelled(warehouse: Warehouse, refined: DataFrame, hashes: Sequence[str], se
 
 
 def _bounded(rows: Iterable[Row]) -> list[str]:
-    chosen, chars = [], 0
+    chosen: list[str] = []
+    chars = 0
     for row in rows:
         chars += row["chars_before"] or 0
         if chosen and chars > _ALL_CHARS:

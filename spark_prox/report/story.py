@@ -138,8 +138,8 @@ def load_stories(spark: SparkSession, warehouse: Warehouse, doc_ids: Sequence[st
         for row in _of(spark, warehouse.read("refined"), doc_ids).select(*RefinedRow._fields).collect():
             refined[row["doc_id"]] = _refined(row)
     if warehouse.exists("rejects"):
-        for row in _of(spark, warehouse.read("rejects").where(QUARANTINED), doc_ids).collect():
-            rejects[row["doc_id"]] = _reject(row)
+        held = _of(spark, warehouse.read("rejects").where(QUARANTINED), doc_ids).collect()
+        rejects = {row["doc_id"]: _reject(row) for row in held}
     return [
         Story(
             doc_id=doc_id,
@@ -154,7 +154,8 @@ def load_stories(spark: SparkSession, warehouse: Warehouse, doc_ids: Sequence[st
             reject=rejects.get(doc_id),
         )
         for doc_id in dict.fromkeys(doc_ids)
-        if (row := documents.get(doc_id)) is not None
+        for row in (documents.get(doc_id),)
+        if row is not None
     ]
 
 

@@ -6,41 +6,23 @@ Where people or a large model labelled lines, precision and recall of the remove
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from spark_prox.documents import Level, document_hash, join_lines
+from spark_prox.documents import Level
 from spark_prox.execution import RefinedRow, execute_stored
 from spark_prox.programs import Policy
 from spark_prox.report.decisions import removed_lines
+from spark_prox.report.line_labels import LineLabels
 from spark_prox.report.page.model import GridPoint, WhatIf
 from spark_prox.report.story import Key, Story
 
-__all__ = ["MARGINS", "SHORT_MARGINS", "LineLabels", "has_margins", "labels_of_pages", "what_if"]
+__all__ = ["has_margins", "what_if"]
 
-MARGINS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0)
-SHORT_MARGINS = (None, 0.0, 0.5, 1.0, 2.0)
+_MARGINS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0)
+_SHORT_MARGINS = (None, 0.0, 0.5, 1.0, 2.0)
 
 _MAX_WORK = 40_000_000
 """Characters that the whole grid may execute on the driver: some seconds."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class LineLabels:
-    """The lines of one document that a person or a large model would remove, among those that were labelled."""
-
-    removed: frozenset[int]
-    labelled: frozenset[int]
-
-
-def labels_of_pages(pages: Iterable[tuple[Sequence[str], Sequence[float]]]) -> dict[str, LineLabels]:
-    """Labels by document hash, of pages as (lines, probability that each is content)."""
-    return {
-        document_hash(join_lines(list(lines))): LineLabels(
-            removed=frozenset(number for number, value in enumerate(keep) if value < 0.5),
-            labelled=frozenset(range(len(keep))),
-        )
-        for lines, keep in pages
-    }
 
 
 def has_margins(stories: Iterable[Story], keys: Mapping[Level, Key]) -> bool:
@@ -64,10 +46,10 @@ def what_if(
         labelled: documents with labels, for precision and recall.
     """
     own = policy.min_remove_margin
-    margins = sorted({*MARGINS, own} if own is not None else {*MARGINS})
+    margins = sorted({*_MARGINS, own} if own is not None else {*_MARGINS})
     shorts = [
-        *SHORT_MARGINS,
-        *(() if policy.min_remove_margin_short in SHORT_MARGINS else (policy.min_remove_margin_short,)),
+        *_SHORT_MARGINS,
+        *(() if policy.min_remove_margin_short in _SHORT_MARGINS else (policy.min_remove_margin_short,)),
     ]
     rounds = len(margins) * len(shorts)
     stories, labelled = (

@@ -175,8 +175,8 @@ def _changed_lines(text: str, edits: Sequence[Edit], most: int) -> dict[int, lis
     if not changes:
         return {}
     starts = [0]
-    for line in text.split("\n"):
-        starts.append(starts[-1] + len(line) + 1)
+    for part in text.split("\n"):
+        starts.append(starts[-1] + len(part) + 1)
     pieces: dict[int, list[list[object]]] = {}
     reached: dict[int, int] = {}
     last_line = len(starts) - 2

@@ -10,7 +10,7 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from importlib import resources
 from typing import TYPE_CHECKING
@@ -186,7 +186,7 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
+    filters: dict[str, Callable[..., str]] = {
         "visible": visible,
         "count": lambda value: "" if value is None else f"{value:,.0f}",
         "compact": _compact,
@@ -195,6 +195,7 @@ def _environment() -> jinja2.Environment:
         "duration": _duration,
         "bytes": _bytes,
     }
+    environment.filters.update(filters)
     environment.globals |= {"measure_of": _measure}
     return environment
 
