@@ -28,7 +28,7 @@ __all__ = ["Applied", "applied_settings", "config_of_run"]
 
 @dataclass(frozen=True, kw_only=True)
 class Applied:
-    """What, besides a document, decided its row of `refined`.
+    """Everything besides a document that decided its row of `refined`.
 
     Attributes:
         settings: `refined.settings_hash`.

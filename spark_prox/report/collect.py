@@ -39,7 +39,7 @@ _LABELLED = 300
 
 @dataclass(frozen=True, kw_only=True)
 class ReportOptions:
-    """What a report is about.
+    """The subject of a report.
 
     Attributes:
         settings: hash of the settings to report on; None for the rows that were written last.

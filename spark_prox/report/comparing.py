@@ -23,7 +23,7 @@ from spark_prox.keys import ProgramKey
 from spark_prox.programs import POLICIES, Policy, policy_for
 from spark_prox.report.applied import Applied
 from spark_prox.report.figures import outcome_rows
-from spark_prox.report.page.model import Comparison, Flow, Transition
+from spark_prox.report.page.model import Flow, StateComparison, Transition
 from spark_prox.report.story import KEY_COLUMNS
 from spark_prox.rows import Origin, fields_of
 from spark_prox.stages.stored import PROGRAM_COLUMNS, with_programs
@@ -97,7 +97,7 @@ def other_state(
     return OtherState(name=against, how="run", policy=None, rows=rows)
 
 
-def compare(refined: DataFrame, other: OtherState) -> Comparison:
+def compare(refined: DataFrame, other: OtherState) -> StateComparison:
     """Both states side by side: token flow, and which outcome became which."""
     with _held(other.rows.selectExpr(*(name for name in _COMPARED if name != "edits"), _TEXT)) as there:
         here = refined.selectExpr(*("doc_id", "outcome", "words_after AS words_here"), "xxhash64(text) AS text_here")
@@ -115,7 +115,7 @@ def compare(refined: DataFrame, other: OtherState) -> Comparison:
         )
         outcomes = outcome_rows(there)
     both = [row for row in rows if row["outcome"] and row["outcome_there"]]
-    return Comparison(
+    return StateComparison(
         name=other.name,
         how=other.how,
         flow=Flow(name=other.name, outcomes=outcomes),

@@ -1,4 +1,4 @@
-"""What the executor does with a document's stored programs under a policy: its row, every call, every line.
+"""A document's stored programs under a policy: the row that the executor makes, every call, every line.
 
 Executes as the execute stage does, through `spark_prox.execution`. Knows no table.
 """

@@ -22,7 +22,7 @@ __all__ = ["LineFacts", "facts_of"]
 
 @dataclass(frozen=True, kw_only=True)
 class LineFacts:
-    """What decides a document besides margins.
+    """Everything besides margins that decides a document.
 
     Attributes:
         state: "chunks" where chunk programs run; else why they do not: "off", "missing", "empty" (a text without a

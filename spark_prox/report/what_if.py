@@ -1,4 +1,4 @@
-"""What other margins would do, without a model: stored programs of a sample, executed under a grid of thresholds.
+"""Other margins without a model: stored programs of a sample, executed under a grid of thresholds.
 
 Where people or a large model labelled lines, precision and recall of the removed lines stand beside. Knows no table.
 """
@@ -26,7 +26,7 @@ _MAX_WORK = 40_000_000
 
 
 def has_margins(stories: Iterable[Story], keys: Mapping[Level, Key]) -> bool:
-    """Whether any program has line margins, without which no threshold changes anything."""
+    """True where any program has line margins, without which no threshold changes anything."""
     return any(row.line_margins for story in stories for row in story.under(keys.get("chunk")))
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from spark_prox.report.page.model import Histogram, OutcomeRow, RunRow
 
-__all__ = ["Bar", "Bars", "RunPoint", "Segment", "histogram_bars", "outcome_segments", "run_points"]
+__all__ = ["Bar", "Bars", "OutcomeShare", "RunPoint", "histogram_bars", "outcome_segments", "run_points"]
 
 _WIDTH, _HEIGHT = 520.0, 170.0
 _BOTTOM, _LEFT = 22.0, 4.0
@@ -40,7 +40,7 @@ class Bars:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Segment:
+class OutcomeShare:
     """A part of a bar of shares, by outcome."""
 
     outcome: str
@@ -52,7 +52,7 @@ class Segment:
 
 @dataclass(frozen=True, kw_only=True)
 class RunPoint:
-    """What one run did, for the lines over runs; shares are None where nothing was counted."""
+    """The figures of one run, for the lines over runs; shares are None where nothing was counted."""
 
     run_id: str
     started: str
@@ -95,7 +95,7 @@ def histogram_bars(histogram: Histogram, *, percent: bool) -> Bars:
     return Bars(width=_WIDTH, height=_HEIGHT, base=base, bars=bars, labels=labels, has_after=bool(histogram.after))
 
 
-def outcome_segments(rows: Sequence[OutcomeRow], quarantined: int) -> list[Segment]:
+def outcome_segments(rows: Sequence[OutcomeRow], quarantined: int) -> list[OutcomeShare]:
     """Shares of documents by outcome, as parts of a bar 100 wide."""
     counts = {name: sum(row.documents for row in rows if row.outcome == name) for name in _ORDER}
     counts["FAILED"] += quarantined
@@ -104,7 +104,7 @@ def outcome_segments(rows: Sequence[OutcomeRow], quarantined: int) -> list[Segme
     for name, documents in counts.items():
         if documents:
             share = documents / whole
-            segments.append(Segment(outcome=name, documents=documents, share=share, x=x, width=100 * share))
+            segments.append(OutcomeShare(outcome=name, documents=documents, share=share, x=x, width=100 * share))
             x += 100 * share
     return segments
 

@@ -1,4 +1,4 @@
-"""What the report's page shows, as plain data: figures of tables, sampled documents. Knows no Spark and no HTML."""
+"""The report's page as plain data: figures of tables, sampled documents. Knows no Spark and no HTML."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from spark_prox.report.story import Story
 
 __all__ = [
     "CallCount",
-    "Comparison",
     "EditKind",
     "Flow",
     "GridPoint",
@@ -25,6 +24,7 @@ __all__ = [
     "Report",
     "RunRow",
     "ShownDocument",
+    "StateComparison",
     "TableRow",
     "Transition",
     "WhatIf",
@@ -203,7 +203,7 @@ class Transition:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Comparison:
+class StateComparison:
     """This state of `refined` beside another one: an earlier run's, or what another policy would make.
 
     Attributes:
@@ -263,5 +263,5 @@ class Report:
     tables: Sequence[TableRow]
     what_if: WhatIf | None
     documents: Sequence[ShownDocument]
-    comparison: Comparison | None = None
+    comparison: StateComparison | None = None
     price_per_hour: float | None = None

@@ -85,7 +85,7 @@ def amount(row: OutcomeRow, unit: str, when: str) -> float:
 
 
 def flow_amounts(flow: Flow, unit: str) -> dict[tuple[str, str], float]:
-    """What flows from which bar to which."""
+    """The amounts that flow, by the bars that they leave and reach."""
     rows = flow.outcomes
 
     def total(chosen: Callable[[OutcomeRow], bool], when: str = "before") -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from datetime import datetime, timezone
 
@@ -70,6 +71,11 @@ def program(key: Key, text: str | None, doc_hash: str, **values: object) -> Stor
     return StoredProgram(key=key, program=text, doc_hash=doc_hash, **{**usual, **values})  # type: ignore[arg-type]
 
 
+def as_stored(margins: Sequence[float]) -> tuple[float, ...]:
+    """The table's 32-bit floats."""
+    return struct.unpack(f"{len(margins)}f", struct.pack(f"{len(margins)}f", *margins))
+
+
 def story(
     doc_id: str,
     lines: Sequence[str],
@@ -94,7 +100,7 @@ def story(
                 first_line=first,
                 line_count=count,
                 status="OK" if written is not None else "ENGINE_FAILED",
-                line_margins=tuple(margins) if margins is not None else None,
+                line_margins=as_stored(margins) if margins is not None else None,
             )
         )
     return Story(
