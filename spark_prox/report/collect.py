@@ -72,11 +72,9 @@ def collect_report(spark: SparkSession, warehouse: Warehouse, options: ReportOpt
     """
     applied = applied_settings(warehouse, options.settings)
     refined = warehouse.read("refined").where(F.col("settings_hash") == applied.settings)
-    other, comparison = None, None
-    if options.against is not None:
-        assert options.functions is not None
-        other = other_state(spark, warehouse, applied, options.against, options.functions)
-        comparison = compare(refined, other)
+    with other_state(spark, warehouse, applied, options.against, options.functions) as other:
+        comparison = compare(refined, other) if other is not None else None
+        documents = _documents(spark, warehouse, refined, applied, other, options)
     share = min(1.0, _COUNTED_DOCUMENTS / max(applied.documents, 1))
     sample = load_stories(spark, warehouse, random_documents(refined, options.seed, options.sample))
     decided = [_decide(story, applied) for story in sample]
@@ -106,7 +104,7 @@ def collect_report(spark: SparkSession, warehouse: Warehouse, options: ReportOpt
         runs=figures.run_rows(warehouse),
         tables=figures.table_rows(spark, warehouse),
         what_if=_what_if(spark, warehouse, refined, applied, sample, options),
-        documents=_documents(spark, warehouse, refined, applied, other, options),
+        documents=documents,
         comparison=comparison,
         price_per_hour=options.price_per_hour,
     )

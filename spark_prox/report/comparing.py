@@ -26,16 +26,15 @@ from spark_prox.report.figures import outcome_rows
 from spark_prox.report.page.model import Flow, StateComparison, Transition
 from spark_prox.report.story import KEY_COLUMNS
 from spark_prox.rows import Origin, fields_of
+from spark_prox.stages.quarantine import FAILED
 from spark_prox.stages.stored import PROGRAM_COLUMNS, with_programs
 from spark_prox.warehouse.schemas import REFINED
 from spark_prox.warehouse.tables import Warehouse
 
 __all__ = ["OtherState", "changed_documents", "compare", "other_state", "policy_named"]
 
-_COLUMNS = ("doc_id", "doc_hash", "outcome", "reason", "doc_reason", "edits")
 _SIZES = tuple(f"{unit}_{when}" for unit in ("lines", "words", "chars", "tokens") for when in ("before", "after"))
-_COMPARED = (*_COLUMNS, *_SIZES)
-_TEXT = "xxhash64(text) AS text_hash"
+_COMPARED = ("doc_id", "outcome", "reason", "doc_reason", *_SIZES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,12 +44,14 @@ class OtherState:
     Attributes:
         policy: under which they would be made; None for an earlier run.
         rows: the columns of `refined`, tokens null where they would have to be counted.
+        compared: what both states are compared by, kept while the report is made.
     """
 
     name: str
     how: str
     policy: Policy | None
     rows: DataFrame
+    compared: DataFrame
 
 
 def policy_named(text: str, present: Policy) -> Policy | None:
@@ -71,54 +72,61 @@ def policy_named(text: str, present: Policy) -> Policy | None:
     return policy_for(base, **{key.strip(): _value(key, value) for key, _, value in pairs})
 
 
+@contextmanager
 def other_state(
-    spark: SparkSession, warehouse: Warehouse, applied: Applied, against: str, functions: Functions
-) -> OtherState:
-    """The state that `--against` names.
+    spark: SparkSession, warehouse: Warehouse, applied: Applied, against: str | None, functions: Functions | None
+) -> Iterator[OtherState | None]:
+    """The state that `--against` names, made once and kept on disk meanwhile; None for None.
 
     Raises:
         ConfigError: AGAINST_UNKNOWN: no policy and no run; POLICY_UNKNOWN_FIELD, POLICY_BAD_VALUE.
         TableError: RUN_NOT_KEPT: the table's history does not reach back to the run.
     """
+    if against is None or functions is None:
+        yield None
+        return
     policy = policy_named(against, applied.policy)
     if policy is not None:
         rows = _executed(warehouse, applied, policy, functions)
-        return OtherState(name=against, how="policy", policy=policy, rows=rows)
-    version = _version_after(spark, warehouse, against)
+    else:
+        rows = _as_the_run_left_it(spark, warehouse, against)
+    kept = rows.selectExpr(*_COMPARED, "xxhash64(text) AS text_hash").persist(StorageLevel.MEMORY_AND_DISK)
     try:
-        rows = spark.sql(f"SELECT * FROM {warehouse.name('refined')} VERSION AS OF {version}")
-        rows.limit(1).count()
-    except Exception as error:
-        raise TableError(
-            "RUN_NOT_KEPT",
-            f"Version {version} of refined, which the run {against!r:.80} left, cannot be read any more.",
-            "Compare with its policy: --against NAME,field=value. maintain.py --retention-hours keeps versions longer.",
-        ) from error
-    return OtherState(name=against, how="run", policy=None, rows=rows)
+        yield OtherState(
+            name=against, how="run" if policy is None else "policy", policy=policy, rows=rows, compared=kept
+        )
+    finally:
+        kept.unpersist()
 
 
 def compare(refined: DataFrame, other: OtherState) -> StateComparison:
     """Both states side by side: token flow, and which outcome became which."""
-    with _held(other.rows.selectExpr(*(name for name in _COMPARED if name != "edits"), _TEXT)) as there:
-        here = refined.selectExpr(*("doc_id", "outcome", "words_after AS words_here"), "xxhash64(text) AS text_here")
-        joined = here.join(there.withColumnRenamed("outcome", "outcome_there"), "doc_id", "full")
-        rows = (
-            joined.groupBy("outcome_there", "outcome")
-            .agg(
-                F.count("*").alias("documents"),
-                F.count_if(~F.col("text_here").eqNullSafe(F.col("text_hash"))).alias("text_differs"),
-                F.coalesce(F.sum("words_after"), F.lit(0)).alias("there"),
-                F.coalesce(F.sum("words_here"), F.lit(0)).alias("here"),
-            )
-            .orderBy(F.desc("documents"))
-            .collect()
+    there, failed = other.compared.where(f"NOT ({FAILED})"), other.compared.where(FAILED)
+    held = failed.agg(F.count("*").alias("documents"), F.sum("chars_before").alias("chars")).collect()[0]
+    here = refined.selectExpr(*("doc_id", "outcome", "words_after AS words_here"), "xxhash64(text) AS text_here")
+    joined = here.join(there.withColumnRenamed("outcome", "outcome_there"), "doc_id", "full")
+    rows = (
+        joined.groupBy("outcome_there", "outcome")
+        .agg(
+            F.count("*").alias("documents"),
+            F.count_if(~F.col("text_here").eqNullSafe(F.col("text_hash"))).alias("text_differs"),
+            F.coalesce(F.sum("words_after"), F.lit(0)).alias("there"),
+            F.coalesce(F.sum("words_here"), F.lit(0)).alias("here"),
         )
-        outcomes = outcome_rows(there)
+        .orderBy(F.desc("documents"))
+        .collect()
+    )
+    outcomes = outcome_rows(there)
     both = [row for row in rows if row["outcome"] and row["outcome_there"]]
     return StateComparison(
         name=other.name,
         how=other.how,
-        flow=Flow(name=other.name, outcomes=outcomes),
+        flow=Flow(
+            name=other.name,
+            outcomes=outcomes,
+            quarantined=held["documents"],
+            quarantined_chars=held["chars"] or 0,
+        ),
         transitions=[
             Transition(
                 before=row["outcome_there"],
@@ -137,7 +145,7 @@ def compare(refined: DataFrame, other: OtherState) -> StateComparison:
 
 def changed_documents(refined: DataFrame, other: OtherState) -> DataFrame:
     """Rows of `refined` whose text or outcome differs."""
-    there = other.rows.selectExpr("doc_id", "outcome AS outcome_there", "xxhash64(text) AS text_hash")
+    there = other.compared.selectExpr("doc_id", "outcome AS outcome_there", "text_hash")
     differs = "NOT (xxhash64(text) <=> text_hash) OR outcome <> outcome_there"
     return refined.join(there, "doc_id").where(differs).select(*refined.columns)
 
@@ -149,6 +157,20 @@ def _value(key: str, text: str) -> object:
         raise ConfigError(
             "POLICY_BAD_VALUE", f"Policy field {key[:80]} is {text!r:.80}.", "Give a number or null."
         ) from None
+
+
+def _as_the_run_left_it(spark: SparkSession, warehouse: Warehouse, run_id: str) -> DataFrame:
+    version = _version_after(spark, warehouse, run_id)
+    try:
+        rows = spark.sql(f"SELECT * FROM {warehouse.name('refined')} VERSION AS OF {version}")
+        rows.select("doc_id").limit(1).count()
+    except Exception as error:
+        raise TableError(
+            "RUN_NOT_KEPT",
+            f"Version {version} of refined, which the run {run_id!r:.80} left, cannot be read any more.",
+            "Compare with its policy: --against NAME,field=value. maintain.py --retention-hours keeps versions longer.",
+        ) from error
+    return rows
 
 
 def _version_after(spark: SparkSession, warehouse: Warehouse, run_id: str) -> int:
@@ -187,13 +209,3 @@ def _executed(warehouse: Warehouse, applied: Applied, policy: Policy, functions:
     core = type(schema)([field for field in schema.fields if field.name not in run_columns])
     function = functions.execute_programs(policy=policy, dialect=applied.dialect, tokenizer=None)
     return inputs.mapInArrow(function, core)
-
-
-@contextmanager
-def _held(rows: DataFrame) -> Iterator[DataFrame]:
-    """Rows that are made once, on disk where they do not fit: they may be a whole execution."""
-    kept = rows.persist(StorageLevel.MEMORY_AND_DISK)
-    try:
-        yield kept
-    finally:
-        kept.unpersist()
