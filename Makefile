@@ -35,6 +35,7 @@ demo: setup ## refine the example pages and show what happened
 
 test: setup ## run the test suite
 	@$(BIN)/python dev/setup_vllm.py
+	@$(BIN)/python dev/setup_browser.py
 	$(BIN)/python -m pytest -m "not slow" -n $(TEST_PROCESSES) --dist loadscope --no-loadscope-reorder --durations 20
 
 test-slow: setup ## before a release: kills, two jobs at once and the other tests that take minutes each

@@ -13,7 +13,11 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["spark_prox", "spark_prox.*", "udfs", "udfs.*"]),
-    package_data={"spark_prox": ["py.typed"], "spark_prox.refiners": ["embedded/*"]},
+    package_data={
+        "spark_prox": ["py.typed"],
+        "spark_prox.refiners": ["embedded/*"],
+        "spark_prox.report.page": ["assets/*"],
+    },
     install_requires=[
         "pyspark>=4.1,<4.2",
         "delta-spark>=4.3,<4.4",
@@ -29,6 +33,7 @@ setup(
         "webencodings>=0.5",
         "brotli>=1.1",
         "urllib3>=2.6",
+        "jinja2>=3.1",
         "backports.zstd>=1.0; python_version < '3.14'",
     ],
     extras_require={
@@ -42,6 +47,8 @@ setup(
             "pytest>=8",
             "pytest-xdist>=3.6",
             "hypothesis>=6.100",
+            "playwright>=1.50",
+            "axe-playwright-python>=0.1.4",
             "ruff",
             "mypy",
             "pandas-stubs",

@@ -41,6 +41,7 @@ PIECES = {
             "quarantine",
             "migrations",
             "export",
+            "report",
         )
     ),
     **{
