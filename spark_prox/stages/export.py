@@ -112,7 +112,7 @@ class Export:
             "shards": config.shards,
             "shard_bytes": config.shard_bytes,
             "holdout": config.holdout,
-            "mixture": {str(name): float(weight) for name, weight in sorted(config.mixture.items())},
+            "mixture": dict(sorted(config.mixture.items())),
             "columns": [field.name for field in self._columns],
             "tokenizer": tokenizer and tokenizer.fingerprint,
             "eos": tokenizer.eos if tokenizer and is_token else None,
@@ -162,7 +162,7 @@ class Export:
             format=self._config.format,
             tokenizer=self._tokenizer,
             extra={field.name: to_arrow_type(field.dataType) for field in self._columns},
-            copies=any(float(weight) > 1 for weight in self._config.mixture.values()),
+            copies=any(weight > 1 for weight in self._config.mixture.values()),
         )
         rows = self._placed(plan)
         if len(missing) < len(names):
