@@ -24,7 +24,7 @@ from spark_prox.report.line_labels import annotated_lines, labels_of_pages
 from spark_prox.report.page.model import CallCount, GroupRow, Report, ShownDocument, WhatIf
 from spark_prox.report.sampling import by_outcome, labelled, random_documents, share_of
 from spark_prox.report.story import Story, load_stories
-from spark_prox.report.what_if import has_margins, what_if
+from spark_prox.report.margin_grid import has_margins, what_if
 from spark_prox.stages.quarantine import QUARANTINED
 from spark_prox.stages.runlog import versions
 from spark_prox.warehouse.tables import Warehouse

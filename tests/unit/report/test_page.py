@@ -15,7 +15,7 @@ from spark_prox.report.line_labels import LineLabels
 from spark_prox.report.page.documents import embedded_json, fitting_documents
 from spark_prox.report.page.render import render_report, visible
 from spark_prox.report.page.sankey import UNITS, flow_amounts, sankey
-from spark_prox.report.what_if import what_if
+from spark_prox.report.margin_grid import what_if
 from tests.unit.report import made
 
 
