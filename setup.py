@@ -38,7 +38,9 @@ setup(
     ],
     extras_require={
         "train": ["scikit-learn>=1.5", "scipy>=1.15", "matplotlib>=3.9", "peft>=0.17"],
+        "extract": ["trafilatura>=2.0", "lxml_html_clean>=0.4"],
         "gpu": ["vllm"],
+        "metrics": ["prometheus-client>=0.21"],
         "test": [
             "warcio>=1.7",
             "pytest>=8",

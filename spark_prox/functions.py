@@ -15,6 +15,7 @@ from spark_prox.config.model import ModelSpec
 from spark_prox.documents import Level
 from spark_prox.programs import Policy
 from spark_prox.prompts.builder import PromptSpec
+from spark_prox.sources.object_store import ObjectStores
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,11 +52,13 @@ class FileReader(PandasFunction, Protocol):
 
 
 class _ReadArchives(Protocol):
-    def __call__(self, *, spec: InputSpec) -> FileReader: ...
+    def __call__(self, *, spec: InputSpec, stores: ObjectStores) -> FileReader: ...
 
 
 class _GeneratePrograms(Protocol):
-    def __call__(self, *, stage: Level, model: ModelSpec, prompt: PromptSpec) -> PandasFunction: ...
+    def __call__(
+        self, *, stage: Level, model: ModelSpec, prompt: PromptSpec, one_pass: bool = False
+    ) -> PandasFunction: ...
 
 
 class _WritePrograms(Protocol):

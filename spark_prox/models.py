@@ -167,7 +167,7 @@ def model_number(path: str, name: str) -> int:
 
 
 def is_line_encoder(path: str) -> bool:
-    """Whether a model folder holds a line encoder; False where there is no such folder."""
+    """True if a model folder holds a line encoder; False where there is no such folder."""
     try:
         return bool(read_object(model_directory(path, weights=False) / "config.json").get("model_type") == LINE_ENCODER)
     except ModelError:

@@ -40,6 +40,7 @@ PIECES = {
             "retry",
             "quarantine",
             "migrations",
+            "export",
             "report",
         )
     ),

@@ -1,9 +1,7 @@
 """The ingest stage on an executor: file names in, records, lines or verdicts out.
 
-Local paths are opened directly; remote ones through `pyarrow.fs`: s3:// and s3a:// (credentials from the executors'
-environment or instance profile), gs://, abfs://, and hdfs:// where libhdfs is installed. Files are read forward in
-small pieces, so memory is bounded by one record, not by the file. Knows pandas and pyarrow; the work is in
-`spark_prox.sources`.
+Files are read forward in small pieces, so memory is bounded by one record, not by the file. Knows pandas and pyarrow;
+the work is in `spark_prox.sources`.
 """
 
 from __future__ import annotations
@@ -11,9 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import astuple, dataclass
-from pathlib import Path
-from typing import Any, BinaryIO, ClassVar, cast
-from urllib.parse import urlsplit
+from typing import Any, BinaryIO, ClassVar
 
 import pandas as pd
 import pyarrow as pa
@@ -24,6 +20,8 @@ from spark_prox.sources.arrow_rows import cast_batch
 from spark_prox.sources.contained import ContainedPageText
 from spark_prox.sources.json_lines import read_json_lines
 from spark_prox.sources.json_shape import Shape
+from spark_prox.sources.object_store import ObjectStores, store_error
+from spark_prox.sources.opening import open_file, open_table
 from spark_prox.sources.parquet_shape import FileShape, UnreadableColumnError, shape_of_file
 from spark_prox.sources.readers import RAW_COLUMNS, SHAPE
 from spark_prox.sources.unpacking import is_packed
@@ -44,6 +42,7 @@ COLUMNS = [
     "crawl",
     "crawled_at",
     "mime_type",
+    "html_extract",
     "reject_code",
     "reject_detail",
 ]
@@ -56,6 +55,7 @@ class ReadArchives:
 
     Attributes:
         spec: its limit on text length.
+        stores: how object stores are reached.
         page_timeout_s: most seconds for the text of one HTML page.
         file_timeout_s: seconds for slow pages of one file, after which each page has half a second.
         page_memory_bytes: most address space of the process that reads HTML.
@@ -63,6 +63,7 @@ class ReadArchives:
 
     columns: ClassVar[str] = RAW_COLUMNS
     spec: InputSpec
+    stores: ObjectStores = ObjectStores()  # noqa: RUF009 - frozen
     page_timeout_s: float = 30.0
     file_timeout_s: float = 120.0
     page_memory_bytes: int = 3 << 30
@@ -70,6 +71,7 @@ class ReadArchives:
     def __call__(self, batches: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         """Rows in batches of at most 512 rows and about 4 MB of text."""
         with ContainedPageText(
+            extract=self.spec.extract,
             timeout_s=self.page_timeout_s,
             file_timeout_s=self.file_timeout_s,
             max_memory_bytes=self.page_memory_bytes,
@@ -95,22 +97,24 @@ class ReadArchives:
         try:
             with ExitStack() as opened:
                 if kind == "parquet":
-                    shape = _check_parquet(_open(path, 0, opened), verify=self.spec.verify_files)
-                    yield (path, None, None, None, shape.to_json(), None, None, None, SHAPE, None)
+                    shape = _check_parquet(open_table(path, opened, self.stores), verify=self.spec.verify_files)
+                    yield (path, None, None, None, shape.to_json(), None, None, None, None, SHAPE, None)
                     return
-                if kind == "lines" and start and is_packed(_open(path, 0, opened).read(8)):
+                if kind == "lines" and start and is_packed(open_file(path, opened, self.stores).read(8)):
                     return  # packed, without its suffix: the first part reads all of it
-                stream = _open(path, max(start - 1, 0), opened)
+                stream = open_file(path, opened, self.stores, max(start - 1, 0))
                 if kind == "archive":
                     html_to_text.next_file()
                     for row in read_archive(stream, max_text_chars=self.spec.max_text_chars, html_to_text=html_to_text):
-                        code = row.reject_code
-                        yield (path, *astuple(row)[:-2], code and code.value, row.reject_detail)
+                        code, how = row.reject_code, self.spec.extract if row.is_page else None
+                        yield (path, *astuple(row)[:-3], how, code and code.value, row.reject_detail)
                     return
                 yield from self._lines(path, stream, start, stop)
         except UnreadableColumnError as error:
             yield _row(path, None, None, unreadable, str(error))
         except (OSError, EOFError, ValueError) as error:  # pyarrow's errors are among them
+            if isinstance(error, OSError) and (refused := store_error(path, error)):
+                raise refused from None  # of every file: no verdict on this one
             yield _row(path, None, None, unreadable, f"cannot be read: {type(error).__name__}")
 
     def _lines(self, path: str, stream: BinaryIO, start: int, stop: int | None) -> Iterator[Row]:
@@ -123,11 +127,11 @@ class ReadArchives:
         except (OSError, EOFError) as error:
             detail = f"cannot be read: {type(error).__name__}"
             yield _row(path, None, None, RejectCode.FILE_UNREADABLE, detail)
-        yield (path, None, None, None, shape.bounded().to_json(), None, None, None, SHAPE, None)
+        yield (path, None, None, None, shape.bounded().to_json(), None, None, None, None, SHAPE, None)
 
     def tables(self, schema: pa.Schema) -> ReadTables:
         """The reader of whole Parquet files that Spark's own cannot read."""
-        return ReadTables(schema=schema)
+        return ReadTables(schema=schema, stores=self.stores)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,9 +140,11 @@ class ReadTables:
 
     Attributes:
         schema: Arrow types that Spark takes.
+        stores: how object stores are reached.
     """
 
     schema: pa.Schema
+    stores: ObjectStores = ObjectStores()  # noqa: RUF009 - frozen
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Rows of the files in batches of at most 64."""
@@ -146,7 +152,7 @@ class ReadTables:
         for batch in batches:
             for path in batch.column("path").to_pylist():
                 with ExitStack() as opened:
-                    file = _parquet_file(_open(path, 0, opened))
+                    file = _parquet_file(open_table(path, opened, self.stores))
                     position = 0
                     for rows in file.iter_batches(batch_size=TABLE_ROWS, use_threads=False):
                         places = [
@@ -158,7 +164,7 @@ class ReadTables:
 
 
 def _row(path: str, position: int | None, text: str | None, code: RejectCode | None, detail: str | None) -> Row:
-    return (path, position, None, None, text, None, None, None, code and code.value, detail)
+    return (path, position, None, None, text, None, None, None, None, code and code.value, detail)
 
 
 def _check_parquet(stream: BinaryIO, *, verify: bool) -> FileShape:
@@ -183,22 +189,6 @@ def _parquet_file(stream: BinaryIO, **how: Any) -> Any:
     import pyarrow.parquet as pq
 
     return pq.ParquetFile(stream, pre_buffer=False, **how)
-
-
-def _open(path: str, offset: int, opened: ExitStack) -> BinaryIO:
-    """A stream of the file from `offset`, as stored."""
-    scheme = urlsplit(path).scheme if "://" in path else ""
-    stream: Any
-    if scheme in ("", "file"):
-        stream = opened.enter_context(Path(path.removeprefix("file://")).open("rb"))  # noqa: SIM115 - the stack closes it
-    else:
-        from pyarrow.fs import FileSystem
-
-        system, name = FileSystem.from_uri("s3" + path[len(scheme) :] if scheme in ("s3a", "s3n") else path)
-        stream = opened.enter_context(system.open_input_file(name))
-    if offset:
-        stream.seek(offset)
-    return cast(BinaryIO, stream)
 
 
 def _frame(rows: list[Row]) -> pd.DataFrame:

@@ -34,7 +34,7 @@ _MISSING_MODULE = re.compile(r"No module named '([\w.]+)'")
 
 
 def is_local(spark: SparkSession) -> bool:
-    """Whether driver and executors are one machine's `local[n]` and so share their code."""
+    """True if driver and executors are one machine's `local[n]` and so share their code."""
     master = spark.sparkContext.master or ""
     return master == "local" or master.startswith("local[")
 

@@ -93,3 +93,11 @@ def test_a_number_is_read_as_people_write_it(text: str, value: float) -> None:
 def test_what_is_no_number_is_an_error(text: str) -> None:
     with pytest.raises(ConfigError, match=r"CONFIG_BAD_VALUE.*guard.min_keep_rate.*float"):
         load_config(None, [f"guard.min_keep_rate={text}"])
+
+
+def test_the_stored_configuration_hides_secrets_that_were_set_for_spark() -> None:
+    secrets = ("spark.hadoop.fs.s3a.secret.key", "spark.hadoop.fs.s3a.bucket.b.access.key", "spark.ssl.keyPassword")
+    spark = {**dict.fromkeys(secrets, "do-not-tell"), "spark.hadoop.fs.s3a.endpoint": "https://minio"}
+    stored = config_as_json(RunConfig(spark=spark))
+    assert "do-not-tell" not in stored
+    assert "https://minio" in stored

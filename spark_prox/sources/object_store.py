@@ -1,0 +1,124 @@
+"""Opens files of object stores with pyarrow under the settings of Hadoop's S3A, so that both readers see one store.
+
+What `fs.s3a.*` says travels to executors as an `ObjectStores`, and becomes the arguments of pyarrow's own client there.
+Knows no Spark: `spark_prox.spark.hadoop_settings` asks a session for the settings.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from spark_prox.errors import InputError
+from spark_prox.sources.s3a_settings import S3Access, s3_access
+
+if TYPE_CHECKING:
+    from pyarrow.fs import FileSystem
+
+__all__ = ["ObjectStores", "store_error"]
+
+_SCHEMES = ("s3", "s3a", "s3n")
+# Where pyarrow itself learns of another store, or of a region.
+_VARIABLES = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_REGION", "AWS_DEFAULT_REGION")
+_FAILURE = re.compile(r"AWS Error ([A-Z][A-Z_ ]*?)(?: \(HTTP status (\d+)\))? during (\w+) operation")
+_OF_ONE_OBJECT = ("NO_SUCH_KEY", "INVALID_OBJECT_STATE")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectStores:
+    """The settings of S3A, as data. Its text shows none of them: there are secrets among them.
+
+    Attributes:
+        settings: keys of `S3A_KEYS`, and the same for single buckets (`fs.s3a.bucket.NAME.…`), in order.
+    """
+
+    settings: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+
+    @classmethod
+    def of(cls, settings: Mapping[str, str]) -> ObjectStores:
+        """The settings, empty ones left out."""
+        return cls(settings=tuple(sorted((key, value) for key, value in settings.items() if value.strip())))
+
+    def resolve(self, uri: str) -> tuple[FileSystem, str]:
+        """The file system of a URI and the path in it: s3a:// (s3://, s3n://) by these settings, others by pyarrow's.
+
+        Raises:
+            InputError: STORE_REQUESTER_PAYS.
+            OSError, ValueError: there is no such file system, or it cannot be reached.
+        """
+        from pyarrow.fs import FileSystem
+
+        scheme, _, path = uri.partition("://")
+        if scheme not in _SCHEMES:
+            system, path = FileSystem.from_uri(uri)
+            return system, path
+        # The path is taken as it is: the key may hold characters that mean something in a URI.
+        bucket = path.partition("/")[0]
+        access = s3_access(dict(self.settings), bucket)
+        knows = access.region or access.endpoint or any(os.environ.get(name) for name in _VARIABLES)
+        region = access.region or ("us-east-1" if access.endpoint else "" if knows else _region_of(bucket))
+        return _connect(access, region), path.rstrip("/")
+
+
+def store_error(uri: str, error: OSError) -> InputError | None:
+    """The error of a job, where a store says no for a reason that lies in no single object: credentials, throttling.
+
+    Args:
+        error: what pyarrow raised.
+    """
+    said = _FAILURE.search(str(error))
+    if said is None or isinstance(error, FileNotFoundError) or said[1] in _OF_ONE_OBJECT or said[2] == "404":
+        return None
+    status = f", HTTP status {said[2]}" if said[2] else ""
+    return InputError(
+        "STORE_UNREADABLE",
+        f"The store refused {uri!r} to the executors' reader ({said[1]}{status}, {said[3]}).",
+        "Check fs.s3a.* and the credentials of the executors with jobs/doctor.py; run again when the store answers.",
+    )
+
+
+@lru_cache(maxsize=64)
+def _connect(access: S3Access, region: str) -> FileSystem:
+    from pyarrow.fs import AwsStandardS3RetryStrategy, S3FileSystem
+
+    given: dict[str, Any] = {
+        "access_key": access.access_key,
+        "secret_key": access.secret_key,
+        "session_token": access.session_token,
+        "role_arn": access.role_arn,
+        "session_name": access.session_name,
+        "external_id": access.external_id,
+        "region": region,
+        "endpoint_override": access.endpoint,
+    }
+    if access.proxy_host:
+        proxy = {
+            "scheme": access.proxy_scheme,
+            "host": access.proxy_host,
+            "port": access.proxy_port,
+            "username": access.proxy_user,
+            "password": access.proxy_password,
+        }
+        given["proxy_options"] = {name: value for name, value in proxy.items() if value}
+    return S3FileSystem(
+        **{name: value for name, value in given.items() if value},
+        anonymous=access.anonymous,
+        scheme=access.scheme,
+        force_virtual_addressing=access.virtual_hosted,
+        retry_strategy=AwsStandardS3RetryStrategy(max_attempts=access.max_attempts),
+    )
+
+
+@lru_cache(maxsize=64)
+def _region_of(bucket: str) -> str:
+    """Where AWS keeps a bucket; S3A finds it out too. A request that needs no credentials."""
+    from pyarrow.fs import resolve_s3_region
+
+    try:
+        return str(resolve_s3_region(bucket))
+    except OSError:
+        return "us-east-1"
