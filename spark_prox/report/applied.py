@@ -17,6 +17,7 @@ from spark_prox.config.loading import build
 from spark_prox.config.run import RunConfig
 from spark_prox.documents import Level
 from spark_prox.errors import ProxError, TableError
+from spark_prox.filters import filter_hashes
 from spark_prox.keys import digest
 from spark_prox.programs import Policy, policy_for
 from spark_prox.report.story import KEY_COLUMNS, Key
@@ -80,10 +81,10 @@ def applied_settings(warehouse: Warehouse, settings: str | None = None) -> Appli
         )
     row = mine[0]
     config = config_of_run(warehouse, row["run_id"])
-    policy, known = _policy(config, row)
+    policy, known = _policy(config, _of_run(warehouse, row["run_id"], "policy"), row)
     tree = _tree(config)
     dialect = str(tree.get("dialect") or "prox")
-    keys, proven = _keys(warehouse, row, dialect, bool(tree.get("count_tokens", True)))
+    keys, proven = _keys(warehouse, row, dialect, bool(tree.get("count_tokens", True)), _filters(config))
     return Applied(
         settings=row["settings_hash"],
         run_id=row["run_id"],
@@ -100,10 +101,18 @@ def applied_settings(warehouse: Warehouse, settings: str | None = None) -> Appli
 
 def config_of_run(warehouse: Warehouse, run_id: str) -> str:
     """A run's configuration as JSON; "{}" where `runs` does not have it."""
+    return _of_run(warehouse, run_id, "config")
+
+
+def _of_run(warehouse: Warehouse, run_id: str, column: str) -> str:
+    """A column of JSON in a run's last row; "{}" where it is not there."""
     if not warehouse.exists("runs"):
         return "{}"
-    found = warehouse.read("runs").where(F.col("run_id") == run_id).orderBy(F.desc("started_at")).first()
-    return str(found["config"]) if found is not None and found["config"] else "{}"
+    runs = warehouse.read("runs").where(F.col("run_id") == run_id)
+    if column not in runs.columns:
+        return "{}"
+    found = runs.where(F.col(column).isNotNull()).orderBy(F.desc("started_at")).select(column).first()
+    return str(found[0]) if found is not None else "{}"
 
 
 def _tree(config: str) -> dict[str, object]:
@@ -114,18 +123,20 @@ def _tree(config: str) -> dict[str, object]:
     return tree if isinstance(tree, dict) else {}
 
 
-def _policy(config: str, row: Row) -> tuple[Policy, bool]:
+def _policy(config: str, stored: str, row: Row) -> tuple[Policy, bool]:
     """The policy whose hash the rows have; the nearest one where a model's margins cannot be read."""
     nearest = Policy()
-    for candidate in _policies(config, str(row["policy"])):
+    for candidate in _policies(config, stored, str(row["policy"])):
         if candidate.fingerprint() == row["policy_hash"]:
             return candidate, True
         nearest = candidate
     return nearest, False
 
 
-def _policies(config: str, name: str) -> Iterator[Policy]:
+def _policies(config: str, stored: str, name: str) -> Iterator[Policy]:
     try:
+        if fields := _tree(stored):
+            yield policy_for(Policy(), **fields)
         yield policy_for(name)
         run = build(RunConfig, _tree(config), "")
         yield policy_for(run.policy.name, **{str(key): value for key, value in run.policy.overrides.items()})
@@ -134,7 +145,16 @@ def _policies(config: str, name: str) -> Iterator[Policy]:
         return
 
 
-def _keys(warehouse: Warehouse, row: Row, dialect: str, count_tokens: bool) -> tuple[dict[Level, Key], bool]:
+def _filters(config: str) -> list[str]:
+    try:
+        return list(filter_hashes(build(RunConfig, _tree(config), "").filters).values())
+    except ProxError:
+        return []
+
+
+def _keys(
+    warehouse: Warehouse, row: Row, dialect: str, count_tokens: bool, filters: list[str]
+) -> tuple[dict[Level, Key], bool]:
     """The keys that the settings' hash was made of, else the latest of each level."""
     if not warehouse.exists("programs"):
         return {}, False
@@ -151,8 +171,9 @@ def _keys(warehouse: Warehouse, row: Row, dialect: str, count_tokens: bool) -> t
         found["doc" if stage == "doc" else "chunk"].append((stage, revision, template, generation))
     for doc, chunk in itertools.product([None, *found["doc"]], [None, *found["chunk"]]):
         used = [key for key in (doc, chunk) if key is not None]
-        deciding = [dict(zip(KEY_COLUMNS, key, strict=True)) for key in used]
-        if digest([deciding, row["policy_hash"], dialect, count_tokens]) == row["settings_hash"]:
+        keys = [dict(zip(KEY_COLUMNS, key, strict=True)) for key in used]
+        deciding = [keys, row["policy_hash"], dialect, count_tokens]
+        if digest([*deciding, filters] if filters else deciding) == row["settings_hash"]:
             return {"doc" if key is doc else "chunk": key for key in used}, True
     latest: dict[Level, Key] = {level: keys[0] for level, keys in found.items() if keys}
     return latest, False

@@ -21,10 +21,10 @@ from spark_prox.report.comparing import OtherState, changed_documents, compare, 
 from spark_prox.report.decisions import Decisions, decide_story, removed_lines
 from spark_prox.report.facts import facts_of
 from spark_prox.report.line_labels import annotated_lines, labels_of_pages
-from spark_prox.report.page.model import CallCount, GroupRow, Report, ShownDocument, WhatIf
+from spark_prox.report.margin_grid import has_margins, what_if
+from spark_prox.report.page.model import CallCount, GroupRow, MarginGrid, Report, ShownDocument
 from spark_prox.report.sampling import by_outcome, labelled, random_documents, share_of
 from spark_prox.report.story import Story, load_stories
-from spark_prox.report.what_if import has_margins, what_if
 from spark_prox.stages.quarantine import QUARANTINED
 from spark_prox.stages.runlog import versions
 from spark_prox.warehouse.tables import Warehouse
@@ -150,7 +150,7 @@ def _what_if(
     applied: Applied,
     sample: Sequence[Story],
     options: ReportOptions,
-) -> WhatIf | None:
+) -> MarginGrid | None:
     """The grid; None for programs without margins and for a policy that reads none."""
     if applied.policy.reader == "upstream" or not has_margins(sample, applied.keys):
         return None

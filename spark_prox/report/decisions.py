@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from spark_prox.documents import Level
 from spark_prox.execution import RefinedRow, execute_stored, refine_stored
+from spark_prox.filters import FILTERED
 from spark_prox.programs import Edit, Outcome, Policy, Refinement, parse_program
 from spark_prox.report.story import Key, Story
 
@@ -62,6 +63,8 @@ def decide_story(story: Story, keys: Mapping[Level, Key], *, policy: Policy, dia
     doc_program, doc_status = (level.program, level.status) if level is not None else (None, None)
     if "doc" not in keys:
         doc_program, doc_status = "keep_doc()", "OFF"
+    if story.refined is not None and story.refined.doc_reason == FILTERED:
+        doc_program, doc_status = story.refined.reason, FILTERED
     chunks = story.chunks(keys.get("chunk"))
     row = execute_stored(
         story.text,

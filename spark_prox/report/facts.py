@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from spark_prox.documents import Level
 from spark_prox.execution import StoredChunk, decide_stored, refine_stored
+from spark_prox.filters import FILTERED
 from spark_prox.programs import CallStatus, DropAll, Edit, KeepAll, Outcome, Policy, Refinement
 from spark_prox.programs.words import count_words
 from spark_prox.report.decisions import removed_lines
@@ -26,7 +27,7 @@ class LineFacts:
 
     Attributes:
         state: "chunks" where chunk programs run; else why they do not: "off", "missing", "empty" (a text without a
-            word), "fixed" (a policy that reads no margins: what is stored counts).
+            word), "fixed" (a policy that reads no margins, a filter that dropped the document: what is stored counts).
         drop: whether the document level's program says to drop the document.
         doc_reason: the document level's reason where the document is not dropped.
         words: of each line.
@@ -57,7 +58,8 @@ class LineFacts:
 def facts_of(story: Story, keys: Mapping[Level, Key], *, policy: Policy, dialect: str) -> LineFacts:
     """The facts of one document under a policy, whatever its margins and shares."""
     words = tuple(count_words(line) for line in story.text.split("\n"))
-    if policy.reader == "upstream":
+    is_filtered = story.refined is not None and story.refined.doc_reason == FILTERED
+    if policy.reader == "upstream" or is_filtered:
         return LineFacts(state="fixed", words=words)
     drop, doc_reason = _document_level(story, keys, policy, dialect)
     base = LineFacts(state="missing", drop=drop, doc_reason=doc_reason, words=words)

@@ -53,7 +53,7 @@ _SUMS = [f"{unit}_{when}" for unit in ("lines", "words", "chars", "tokens") for 
 
 def outcome_rows(refined: DataFrame) -> list[OutcomeRow]:
     """Documents and their sizes by outcome and reason."""
-    level = F.expr("outcome = 'DROPPED' AND doc_reason = 'DROP_CALL'").alias("at_document_level")
+    level = F.expr("outcome = 'DROPPED' AND doc_reason IN ('DROP_CALL', 'FILTERED')").alias("at_document_level")
     rows = (
         refined.groupBy("outcome", "reason", level)
         .agg(F.count("*").alias("documents"), *(F.sum(name).alias(name) for name in _SUMS))

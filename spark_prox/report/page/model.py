@@ -18,6 +18,7 @@ __all__ = [
     "GridPoint",
     "GroupRow",
     "Histogram",
+    "MarginGrid",
     "OutcomeRow",
     "RejectRow",
     "RemovedLine",
@@ -27,7 +28,6 @@ __all__ = [
     "StateComparison",
     "TableRow",
     "Transition",
-    "WhatIf",
 ]
 
 
@@ -180,7 +180,7 @@ class GridPoint:
 
 
 @dataclass(frozen=True, kw_only=True)
-class WhatIf:
+class MarginGrid:
     """The grid of thresholds over a sample."""
 
     points: Sequence[GridPoint]
@@ -261,7 +261,7 @@ class Report:
     groups: Mapping[str, Sequence[GroupRow]]
     runs: Sequence[RunRow]
     tables: Sequence[TableRow]
-    what_if: WhatIf | None
+    what_if: MarginGrid | None
     documents: Sequence[ShownDocument]
     comparison: StateComparison | None = None
     price_per_hour: float | None = None

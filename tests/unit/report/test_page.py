@@ -12,10 +12,10 @@ import pytest
 from spark_prox.programs import Edit, apply_edits
 from spark_prox.report.decisions import decide_story
 from spark_prox.report.line_labels import LineLabels
+from spark_prox.report.margin_grid import what_if
 from spark_prox.report.page.documents import embedded_json, fitting_documents
 from spark_prox.report.page.render import render_report, visible
 from spark_prox.report.page.sankey import UNITS, flow_amounts, sankey
-from spark_prox.report.what_if import what_if
 from tests.unit.report import made
 
 

@@ -13,7 +13,7 @@ from spark_prox.execution import RefinedRow, execute_stored
 from spark_prox.programs import Policy
 from spark_prox.report.decisions import removed_lines
 from spark_prox.report.line_labels import LineLabels
-from spark_prox.report.page.model import GridPoint, WhatIf
+from spark_prox.report.page.model import GridPoint, MarginGrid
 from spark_prox.report.story import Key, Story
 
 __all__ = ["has_margins", "what_if"]
@@ -38,7 +38,7 @@ def what_if(
     policy: Policy,
     dialect: str,
     labels_by: str = "",
-) -> WhatIf:
+) -> MarginGrid:
     """The grid over a sample; the policy's own margins are one of its points.
 
     Args:
@@ -63,7 +63,7 @@ def what_if(
             rows = [_execute(story, keys, rules, dialect) for story in stories]
             pairs = [(_execute(story, keys, rules, dialect), story, labels) for story, labels in labelled]
             points.append(_point(margin, short, rows, pairs))
-    return WhatIf(
+    return MarginGrid(
         points=points,
         documents=len(stories),
         labelled=len(labelled),
