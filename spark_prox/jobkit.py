@@ -23,6 +23,8 @@ __all__ = ["add_retry", "config_from_arguments", "job_parser", "require_input", 
 _LINE_WIDTH = 4_000
 EXPORT_OPTIONS = ("corpus", "to", "format", "tokenizer", "eos", "seed", "shards", "holdout", "push_to")
 """Options of jobs/export.py that are keys of the section `export`."""
+_QUOTE_VALUES = ("SQLQueryContextLogger", "DataFrameQueryContextLogger")
+"""Loggers of PySpark that write an error's message, which may quote a document, whoever handles the error."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -112,6 +114,8 @@ def run(parser: argparse.ArgumentParser, job: Callable[[argparse.Namespace], Non
         level=logging.INFO if debug else logging.ERROR,
         format="%(asctime)s %(name)s %(levelname)s %(message)s",
     )
+    for name in () if debug else _QUOTE_VALUES:
+        logging.getLogger(name).disabled = True
     try:
         job(parser.parse_args(arguments))
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""What an input was when a run read it: enough to tell later whether it is still the same.
+"""A snapshot of an input when a run read it: enough to tell later whether it is still the same.
 
 Files are told by path, size and time of change, a Delta table by its version. Reads nothing itself.
 """
