@@ -5,6 +5,7 @@ import random
 from spark_prox.heuristics.minhash import MinHash
 
 KNOWN = "6a53ed09e887b200"
+TEXTS = 30
 WORDS = [f"w{chr(97 + n % 26)}{chr(97 + n // 26)}" for n in range(400)]
 
 
@@ -35,7 +36,7 @@ def test_case_punctuation_accents_and_numbers_do_not_count() -> None:
 def test_similar_texts_meet_in_a_band_and_others_do_not() -> None:
     meetings = {0.02: 0, 0.5: 0}
     for share in meetings:
-        for seed in range(100):
+        for seed in range(TEXTS):
             words = text(seed)
             changed = list(words)
             for place in random.Random(-seed).sample(range(len(words)), int(share * 100) // 4 or 1):
@@ -43,7 +44,7 @@ def test_similar_texts_meet_in_a_band_and_others_do_not() -> None:
             if share == 0.5:
                 changed = text(seed + 1_000)
             meetings[share] += shared(" ".join(words), " ".join(changed)) > 0
-    assert meetings[0.02] == 100  # one word of 300 is another
+    assert meetings[0.02] == TEXTS  # one word of 300 is another
     assert meetings[0.5] == 0  # nothing in common
 
 
@@ -51,7 +52,7 @@ def test_half_of_the_ngrams_in_common_is_seldom_enough_and_nine_tenths_nearly_al
     found = []
     for words in (40, 4):  # replaced at equal distances: each takes five 5-grams
         met = 0
-        for seed in range(100):
+        for seed in range(TEXTS):
             one = text(seed)
             other = list(one)
             for n in range(words):
@@ -59,8 +60,8 @@ def test_half_of_the_ngrams_in_common_is_seldom_enough_and_nine_tenths_nearly_al
             met += shared(" ".join(one), " ".join(other)) > 0
         found.append(met)
     few, many = found
-    assert few <= 5  # a Jaccard similarity of 0.2: 0.003%
-    assert many >= 95  # of 0.87: 99.8%
+    assert few <= 2  # a Jaccard similarity of 0.2: 0.003%
+    assert many >= TEXTS - 2  # of 0.87: 99.8%
 
 
 def test_a_text_of_fewer_words_than_an_ngram_is_not_compared() -> None:
