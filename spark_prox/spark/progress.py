@@ -30,15 +30,15 @@ class Progress:
 
     Args:
         what: what is done, for example "generate chunk".
-        step: which portion this is, from 1.
-        steps: how many portions there are.
-        documents: documents in this portion, for the first line.
+        step: which batch this is, from 1.
+        steps: how many batches there are.
+        documents: documents in this batch, for the first line.
     """
 
     def __init__(self, spark: SparkSession, what: str, *, step: int = 1, steps: int = 1, documents: int = 0) -> None:
         self._tracker = spark.sparkContext.statusTracker()
-        portion = f" {step}/{steps}" if steps > 1 else ""
-        self._what = f"{what}{portion}" + (f": {documents:,} documents" if documents else "")
+        batch = f" {step}/{steps}" if steps > 1 else ""
+        self._what = f"{what}{batch}" + (f": {documents:,} documents" if documents else "")
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="progress", daemon=True)
         self._started = 0.0

@@ -1,4 +1,4 @@
-"""Annotate: documents without a label under the current prompts and model get one, in portions, each stored at once.
+"""Annotate: documents without a label under the current prompts and model get one, in batches, each stored at once.
 
 A document counts as done when all of its rows have an answer; where one had
 none, the whole document is asked again and its rows are replaced. Knows engines only as the callable it is given.
@@ -110,13 +110,13 @@ def annotate(run: Run, asked: Asking) -> None:
         try:
             figures.documents = pending.count()
             figures.skipped = wanted.count() - figures.documents
-            portions = math.ceil(figures.documents / placement.batch_documents)
-            for portion in range(portions):
-                first, stop = (BUCKETS * edge // portions for edge in (portion, portion + 1))
+            batches = math.ceil(figures.documents / placement.batch_documents)
+            for number in range(batches):
+                first, stop = (BUCKETS * edge // batches for edge in (number, number + 1))
                 in_range = (F.col("bucket") >= first) & (F.col("bucket") < stop)
                 batch = pending.where(in_range).drop("bucket")
                 texts = warehouse.read("documents").where(in_range).select("doc_id", "doc_hash", "text")
-                size = math.ceil(figures.documents / portions)
+                size = math.ceil(figures.documents / batches)
                 with generation_workers(spark, placement):
                     rows = (
                         texts.join(batch, ["doc_id", "doc_hash"], "left_semi")
@@ -124,7 +124,7 @@ def annotate(run: Run, asked: Asking) -> None:
                         .mapInPandas(function, function.columns, profile=run.profile)
                     )
                 progress = Progress(
-                    spark, f"annotate {asked.spec.stage}", step=portion + 1, steps=portions, documents=size
+                    spark, f"annotate {asked.spec.stage}", step=number + 1, steps=batches, documents=size
                 )
                 named = with_run_columns(rows, asked.columns, run.log.run_id)
                 # Stored before they are merged: MERGE reads its source twice and would ask twice.

@@ -1,7 +1,7 @@
 """Execute: stored programs are applied to their documents; every document gets one row, of `refined` or of `rejects`.
 
 Needs no model and can be run again under another policy: rows whose settings differ are replaced, and documents move
-into quarantine and out of it. Works in portions, each watched, so that a run that drifts stops early. Knows the
+into quarantine and out of it. Works in batches, each watched, so that a run that drifts stops early. Knows the
 language only as the callables it is given.
 """
 
@@ -84,7 +84,7 @@ def _execute(run: Run, only: DataFrame | None, figures: StageFigures) -> None:
         figures.documents, figures.skipped = counts["pending"], counts["settled"]
         pending = work.where("settled IS NULL")
         ranges = portions(figures.documents, run.config.placement.batch_documents, run.guard.limits.evidence)
-        for portion, (first, stop) in enumerate(ranges):
+        for batch, (first, stop) in enumerate(ranges):
             in_range = (F.col("bucket") >= first) & (F.col("bucket") < stop)
             wanted = pending.where(in_range)
             rows_of = partial(_executed, run, own, warehouse.read("documents").where(in_range))
@@ -92,7 +92,7 @@ def _execute(run: Run, only: DataFrame | None, figures: StageFigures) -> None:
                 release(warehouse, wanted.where("held"))
             store = _replace if counts["stored"] and not wanted.where("stored").isEmpty() else _add
             size = math.ceil(figures.documents * (stop - first) / BUCKETS)
-            with Progress(run.spark, "execute", step=portion + 1, steps=len(ranges), documents=size):
+            with Progress(run.spark, "execute", step=batch + 1, steps=len(ranges), documents=size):
                 store(warehouse, wanted, rows_of, own, reject, lambda counted: run.guard.refined(counted, figures))
 
 
@@ -131,7 +131,7 @@ def _work(run: Run, documents: DataFrame) -> DataFrame:
 
     `settled`: it was executed under the run's settings, and since a program was last asked for again. `stored` and
     `held`: it has a row of `refined`, of any settings; it is in quarantine. Decided once for a run: nobody else writes
-    meanwhile, and a portion changes this for its own alone.
+    meanwhile, and a batch changes this for its own alone.
     """
     warehouse = run.warehouse
     refined = warehouse.read("refined").select(

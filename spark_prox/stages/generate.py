@@ -1,6 +1,6 @@
-"""Generate: documents without a program for the current settings get one, in portions, each stored before it is used.
+"""Generate: documents without a program for the current settings get one, in batches, each stored before it is used.
 
-A portion is one Delta commit: what a killed run can lose at most. Model output is never shuffled before it is stored,
+A batch is one Delta commit: what a killed run can lose at most. Model output is never shuffled before it is stored,
 because a retry would compute it again, and differently. Knows engines only as the callable it is given.
 """
 
@@ -71,12 +71,12 @@ class Generate(Stage):
                 figures.documents, figures.skipped = counts["new"], counts["done"]
                 pending = work.where("done IS NULL")
                 ranges = portions(figures.documents, run.config.placement.batch_documents, guard.limits.evidence)
-                for portion, (first, stop) in enumerate(ranges):
+                for batch, (first, stop) in enumerate(ranges):
                     size = math.ceil(figures.documents * (stop - first) / BUCKETS)
                     before = datetime.now(timezone.utc)
                     rows, counted = observed(self._rows(run, pending, (first, stop), size), PROGRAM_COUNTS)
                     what = f"generate {self.level}"
-                    with Progress(run.spark, what, step=portion + 1, steps=len(ranges), documents=size):
+                    with Progress(run.spark, what, step=batch + 1, steps=len(ranges), documents=size):
                         warehouse.append("programs", rows)
                     self._add(run, counted.get, figures)
                     guard.programs(key, before, counted.get, figures)
@@ -93,11 +93,11 @@ class Generate(Stage):
             with warehouse.staged(wanted_again(warehouse, key, codes, candidates), "retry") as failed:
                 figures.documents = failed.count()
                 ranges = portions(figures.documents, run.config.placement.batch_documents, 0)
-                for portion, (first, stop) in enumerate(ranges):
+                for batch, (first, stop) in enumerate(ranges):
                     size = math.ceil(figures.documents * (stop - first) / BUCKETS)
                     rows = self._rows(run, failed, (first, stop), size)
                     what = f"retry {self.level}"
-                    progress = Progress(run.spark, what, step=portion + 1, steps=len(ranges), documents=size)
+                    progress = Progress(run.spark, what, step=batch + 1, steps=len(ranges), documents=size)
                     self._add(run, store_answers(warehouse, rows, failed, progress), figures)
             return figures.documents
 
@@ -146,7 +146,7 @@ class Generate(Stage):
         return named.withColumn("generated_at", F.current_timestamp()).select(*PROGRAMS.schema.fieldNames())
 
     def _add(self, run: Run, counts: Mapping[str, int], figures: StageFigures) -> None:
-        """Add what a portion stored, by `PROGRAM_COUNTS`, to the figures of the stage."""
+        """Add what a batch stored, by `PROGRAM_COUNTS`, to the figures of the stage."""
         figures.programs += counts["tried"]
         figures.prompt_tokens += counts["prompt_tokens"]
         figures.output_tokens += counts["output_tokens"]
