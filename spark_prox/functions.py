@@ -71,7 +71,7 @@ class _GeneratePrograms(Protocol):
 
 
 class _WritePrograms(Protocol):
-    def __call__(self, *, stage: Level, author: str) -> PandasFunction: ...
+    def __call__(self, *, stage: Level, heuristic: str) -> PandasFunction: ...
 
 
 class _DecideDocuments(Protocol):
@@ -109,7 +109,7 @@ class Functions:
     Attributes:
         read_archives: over parts of files, `spark_prox.sources.readers.SLICE_FIELDS`.
         generate_programs: over (doc_id, doc_hash, text).
-        write_programs: the same for an author that is no language model.
+        write_programs: the same for a heuristic.
         decide_documents: over (doc_id, doc_hash, program, status, margin) of the document level; gives the kept ones.
         annotate_documents: over (doc_id, doc_hash, text).
         judge_answers: over (doc_id, doc_hash, chunk_index, text, answers).

@@ -1,6 +1,6 @@
-"""Generate: documents without a program for the current settings get one, in portions, each stored before it is used.
+"""Generate: documents without a program for the current settings get one, in batches, each stored before it is used.
 
-A portion is one Delta commit: what a killed run can lose at most. Model output is never shuffled before it is stored,
+A batch is one Delta commit: what a killed run can lose at most. Model output is never shuffled before it is stored,
 because a retry would compute it again, and differently. Knows engines only as the callable it is given.
 """
 
