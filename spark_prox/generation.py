@@ -149,15 +149,16 @@ def generate_programs(
                     else (place.chunk.first_line - prompt.first_number, place.chunk.last_line - prompt.first_number),
                 )
 
-    with LookAhead(requests(), max_items=_AHEAD_REQUESTS, max_weight=_AHEAD_TOKENS, weight=_prompt_tokens) as ahead:
+    with LookAhead(
+        requests(),
+        max_items=_AHEAD_REQUESTS,
+        max_weight=_AHEAD_TOKENS,
+        weight=lambda request: len(request.prompt_token_ids),
+    ) as ahead:
         for completion in engine.complete(ahead):
             yield from _drain(without_request)
             yield from _rows(pending.pop(completion.request_id), completion, answers, opinion, dialect)
     yield from _drain(without_request)
-
-
-def _prompt_tokens(request: Request) -> int:
-    return len(request.prompt_token_ids)
 
 
 def _drain(rows: deque[GeneratedProgram]) -> Iterator[GeneratedProgram]:
@@ -285,12 +286,9 @@ def _stored(completion: Completion, first_number: int, dialect: str) -> str:
     return shift_lines(answer, first_number, dialect)
 
 
-def _why_without(place: _Pending) -> ProgramStatus:
-    left_over = place.chunk is not None and place.chunk.left_over
-    return ProgramStatus.TOO_MANY_CHUNKS if left_over else ProgramStatus.LINE_TOO_LONG
-
-
 def _without_request(place: _Pending, error: Exception | None) -> GeneratedProgram:
+    left_over = place.chunk is not None and place.chunk.left_over
+    unseen = ProgramStatus.TOO_MANY_CHUNKS if left_over else ProgramStatus.LINE_TOO_LONG
     return GeneratedProgram(
         doc_id=place.doc_id,
         doc_hash=place.doc_hash,
@@ -299,6 +297,6 @@ def _without_request(place: _Pending, error: Exception | None) -> GeneratedProgr
         first_line=place.first_line,
         line_count=place.line_count,
         program=None,
-        status=_why_without(place) if error is None else ProgramStatus.PROMPT_FAILED,
+        status=unseen if error is None else ProgramStatus.PROMPT_FAILED,
         detail=None if error is None else type(error).__name__,
     )

@@ -27,7 +27,7 @@ class Amount(NamedTuple):
 
 
 class FlowStep(NamedTuple):
-    """What is left of the warehouse's documents after a step, by source; see the view `v_token_flow`."""
+    """The documents and tokens that a step left, by source; see the view `v_token_flow`."""
 
     source: str
     step: int
@@ -39,7 +39,7 @@ class FlowStep(NamedTuple):
 
 
 class Made(NamedTuple):
-    """What made rows of a table, and how many."""
+    """The maker of some rows of a table, and how many they are."""
 
     what: str
     name: str

@@ -24,7 +24,7 @@ __all__ = ["ExportTokenizer", "find_tokenizer", "tokenized"]
 
 @dataclass(frozen=True, kw_only=True)
 class ExportTokenizer:
-    """What identifies a tokenizer, and what a format has to know of it.
+    """A tokenizer's identity, and the facts of it that a format needs.
 
     Attributes:
         path: model directory or file, as executors see it.

@@ -11,9 +11,10 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
-import numpy as np
-import pandas as pd
+if TYPE_CHECKING:
+    import numpy as np
 
 __all__ = ["MinHash"]
 
@@ -40,6 +41,9 @@ class MinHash:
 
     def keys(self, text: str) -> list[bytes] | None:
         """A key of 8 bytes for each band; None for a text of fewer words than an n-gram has."""
+        import numpy as np
+        import pandas as pd
+
         words = _words(text[:_MOST_CHARACTERS])
         if len(words) < self.ngram:
             return None
@@ -63,6 +67,8 @@ class MinHash:
     @cached_property
     def _permutations(self) -> tuple[np.ndarray, np.ndarray]:
         """Odd factors and shifts: permutations of 64-bit numbers."""
+        import numpy as np
+
         generator = np.random.Generator(np.random.PCG64(_SEED))
         size = self.bands * self.rows
         factors = generator.integers(0, 1 << 63, size, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
@@ -78,6 +84,8 @@ def _words(text: str) -> list[str]:
 
 def _mixed(values: np.ndarray) -> np.ndarray:
     """Every bit of a number depends on all bits of the other (the finaliser of splitmix64)."""
+    import numpy as np
+
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     mixed: np.ndarray = values ^ (values >> np.uint64(31))

@@ -70,7 +70,7 @@ class WordCache:
 
 
 def _words(text: str) -> list[str]:
-    """What the tokenizer encodes by itself; the whole text where a blank could be a token of its own."""
+    """The parts that the tokenizer encodes by themselves; the whole text where a blank could be a token of its own."""
     normal = unicodedata.normalize("NFKC", text)
     if _BLANK in normal or normal.endswith(" "):
         return [text]

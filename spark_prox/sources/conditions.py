@@ -42,7 +42,7 @@ class Condition:
 
 
 def holds(condition: Condition, value: Value) -> bool:
-    """Whether a condition is true for a value of its column; unknown is not true."""
+    """True where a condition is true for a value of its column; unknown is not true."""
     answer = _answer(condition, value)
     return answer is not None and answer is not condition.negated
 

@@ -47,7 +47,7 @@ class LineHint:
 
 @dataclass(frozen=True)
 class _Place:
-    """Where a text node is."""
+    """The place of a text node."""
 
     tag: str = "body"
     in_link: bool = False

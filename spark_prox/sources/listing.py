@@ -146,7 +146,7 @@ def _remote(path: str, stores: ObjectStores) -> Iterator[ListedFile]:
 
 
 def _matches(parts: Sequence[str], wanted: Sequence[str]) -> bool:
-    """Whether a file's path matches a glob segment by segment, or lies in a folder that does."""
+    """True if a file's path matches a glob segment by segment, or lies in a folder that does."""
     if len(parts) < len(wanted) or (_is_hidden(parts[len(wanted) - 1]) and not _is_hidden(wanted[-1])):
         return False
     return all(fnmatch.fnmatchcase(part, pattern) for part, pattern in zip(parts, wanted, strict=False))

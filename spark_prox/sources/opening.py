@@ -19,12 +19,12 @@ __all__ = ["is_local", "is_web", "local_path", "open_file", "open_table"]
 
 
 def is_web(path: str) -> bool:
-    """Whether a path is an address of the web."""
+    """True if a path is an address of the web."""
     return path.lower().startswith(("http://", "https://"))
 
 
 def is_local(path: str) -> bool:
-    """Whether a path is of this machine's own file system."""
+    """True if a path is of this machine's own file system."""
     return "://" not in path or path.startswith("file:")
 
 

@@ -41,7 +41,7 @@ def main_text(payload: bytes, charset: str | None) -> str:
 
 
 def hinted_text(payload: bytes, charset: str | None) -> tuple[str, list[LineHint]]:
-    """What `page_text` gives, and a hint for each of its lines; arguments as above."""
+    """The text that `page_text` gives, and a hint for each of its lines; arguments as above."""
     return hinted_lines(_parsed(payload, charset), tree_text)
 
 

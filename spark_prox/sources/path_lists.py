@@ -20,7 +20,7 @@ MAX_LIST_BYTES = 256 << 20
 
 
 def is_path_list(path: str) -> bool:
-    """Whether a file is a list of paths, by its name."""
+    """True if a file is a list of paths, by its name."""
     return path.lower().endswith(SUFFIXES)
 
 

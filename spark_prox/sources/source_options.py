@@ -28,7 +28,7 @@ NAMES = (
 
 @dataclass(frozen=True, kw_only=True)
 class SourceOptions:
-    """What a query says of the archives that it reads.
+    """The options of a query about the archives that it reads.
 
     Attributes:
         paths: files, folders, globs, lists of paths; several are separated by commas.

@@ -67,7 +67,7 @@ class Run:
 
     @cached_property
     def one_pass(self) -> bool:
-        """Whether the document level also writes the chunk level's programs, see `spark_prox.writers.one_pass`."""
+        """True if the document level also writes the chunk level's programs, see `spark_prox.writers.one_pass`."""
         return one_pass(self.writers)
 
     @cached_property

@@ -94,7 +94,7 @@ class ArchiveBytes:
 
     @property
     def after_line_end(self) -> bool:
-        """Whether the byte before the window ends a line, or the window is where reading began."""
+        """True if the byte before the window ends a line, or the window is where reading began."""
         return self._previous == LINE_END
 
     @property
@@ -251,7 +251,7 @@ class ArchiveBytes:
 
 
 def begins_member(compressed: bytes, starts: tuple[bytes, ...]) -> bool:
-    """Whether bytes are the beginning of a gzip member whose content begins with one of `starts`."""
+    """True if bytes are the beginning of a gzip member whose content begins with one of `starts`."""
     try:
         return zlib.decompressobj(31).decompress(compressed, 64).startswith(starts)
     except zlib.error:

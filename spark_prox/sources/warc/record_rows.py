@@ -81,7 +81,7 @@ class RecordRow(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class RecordQuery:
-    """What is asked of an archive.
+    """A question to an archive.
 
     Attributes:
         columns: fields of `RecordRow` that are looked at; `text`, `payload` and the headers cost time.

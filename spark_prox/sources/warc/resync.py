@@ -57,7 +57,7 @@ def next_start(data: ArchiveBytes, begin: int, end: int, is_arc: bool) -> int | 
 
 
 def begins_range(data: ArchiveBytes, is_arc: bool | None) -> bool:
-    """Whether whoever reads the file from here on finds the record at the window's start: the rule of `file_frames`."""
+    """True if a reader of the file from here on finds the record at the window's start: the rule of `file_frames`."""
     have = data.fill(HEAD_BYTES)
     if data.gzipped:
         at_member = data.member == data.position
