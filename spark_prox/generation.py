@@ -156,14 +156,10 @@ def generate_programs(
         weight=lambda request: len(request.prompt_token_ids),
     ) as ahead:
         for completion in engine.complete(ahead):
-            yield from _drain(without_request)
+            while without_request:
+                yield without_request.popleft()
             yield from _rows(pending.pop(completion.request_id), completion, answers, opinion, dialect)
-    yield from _drain(without_request)
-
-
-def _drain(rows: deque[GeneratedProgram]) -> Iterator[GeneratedProgram]:
-    while rows:
-        yield rows.popleft()
+    yield from without_request
 
 
 def _prompts(
