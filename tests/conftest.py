@@ -46,7 +46,7 @@ PIECES = {
     ),
     **{
         name: (f"tests/spark/test_{name}.py",)
-        for name in ("incremental", "real_input", "demo", "authors", "annotate", "train_distributor", "sources")
+        for name in ("incremental", "real_input", "demo", "heuristics", "annotate", "train_distributor", "sources")
     },
     "spark": ("tests/spark/",),
     # They import torch and scikit-learn, and train.

@@ -150,7 +150,7 @@ TEMPLATES: dict[str, PromptTemplate] = {
 
 
 def template_for(name: str, stage: str, model_path: str, dialect: str = "") -> PromptTemplate:
-    """The template of a stage; "auto" takes that of line encoders for a line encoder, the one that a model in `models`
+    """The template of a level; "auto" takes that of line encoders for a line encoder, the one that a model in `models`
     has a name for, the one that asks for the dialect, and ProX's for any other model.
 
     Args:

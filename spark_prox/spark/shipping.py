@@ -64,10 +64,12 @@ def build_zip(target: Path) -> Path:
 
 
 def ship_code(spark: SparkSession) -> None:
-    """Add this process's code to the executors of a cluster; does nothing under `local[n]`."""
-    if not is_local(spark):
+    """Add this process's code to the executors of a cluster, once; does nothing under `local[n]`."""
+    name = f"spark_prox-{code_fingerprint()}.zip"
+    # Spark refuses a second file of the same name from another folder.
+    if not is_local(spark) and name not in (spark.sparkContext._python_includes or ()):
         folder = Path(tempfile.mkdtemp(prefix="spark_prox-code-"))
-        spark.sparkContext.addPyFile(str(build_zip(folder / f"spark_prox-{code_fingerprint()}.zip")))
+        spark.sparkContext.addPyFile(str(build_zip(folder / name)))
 
 
 @dataclass(frozen=True, kw_only=True)
