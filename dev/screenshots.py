@@ -1,4 +1,4 @@
-"""Make the README's pictures: a report of the example pages, in a headless Chromium, as PNG files in docs/images.
+"""Make the pictures of the README: a report of the example pages, in a headless Chromium, as PNG files.
 
     make demo && python dev/screenshots.py --warehouse warehouse
 
