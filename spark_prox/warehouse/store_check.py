@@ -6,6 +6,7 @@ wrong. Knows S3A's errors through `s3_faults`; other file systems are tried in t
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -25,6 +26,9 @@ from spark_prox.warehouse.marks import hadoop_path
 __all__ = ["ReadProbe", "check_store"]
 
 _NAME = "000000000001.json"
+_TOLD = re.compile(
+    r"(?:[\w.]+: )?\[SPARK_PROX\.|(?:OSError|FileNotFoundError|PermissionError|ValueError|ImportError)\b"
+)
 _WORDS = b"spark_prox looks whether this store can hold a warehouse\n"
 
 
@@ -104,9 +108,8 @@ def _read_by_executor(spark: SparkSession, folder: str) -> Finding:
         read = spark.sparkContext.parallelize([uri], 1).mapPartitions(ReadProbe(stores=object_stores(spark))).collect()
     except ProxError as error:
         return Finding(what="store: reader", ok=False, found=error.what, fix=error.todo)
-    except Exception as error:  # noqa: BLE001 - the class of an executor's exception is lost, the last line is its text
-        lines = [line.strip() for line in str(error).splitlines() if "Error" in line and "Traceback" not in line]
-        told = next((line for line in lines if line.startswith(("OSError", "PermissionError", "FileNotFound"))), "")
+    except Exception as error:  # noqa: BLE001 - the class of an executor's exception is lost, only its text comes back
+        told = next((line.strip() for line in str(error).splitlines() if _TOLD.match(line.strip())), "")
         return Finding(what="store: reader", ok=False, found=(told or reason_of(error))[:300], fix=fix)
     good = read == [_WORDS]
     found = "an executor reads with pyarrow what Spark wrote" if good else "an executor reads something else there"

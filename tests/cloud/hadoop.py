@@ -66,7 +66,7 @@ def mini_hadoop(folder: Path, kind: str) -> Iterator[MiniHadoop]:
         *(word for package in OPENS for word in ("--add-opens", f"java.base/{package}=ALL-UNNAMED")),
         *("-cp", class_path, str(ROOT / "tests" / "cloud" / "MiniHadoop.java"), str(data), str(conf), kind),
     ]
-    environment = {"JAVA_HOME": str(java_home()), "HADOOP_USER_NAME": "prox"}
+    environment = {"JAVA_HOME": str(java_home())}  # the same user as the session: who starts HDFS owns it
     with background(command, log, environment=environment, cwd=folder):
         wait_for((conf / "READY").is_file, "Hadoop did not start", log, timeout_s=180)
         root = ElementTree.parse(conf / "core-site.xml").getroot()

@@ -52,7 +52,10 @@ def test_keys_in_a_credential_file_of_hadoops_are_found(spark: SparkSession, sto
         configuration.set("hadoop.security.credential.provider.path", path)
         configuration.set("fs.s3a.bucket.kept.access.key", "AKIAKEPT")
         provider = java.org.apache.hadoop.security.alias.CredentialProviderFactory.getProviders(configuration)[0]
-        secret = java.java.lang.String("kept-in-a-file").toCharArray()
+        gateway: Any = spark.sparkContext._gateway
+        secret = gateway.new_array(java.char, 14)
+        for at, character in enumerate("kept-in-a-file"):
+            secret[at] = character
         provider.createCredentialEntry(name, secret)
         provider.flush()
         assert dict(object_stores(spark).settings).get(name) == "kept-in-a-file"
