@@ -9,7 +9,6 @@ from __future__ import annotations
 import heapq
 from collections.abc import Mapping
 
-import pandas as pd
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
@@ -52,7 +51,7 @@ def balanced(rows: DataFrame, key: str, cost: Column, tasks: int) -> tuple[DataF
     costed = rows.withColumns({"group": group, "cost": cost})
     sums = costed.groupBy("group").agg(F.sum("cost").alias("cost")).collect()
     assigned, loads = assign_groups({row["group"]: row["cost"] for row in sums}, tasks)
-    frame = pd.DataFrame({"group": list(assigned), "task": list(assigned.values())}, dtype="int32")
-    placed = costed.join(F.broadcast(rows.sparkSession.createDataFrame(frame)), "group", "left")
+    places = rows.sparkSession.createDataFrame(list(assigned.items()), "group int, task int")
+    placed = costed.join(F.broadcast(places), "group", "left")
     sorted_rows = placed.repartitionById(tasks, F.col("task")).sortWithinPartitions(F.desc("cost"))
     return sorted_rows.select(*rows.columns), largest_over_mean(loads)
