@@ -27,7 +27,7 @@ class Amount(NamedTuple):
 
 
 class FlowStep(NamedTuple):
-    """What is left of the warehouse's documents after a step, by source; see the view `v_token_flow`."""
+    """The documents that are left after a step, by source; see the view `v_token_flow`."""
 
     source: str
     step: int
@@ -39,7 +39,7 @@ class FlowStep(NamedTuple):
 
 
 class Made(NamedTuple):
-    """What made rows of a table, and how many."""
+    """A run, a policy or a model that made rows of a table, and how many."""
 
     what: str
     name: str

@@ -107,7 +107,7 @@ def _finite(value: object) -> object:
 
 
 def _plain(value: object) -> object:
-    """What JSON has no type for: times and decimals as text, bytes in hex."""
+    """Values that JSON has no type for: times and decimals as text, bytes in hex."""
     return value.hex() if isinstance(value, bytes) else str(value)
 
 

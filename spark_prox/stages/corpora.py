@@ -36,7 +36,7 @@ _COLUMNS = ("doc_id", "text", "url", "source", "crawl")
 
 
 def rules_of(warehouse: Warehouse, config: ExportConfig) -> str:
-    """What `--from rules` means for a warehouse: `verdicts`, or the name of a rule set; "" for the other corpora.
+    """The meaning of `--from rules` for a warehouse: `verdicts`, or the name of a rule set; "" for the other corpora.
 
     Raises:
         TableError: TABLE_MISSING.
