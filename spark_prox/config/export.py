@@ -1,4 +1,4 @@
-"""The section `export`: which corpus `jobs/export.py` writes, in which format, how it is split, mixed and shuffled.
+"""The settings of `jobs/export.py`: which corpus, in which format, how it is split, mixed and shuffled.
 
 The section `export` of the configuration. Knows no table.
 """

@@ -27,7 +27,7 @@ class Amount(NamedTuple):
 
 
 class FlowStep(NamedTuple):
-    """The documents and tokens that a step left, by source; see the view `v_token_flow`."""
+    """The documents that are left after a step, by source; see the view `v_token_flow`."""
 
     source: str
     step: int
@@ -39,7 +39,7 @@ class FlowStep(NamedTuple):
 
 
 class Made(NamedTuple):
-    """The maker of some rows of a table, and how many they are."""
+    """A run, a policy or a model that made rows of a table, and how many."""
 
     what: str
     name: str

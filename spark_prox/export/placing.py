@@ -1,4 +1,4 @@
-"""The place of a document: its split, how often it is taken, its place in the shuffled order, its shard.
+"""Places documents: the split of each, how often it is taken, its place in the shuffled order, its shard.
 
 Everything is a hash of the seed and the document's id or host, so that it depends on no task, no order of rows and no
 other document. Knows no file and no Spark.

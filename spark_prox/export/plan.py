@@ -20,7 +20,7 @@ PLAN = f"{WORK_FOLDER}/plan.json"
 
 @dataclass(frozen=True, kw_only=True)
 class ExportPlan:
-    """The settings and tables that decide the shards.
+    """The settings and versions that decide the shards.
 
     Attributes:
         settings: by name, as JSON values.

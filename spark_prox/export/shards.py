@@ -80,7 +80,7 @@ class ShardTally:
 
 @dataclass(frozen=True, kw_only=True)
 class ShardRecord:
-    """The record of a finished shard.
+    """The facts of a finished shard.
 
     Attributes:
         documents, tokens: by source; a document that was taken twice counts twice.

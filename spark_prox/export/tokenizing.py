@@ -24,7 +24,7 @@ __all__ = ["ExportTokenizer", "find_tokenizer", "tokenized"]
 
 @dataclass(frozen=True, kw_only=True)
 class ExportTokenizer:
-    """A tokenizer's identity, and the facts of it that a format needs.
+    """A tokenizer: what identifies it, and what a format has to know of it.
 
     Attributes:
         path: model directory or file, as executors see it.

@@ -1,4 +1,4 @@
-"""The origin of an export: how many documents each step left, and the runs, policies and models behind the rows.
+"""The origin of an export: what each step left of the documents, and the runs, policies and models behind the rows.
 
 Counts only, of fixed versions of the tables. Knows no export.
 """
@@ -26,7 +26,7 @@ _GROUPS = (
 
 
 def flow_of(spark: SparkSession, warehouse: Warehouse, tables: Mapping[str, int]) -> tuple[FlowStep, ...]:
-    """The documents and tokens that each step left, by source; nothing where no document was refined."""
+    """The documents that each step left, by source; nothing where no document was refined."""
     if "refined" not in tables:
         return ()
     at = {

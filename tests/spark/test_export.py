@@ -102,7 +102,7 @@ def test_the_four_corpora_are_what_the_tables_hold(
         "doc_id", "if(doc_id = 'd2', 'of another text', doc_hash) AS doc_hash", "'rules' AS stage",
         "if(doc_id IN ('d1', 'd2'), 'drop', 'keep') AS verdict",
     )  # fmt: skip
-    verdicts.write.format("delta").save(f"{warehouse}/verdicts")
+    verdicts.write.format("delta").mode("overwrite").option("overwriteSchema", "true").save(f"{warehouse}/verdicts")
     assert job(warehouse, tmp_path / "verdicts", "--from", "rules") == 0
     found = rows(tmp_path / "verdicts")
     assert {str(row["id"]): row["text"] for row in found} == {n: text for n, text in texts.items() if n != "d1"}
