@@ -115,7 +115,7 @@ class Pipeline:
             log=log,
             guard=RunGuard(warehouse, config.guard, run_id=log.run_id, settings=settings, decide=decide),
             decide=decide,
-            written=tuple(dict.fromkeys(table for stage in (*STAGES, *ANNOTATION) for table in stage.writes)),
+            written=tuple(dict.fromkeys(table for stage in (*STAGES, *ANNOTATION, *stages) for table in stage.writes)),
         )
         if self._needs("engine"):
             _ = self.run.profile  # what no task could get is an error now

@@ -29,7 +29,7 @@ from spark_prox.stages.figures import StageFigures
 from spark_prox.stages.guard import PROGRAM_COUNTS
 from spark_prox.stages.portions import portions
 from spark_prox.stages.retry import failed_programs, store_answers, wanted_again
-from spark_prox.stages.stored import kept_documents, with_stage_programs
+from spark_prox.stages.stored import kept_documents, marked_done, with_stage_programs
 from spark_prox.stages.verdicts import candidates
 from spark_prox.stages.work_list import decided_once
 from spark_prox.warehouse.schemas import BUCKETS, PROGRAMS
@@ -70,10 +70,9 @@ class Generate(Stage):
         with run.log.stage(self.name, run.settings) as figures:
             warehouse.expect("programs")
             self._set_flop(run, figures)
-            done = with_stage_programs(warehouse, key).select("doc_id", "doc_hash").distinct()
             documents = candidates(warehouse, run.filters, only)
             kept = kept_documents(warehouse, documents, self._before(run), run.decide)
-            known = kept.join(done.withColumn("done", F.lit(True)), ["doc_id", "doc_hash"], "left")
+            known = marked_done(kept, with_stage_programs(warehouse, key))
             with decided_once(known) as work:
                 counts = count_rows(work, {"new": "count_if(done IS NULL)", "done": "count_if(done)"})
                 figures.planned, figures.skipped = counts["new"], counts["done"]

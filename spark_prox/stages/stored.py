@@ -17,7 +17,7 @@ from spark_prox.functions import PandasFunction
 from spark_prox.keys import ProgramKey
 from spark_prox.warehouse.tables import Warehouse
 
-__all__ = ["PROGRAM_COLUMNS", "kept_documents", "used_programs", "with_programs", "with_stage_programs"]
+__all__ = ["PROGRAM_COLUMNS", "kept_documents", "marked_done", "used_programs", "with_programs", "with_stage_programs"]
 
 PROGRAM_COLUMNS = ("doc_program", "doc_status", "doc_margin", "chunks")
 """What `with_programs` adds."""
@@ -37,6 +37,16 @@ def with_stage_programs(warehouse: Warehouse, key: ProgramKey) -> DataFrame:
 def used_programs(warehouse: Warehouse, keys: Iterable[ProgramKey]) -> DataFrame:
     """The stored programs under one of the keys, in one scan of the table."""
     return warehouse.read("programs").where(reduce(operator.or_, map(_is_under, keys), F.lit(False)))
+
+
+def marked_done(rows: DataFrame, stored: DataFrame) -> DataFrame:
+    """Rows (doc_id, doc_hash) with `done`: true where one of `stored` is of the same document, else null.
+
+    Repeated rows of `stored` do no harm, and are not grouped for that.
+    """
+    same = (F.col(f"stored.{name}") == F.col(f"rows.{name}").outer() for name in ("doc_id", "doc_hash"))
+    is_stored = stored.alias("stored").where(reduce(operator.and_, same)).exists()
+    return rows.alias("rows").withColumn("done", F.when(is_stored, True))
 
 
 def kept_documents(

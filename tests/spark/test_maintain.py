@@ -9,14 +9,20 @@ from typing import TYPE_CHECKING
 import pytest
 from pyspark.sql import functions as F
 
+from spark_prox.config.run import load_config
+from spark_prox.pipeline import STAGES, Pipeline
+from spark_prox.report.run_report import tables_report
+from spark_prox.stages.base import Run, Stage
+from spark_prox.stages.removal import remove_documents
 from spark_prox.warehouse.maintenance import Maintenance
-from spark_prox.warehouse.schemas import BUCKETS, TABLES
+from spark_prox.warehouse.schemas import BUCKETS, TABLES, TableSpec
 from spark_prox.warehouse.tables import Warehouse
 from tests.spark.conftest import Finished
-from tests.spark.runs import pipeline, refine, run_job, scripted
+from tests.spark.runs import SMALL_BATCHES, pipeline, refine, run_job, scripted
+from udfs.functions import FUNCTIONS
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
 
 def rows(warehouse: Warehouse) -> dict[str, list[str]]:
@@ -122,6 +128,65 @@ def test_superseded_programs_are_counted_and_then_purged(
     again.advance()
     assert rows(again.warehouse)["refined"] == refined
     assert again.warehouse.read("programs").count() == current
+
+
+NOTES = TableSpec(
+    name="notes", columns="doc_id string, doc_hash string, note string", key=("doc_id",), of_document="true"
+)
+
+
+class TakeNotes(Stage):
+    """A stage that nobody has heard of, with a table of its own."""
+
+    name = "notes"
+    reads = ("documents",)
+    writes = ("notes",)
+
+    def run(self, run: Run, only: DataFrame | None = None) -> None:
+        with run.log.stage(self.name, run.settings) as figures:
+            run.warehouse.expect("notes")
+            documents = run.warehouse.read("documents").select("doc_id", "doc_hash", F.lit("seen").alias("note"))
+            run.warehouse.append("notes", documents)
+            figures.documents = documents.count()
+
+
+def test_the_table_of_a_new_stage_is_packed_cleaned_counted_and_left_by_removed_documents(
+    finished: Finished,
+    tiny_llama: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Nothing but its `TableSpec` and its stage names the table. Delta does the work, so no unit test would do."""
+    monkeypatch.setitem(TABLES, "notes", NOTES)
+    folder, _ = finished.copy(tmp_path)
+    config = load_config(None, [SMALL_BATCHES, *scripted(tiny_llama)], {"warehouse": str(folder)})
+    pipe = Pipeline(config, FUNCTIONS, name="test", stages=(*STAGES, TakeNotes()))
+    with pipe.phase():
+        for _ in range(2):  # two files, as two runs would leave
+            TakeNotes().run(pipe.run)
+    assert [line.split()[:2] for line in tables_report(pipe.warehouse).splitlines() if "notes" in line] == [
+        ["notes", "62"]
+    ]
+    work = Maintenance(pipe.spark, pipe.warehouse, list(TABLES))
+    assert work.sizes()["notes"].files == 2
+    arguments = [
+        "--warehouse",
+        str(folder),
+        "--tables",
+        ",".join(TABLES),
+        "--retention-hours",
+        "0",
+        "--short-retention",
+    ]
+    assert run_job("maintain", *arguments, "--set", f"model.path={tiny_llama}") == 0
+    assert work.sizes()["notes"].files == 1
+    assert len(list((folder / "notes").glob("*.parquet"))) == 1  # the two files are gone
+    assert "notes" in capsys.readouterr().out
+
+    with pipe.warehouse.staged(pipe.warehouse.read("documents").select("doc_id").limit(3), "gone") as gone:
+        assert remove_documents(pipe.run, gone) == 3
+    assert pipe.warehouse.read("notes").count() == 62 - 2 * 3
 
 
 def test_a_table_that_does_not_exist_is_named(
