@@ -16,6 +16,7 @@ from spark_prox.config.run import RunConfig
 from spark_prox.documents import Level
 from spark_prox.functions import Functions
 from spark_prox.sources.frames.delta_stream import open_stream
+from spark_prox.spark.model_stores import share_stores
 from spark_prox.spark.progress import announce
 from spark_prox.spark.session import build_session
 from spark_prox.spark.shipping import check_executors, is_local, ship_code
@@ -30,7 +31,7 @@ from spark_prox.stages.ingest import Ingest, input_rows, input_spec
 from spark_prox.stages.removal import forget_source, lost_documents
 from spark_prox.stages.runlog import RunLog, new_run_id
 from spark_prox.warehouse.tables import Warehouse
-from spark_prox.writers import policy_of, settings_hash, writer_of, writers_of
+from spark_prox.writers import needs_store, policy_of, settings_hash, writer_of, writers_of
 
 __all__ = ["ANNOTATION", "STAGES", "Pipeline"]
 
@@ -76,6 +77,8 @@ class Pipeline:
         self._name = name
         self._phases = 0
         self.stages = stages
+        if needs_store(config):
+            share_stores(_session(config, name))
         for stage in stages:
             stage.check(config)
         writers = writers_of(config)

@@ -6,7 +6,7 @@ the executors. Knows configuration; knows no Spark.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from spark_prox.config.model import ModelSpec
@@ -17,6 +17,7 @@ from spark_prox.errors import ModelError
 from spark_prox.functions import Functions, PandasFunction
 from spark_prox.heuristics.writers import author_margins, author_revision
 from spark_prox.keys import ProgramKey, digest
+from spark_prox.model_names import HubModel, pinned_model, shown_name, stored_model
 from spark_prox.models import (
     EMBEDDED,
     MARGIN_FIELDS,
@@ -24,6 +25,7 @@ from spark_prox.models import (
     matrix_parameters,
     model_directory,
     model_fingerprint,
+    pinned_path,
     recommended_margins,
 )
 from spark_prox.programs import Policy, policy_for
@@ -35,6 +37,8 @@ __all__ = [
     "ModelWriter",
     "Writer",
     "model_revision",
+    "needs_store",
+    "pinned_spec",
     "policy_of",
     "settings_hash",
     "writer_of",
@@ -123,7 +127,7 @@ class ModelWriter:
         parameters = kind_of(self.prompt).parameters(self.prompt) | _limits(self.prompt) | _model_parameters(self.model)
         return ProgramKey(
             stage=self.level,
-            model=self.model.path,
+            model=shown_name(self.model.path),
             model_revision=self.revision(),
             template=f"{template.name}@{template.version}",
             template_hash=template.fingerprint,
@@ -191,12 +195,16 @@ class HeuristicWriter:
 def writer_of(config: RunConfig, level: Level) -> Writer:
     """The writer that the configuration names for a level.
 
+    A model of the hub or of a store is pinned here: every executor loads the files that this process found.
+
     Raises:
         ConfigError: TEMPLATE_UNKNOWN, TEMPLATE_WRONG_STAGE.
+        ModelError: MODEL_NOT_FOUND, MODEL_GATED, MODEL_OFFLINE, MODEL_NO_SPACE, MODEL_WRONG_LEVEL, MODEL_BAD_METADATA.
     """
     settings, model = config.stage(level), config.stage_model(level)
     if model.engine == HEURISTIC:
         return HeuristicWriter(level=level, model=model)
+    model = pinned_spec(model)
     prompt = PromptSpec(
         template=template_for(settings.template, level, model.path),
         model_path=model.path,
@@ -212,6 +220,12 @@ def writer_of(config: RunConfig, level: Level) -> Writer:
 def writers_of(config: RunConfig) -> dict[Level, Writer]:
     """The writers of the levels that are on. Errors as in `writer_of`."""
     return {level: writer_of(config, level) for level in LEVELS if config.stage(level).enabled}
+
+
+def needs_store(config: RunConfig) -> bool:
+    """Whether a writer's files lie in a store, so that the session has to be there before they are looked at."""
+    models = [config.stage_model(level) for level in LEVELS if config.stage(level).enabled]
+    return any(model.engine != HEURISTIC and stored_model(model.path) is not None for model in models)
 
 
 def policy_of(config: RunConfig) -> Policy:
@@ -238,6 +252,13 @@ def settings_hash(config: RunConfig) -> str:
     return digest([keys, policy_of(config).fingerprint(), config.dialect, config.count_tokens])
 
 
+def pinned_spec(model: ModelSpec) -> ModelSpec:
+    """The same with a name that means the same files on every host. Errors as in `pinned_path`."""
+    kind = ENGINES.get(model.engine)
+    path = pinned_path(model.path, tokenizer_only=kind is not None and not kind.reads_weights)
+    return model if path == model.path else replace(model, path=path)
+
+
 def model_revision(model: ModelSpec) -> str:
     """What identifies a model's weights in the tables.
 
@@ -253,7 +274,9 @@ def model_revision(model: ModelSpec) -> str:
             "A served model has no files to tell its version from.",
             "Set model.revision to what identifies its weights.",
         )
-    return model.revision or model_fingerprint(model.path)
+    pinned = pinned_model(model.path)
+    commit = pinned.revision if isinstance(pinned, HubModel) else ""
+    return model.revision or commit or model_fingerprint(model.path)
 
 
 def _limits(spec: PromptSpec) -> dict[str, object]:

@@ -16,8 +16,9 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 from spark_prox.documents import Level
-from spark_prox.errors import ConfigError
-from spark_prox.models import is_line_encoder
+from spark_prox.errors import ConfigError, ModelError
+from spark_prox.model_names import shown_name
+from spark_prox.models import is_line_encoder, model_settings
 
 __all__ = ["TEMPLATES", "PromptTemplate", "template_for"]
 
@@ -120,16 +121,31 @@ TEMPLATES: dict[str, PromptTemplate] = {
 }
 
 
-def template_for(name: str, stage: str, model_path: str) -> PromptTemplate:
-    """The template of a stage; "auto" takes that of line encoders for a line encoder, the one that a model in `models`
-    has a name for, and ProX's for any other model.
+def _template_of_folder(stage: Level, model_path: str) -> str:
+    """The template that a model's folder names for a stage; "" where it names none."""
+    settings = model_settings(model_path)
+    if settings is None:
+        return ""
+    if settings.level not in (stage, "both"):
+        raise ModelError(
+            "MODEL_WRONG_LEVEL",
+            f"The model {shown_name(model_path)!r} says that it is for the {settings.level} level, not for {stage}.",
+            f"Set {stage}.model.path to another model, {stage}.enabled=false, or {stage}.template.",
+        )
+    return settings.templates.get(stage, "")
+
+
+def template_for(name: str, stage: Level, model_path: str) -> PromptTemplate:
+    """The template of a stage; "auto" takes the one that the model's folder names (`folder_settings`), that of line
+    encoders for a line encoder, the one that a model in `models` has a name for, and ProX's for any other model.
 
     Raises:
         ConfigError: TEMPLATE_UNKNOWN, TEMPLATE_WRONG_STAGE.
+        ModelError: MODEL_WRONG_LEVEL, MODEL_BAD_METADATA.
     """
     if name == "auto":
         own = model_path if model_path in _OWN_TEMPLATES else "prox"
-        name = f"{'page' if is_line_encoder(model_path) else own}-{stage}"
+        name = _template_of_folder(stage, model_path) or f"{'page' if is_line_encoder(model_path) else own}-{stage}"
     template = TEMPLATES.get(name)
     if template is None:
         raise ConfigError("TEMPLATE_UNKNOWN", f"There is no template {name!r}.", f"There are: {', '.join(TEMPLATES)}.")
