@@ -32,7 +32,10 @@ PIECES = {
     # They go on from one finished run.
     "finished": tuple(
         f"tests/spark/test_{name}.py"
-        for name in ("pipeline", "guard_rails", "maintain", "corrupt_tables", "retry", "quarantine", "migrations")
+        for name in (
+            *("pipeline", "guard_rails", "maintain", "corrupt_tables", "retry", "quarantine", "migrations"),
+            *("notebook", "spark_connect"),
+        )
     ),
     **{
         name: (f"tests/spark/test_{name}.py",)

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import re
+import sys
 import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator
@@ -20,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
+from pyspark import SparkContext
 from pyspark.sql import SparkSession
 
 from spark_prox.errors import SetupError
@@ -27,16 +30,32 @@ from spark_prox.errors import SetupError
 if TYPE_CHECKING:
     from importlib.abc import Traversable
 
-__all__ = ["CodeProbe", "build_zip", "check_executors", "code_fingerprint", "is_local", "ship_code"]
+__all__ = ["CodeProbe", "build_zip", "check_executors", "code_fingerprint", "is_connect", "is_local", "ship_code"]
 
 _PACKAGES = ("spark_prox", "udfs")
+_shipped: set[str] = set()
+_INTERPRETER = ("PYSPARK_PYTHON", "PYSPARK_DRIVER_PYTHON")
 _MISSING_MODULE = re.compile(r"No module named '([\w.]+)'")
 
 
 def is_local(spark: SparkSession) -> bool:
-    """Whether driver and executors are one machine's `local[n]` and so share their code."""
-    master = spark.sparkContext.master or ""
-    return master == "local" or master.startswith("local[")
+    """Whether driver and executors are one machine's `local[n]` and so share their code.
+
+    Of a Spark Connect session only this process can be such a driver, and is when it started the server itself.
+    """
+    if is_connect(spark):
+        context = SparkContext._active_spark_context
+        return context is not None and _is_local_master(context.master)
+    return _is_local_master(spark.sparkContext.master)
+
+
+def is_connect(spark: SparkSession) -> bool:
+    """Whether a session is one of Spark Connect, which has no JVM and no context."""
+    return type(spark).__module__.startswith("pyspark.sql.connect")
+
+
+def _is_local_master(master: str | None) -> bool:
+    return master is not None and (master == "local" or master.startswith("local["))
 
 
 @lru_cache(maxsize=1)
@@ -64,10 +83,32 @@ def build_zip(target: Path) -> Path:
 
 
 def ship_code(spark: SparkSession) -> None:
-    """Add this process's code to the executors of a cluster; does nothing under `local[n]`."""
-    if not is_local(spark):
-        folder = Path(tempfile.mkdtemp(prefix="spark_prox-code-"))
-        spark.sparkContext.addPyFile(str(build_zip(folder / f"spark_prox-{code_fingerprint()}.zip")))
+    """Add this process's code to the executors of a cluster, once a session; not needed under `local[n]`."""
+    if is_local(spark):
+        _use_this_interpreter(spark)
+        return
+    # The client of Spark Connect has its own id; a classic context is its application's.
+    session = spark.session_id if is_connect(spark) else spark.sparkContext.applicationId  # type: ignore[attr-defined]
+    if session in _shipped:
+        return
+    folder = Path(tempfile.mkdtemp(prefix="spark_prox-code-"))
+    archive = str(build_zip(folder / f"spark_prox-{code_fingerprint()}.zip"))
+    if is_connect(spark):
+        spark.addArtifacts(archive, pyfile=True)
+    else:
+        spark.sparkContext.addPyFile(archive)
+    _shipped.add(session)
+
+
+def _use_this_interpreter(spark: SparkSession) -> None:
+    """Let the workers of a local session be of this interpreter, where nobody said which one.
+
+    Spark would take the first `python3` of the PATH, which need not have the packages that this one has.
+    """
+    if is_connect(spark) or any(os.environ.get(name) for name in _INTERPRETER):
+        return
+    if not spark.conf.get("spark.pyspark.python", ""):
+        spark.sparkContext.pythonExec = sys.executable
 
 
 @dataclass(frozen=True, kw_only=True)
