@@ -29,11 +29,19 @@ setup(
         "webencodings>=0.5",
         "brotli>=1.1",
         "urllib3>=2.6",
+        "huggingface_hub>=1.0",
         "backports.zstd>=1.0; python_version < '3.14'",
     ],
     extras_require={
         "train": ["scikit-learn>=1.5", "scipy>=1.15", "matplotlib>=3.9", "peft>=0.17"],
         "gpu": ["vllm"],
+        "s3": [],  # pyarrow reads S3 by itself; Spark needs jars, see docs/cluster.md
+        "connect": [
+            "grpcio>=1.76",
+            "grpcio-status>=1.76",
+            "googleapis-common-protos>=1.71",
+            "zstandard>=0.25",
+        ],
         "test": [
             "warcio>=1.7",
             "pytest>=8",
