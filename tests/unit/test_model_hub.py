@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +16,7 @@ import pytest
 from spark_prox.config.run import load_config
 from spark_prox.errors import ModelError
 from spark_prox.model_hub import hub_directory, pinned_hub_model
+from spark_prox.model_names import HubModel, pinned_model
 from spark_prox.models import load_tokenizer, model_directory, pinned_path
 from spark_prox.writers import writer_of
 from tests.hub_server import COMMIT, REPOSITORY, Hub, hub_of
@@ -96,6 +98,18 @@ def test_two_processes_of_a_host_download_once(hub: Hub, tmp_path: Path, reposit
         "model.safetensors": 1,
         "config.json": 1,
     }
+
+
+def test_of_workers_that_come_at_once_one_asks_the_hub(hub: Hub) -> None:
+    model = pinned_model(PINNED)
+    assert isinstance(model, HubModel)
+    threads = [threading.Thread(target=hub_directory.__wrapped__, args=(model,)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    # One lists the files to count their bytes, and again to download them; the others find everything there.
+    assert {name: hub.asked[name] for name in ("model.safetensors", "tree")} == {"model.safetensors": 1, "tree": 2}
 
 
 def test_each_reason_has_a_code(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
