@@ -34,6 +34,7 @@ setup(
     ],
     extras_require={
         "train": ["scikit-learn>=1.5", "scipy>=1.15", "matplotlib>=3.9", "peft>=0.17"],
+        "extract": ["trafilatura>=2.0", "lxml_html_clean>=0.4"],
         "gpu": ["vllm"],
         "s3": [],  # pyarrow reads S3 by itself; Spark needs jars, see docs/cluster.md
         "connect": [
@@ -42,6 +43,7 @@ setup(
             "googleapis-common-protos>=1.71",
             "zstandard>=0.25",
         ],
+        "metrics": ["prometheus-client>=0.21"],
         "test": [
             "warcio>=1.7",
             "pytest>=8",

@@ -6,7 +6,7 @@ import argparse
 
 from spark_prox.documents import LEVELS
 from spark_prox.jobkit import add_retry, config_from_arguments, job_parser, run_job
-from spark_prox.pipeline import Pipeline
+from spark_prox.pipeline import FILTERS, Pipeline
 from spark_prox.report.run_report import tables_report
 from spark_prox.stages.generate import Generate
 from spark_prox.stages.retry import parse_codes
@@ -25,13 +25,14 @@ add_retry(PARSER)
 def generate(arguments: argparse.Namespace) -> None:
     """Programs are stored in batches; a killed run goes on where it stopped."""
     codes = parse_codes(arguments.retry) if arguments.retry is not None else ()
-    stages = [Generate(level) for level in LEVELS if arguments.stage in (level, "both")]
+    levels = [Generate(level) for level in LEVELS if arguments.stage in (level, "both")]
+    stages = [*FILTERS, *levels]
     pipeline = Pipeline(config_from_arguments(arguments), FUNCTIONS, name="spark_prox generate", stages=stages)
     pipeline.check_executors()
     if not codes:
         pipeline.refine()
-    for stage in stages if codes else ():
-        print(f"{stage.level}: {pipeline.retry(codes, [stage]):,} documents were asked about again.")
+    for level in levels if codes else ():
+        print(f"{level.level}: {pipeline.retry(codes, [level]):,} documents were asked about again.")
     print(tables_report(pipeline.warehouse))
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, NamedTuple
 
+from spark_prox.filters import FILTERED
 from spark_prox.generation import ProgramStatus
 from spark_prox.programs import (
     ChunkProgram,
@@ -21,7 +22,15 @@ from spark_prox.programs import (
 )
 from spark_prox.rows import Int32, Int64, Origin, Real, Text, Time, Word
 
-__all__ = ["RefinedRow", "StoredChunk", "StoredDecision", "decide_stored", "execute_stored"]
+__all__ = [
+    "RefinedRow",
+    "StoredChunk",
+    "StoredDecision",
+    "decide_stored",
+    "execute_stored",
+    "line_margins_of",
+    "refine_stored",
+]
 
 
 class StoredChunk(NamedTuple):
@@ -52,7 +61,8 @@ class RefinedRow(NamedTuple):
         text: null when dropped.
         outcome: KEPT, EDITED, DROPPED, REFUSED or FAILED.
         reason: why the outcome is what it is.
-        doc_reason: what the document level said, whatever came after it.
+        doc_reason: what the document level said, whatever came after it; FILTERED where a filter dropped the document
+            before any level saw it.
         doc_margin: how sure it was.
         edits: what was cut out and put in.
     """
@@ -115,8 +125,11 @@ def execute_stored(
     """Apply both levels' programs to one document.
 
     Args:
+        doc_program, doc_status: of a document that a filter drops, the reason and FILTERED.
         chunks: in order; empty when the chunk level is off, None when the document has no chunk programs.
     """
+    if doc_status == FILTERED:
+        return _unedited(text, Outcome.DROPPED, doc_program or FILTERED, FILTERED)
     decision = decide_stored(doc_program, doc_status, doc_margin, policy=policy, dialect=dialect)
     if not decision.keep:
         return _unedited(text, Outcome.DROPPED, decision.reason, decision.reason)
@@ -124,28 +137,33 @@ def execute_stored(
         return _unedited(text, Outcome.FAILED, "NO_PROGRAM", decision.reason)
     if not chunks:
         return _unedited(text, Outcome.KEPT, decision.reason, decision.reason)
-    margins = {
-        chunk.first_line + offset: value for chunk in chunks for offset, value in enumerate(chunk.line_margins or ())
-    }
     try:
-        refinement = refine_document(
-            text,
-            [
-                ChunkProgram(
-                    program=chunk.program or "",
-                    first_line=chunk.first_line,
-                    line_count=chunk.line_count,
-                    failed=chunk.status != ProgramStatus.OK or chunk.program is None,
-                )
-                for chunk in chunks
-            ],
-            dialect=dialect,
-            policy=policy,
-            line_margins=margins or None,
-        )
+        refinement = refine_stored(text, chunks, policy=policy, dialect=dialect)
     except Exception as error:  # noqa: BLE001 - a defect of ours must cost one row, not a task of thousands
         return _unedited(text, Outcome.FAILED, f"EXECUTOR_ERROR:{type(error).__name__}", decision.reason)
     return _row(refinement, decision.reason)
+
+
+def refine_stored(text: str, chunks: Sequence[StoredChunk], *, policy: Policy, dialect: str) -> Refinement:
+    """Apply the chunk level's programs to a document that is kept; tells of every call what became of it."""
+    programs = [
+        ChunkProgram(
+            program=chunk.program or "",
+            first_line=chunk.first_line,
+            line_count=chunk.line_count,
+            failed=chunk.status != ProgramStatus.OK or chunk.program is None,
+        )
+        for chunk in chunks
+    ]
+    margins = line_margins_of(chunks)
+    return refine_document(text, programs, dialect=dialect, policy=policy, line_margins=margins or None)
+
+
+def line_margins_of(chunks: Sequence[StoredChunk]) -> dict[int, float]:
+    """log p(keep) - log p(remove) by line of the document, where the writer gave it."""
+    return {
+        chunk.first_line + offset: value for chunk in chunks for offset, value in enumerate(chunk.line_margins or ())
+    }
 
 
 def _unedited(text: str, outcome: Outcome, reason: str, doc_reason: str) -> RefinedRow:

@@ -56,7 +56,9 @@ class _ReadArchives(Protocol):
 
 
 class _GeneratePrograms(Protocol):
-    def __call__(self, *, stage: Level, model: ModelSpec, prompt: PromptSpec) -> PandasFunction: ...
+    def __call__(
+        self, *, stage: Level, model: ModelSpec, prompt: PromptSpec, one_pass: bool = False
+    ) -> PandasFunction: ...
 
 
 class _WritePrograms(Protocol):

@@ -18,8 +18,8 @@ from typing import Protocol, TypeVar
 from spark_prox.documents import Document, Level, Lines
 from spark_prox.engines.base import Completion, Engine, Request
 from spark_prox.engines.lookahead import LookAhead
-from spark_prox.programs import remove_lines_program, shift_lines
-from spark_prox.prompts.builder import ChunkPrompts, Prompt, PromptBuilder
+from spark_prox.programs import mark_cut, remove_lines_program, shift_lines
+from spark_prox.prompts.builder import ChunkPrompts, Prompt, PromptBuilder, WholePageBuilder
 from spark_prox.prompts.chunking import Chunk
 
 __all__ = ["GeneratedProgram", "LineOpinion", "ProgramStatus", "generate_programs"]
@@ -56,6 +56,7 @@ class GeneratedProgram:
         program: written by the model or from its margins; None without one.
         margin: document level, log p(keep) - log p(drop) in nats, where it was read.
         line_margins: chunk level, log p(keep) - log p(remove) of each line, where they were read.
+        prompt_tokens: tokens that the engine read for it; 0 for a chunk that was read with its document.
     """
 
     doc_id: str
@@ -96,6 +97,7 @@ class _Pending:
     line_count: int
     first_number: int = 0
     other_margins: Sequence[float] | None = None
+    only_chunk: _Pending | None = None  # of the same document, read in the same pass
 
     @property
     def first_line(self) -> int:
@@ -110,6 +112,8 @@ def generate_programs(
     stage: Level,
     answers: tuple[str, str] = ("keep_doc()", "drop_doc()"),
     opinion: LineOpinion | None = None,
+    whole: WholePageBuilder | None = None,
+    dialect: str = "prox",
 ) -> Iterator[GeneratedProgram]:
     """Programs for a stream of documents, in the order in which the engine finishes them.
 
@@ -118,6 +122,9 @@ def generate_programs(
         stage: "doc" gives one program a document, "chunk" one for each chunk.
         answers: the programs that a positive and a negative margin of the document level stand for.
         opinion: has a say in the margins of lines where the model's are read; None to take the model's alone.
+        whole: `builder`, to have in stage "doc" the program of a document's only chunk as well, from the same pass. It
+            comes behind the document's own.
+        dialect: the spelling of what the model writes.
     """
     pending: dict[int, _Pending] = {}
     request_ids = itertools.count()
@@ -125,7 +132,7 @@ def generate_programs(
 
     def requests() -> Iterator[Request]:
         for document in documents:
-            for place, prompt in _prompts(document, builder, stage, opinion):
+            for place, prompt in _prompts(document, builder, stage, opinion, whole):
                 if not isinstance(prompt, Prompt):
                     without_request.append(_without_request(place, prompt))
                     continue
@@ -145,7 +152,7 @@ def generate_programs(
     with LookAhead(requests(), max_items=_AHEAD_REQUESTS, max_weight=_AHEAD_TOKENS, weight=_prompt_tokens) as ahead:
         for completion in engine.complete(ahead):
             yield from _drain(without_request)
-            yield _row(pending.pop(completion.request_id), completion, answers, opinion)
+            yield from _rows(pending.pop(completion.request_id), completion, answers, opinion, dialect)
     yield from _drain(without_request)
 
 
@@ -159,7 +166,11 @@ def _drain(rows: deque[GeneratedProgram]) -> Iterator[GeneratedProgram]:
 
 
 def _prompts(
-    document: Document, builder: PromptBuilder, stage: str, opinion: LineOpinion | None
+    document: Document,
+    builder: PromptBuilder,
+    stage: str,
+    opinion: LineOpinion | None,
+    whole: WholePageBuilder | None = None,
 ) -> Iterator[tuple[_Pending, Prompt | Exception | None]]:
     """One prompt after the other, so that those of a long document are never in memory together.
 
@@ -187,6 +198,16 @@ def _prompts(
     def cut(text: str) -> tuple[ChunkPrompts, Sequence[float] | None]:
         return builder.chunk_prompts(text), opinion.margins(Lines(text)) if opinion else None
 
+    if stage == "doc" and whole is not None:
+        page = _tried(whole.page_prompt, document.text)
+        if isinstance(page, Exception):
+            yield place(-1), page
+            return
+        prompt, chunk = page
+        others = opinion.margins(Lines(document.text)) if opinion and chunk else None
+        only = place(0, chunk, other_margins=others) if chunk else None
+        yield replace(place(-1), only_chunk=only), prompt
+        return
     if stage == "doc":
         yield place(-1), _tried(builder.document_prompt, document.text)
         return
@@ -209,13 +230,26 @@ def _tried(function: Callable[[A], B], argument: A) -> B | Exception:
         return error
 
 
+def _rows(
+    place: _Pending, completion: Completion, answers: tuple[str, str], opinion: LineOpinion | None, dialect: str
+) -> Iterator[GeneratedProgram]:
+    """The row of a completion; behind a document's, that of its only chunk where both were read."""
+    if place.only_chunk is None or completion.finish_reason == "error":
+        yield _row(place, completion, answers, opinion, dialect)
+        return
+    *of_lines, of_page = completion.margins
+    yield _row(place, replace(completion, margins=(of_page,)), answers, opinion, dialect)
+    lines = replace(completion, margins=tuple(of_lines), prompt_tokens=0, output_tokens=0)
+    yield _row(place.only_chunk, lines, answers, opinion, dialect)
+
+
 def _row(
-    place: _Pending, completion: Completion, answers: tuple[str, str], opinion: LineOpinion | None
+    place: _Pending, completion: Completion, answers: tuple[str, str], opinion: LineOpinion | None, dialect: str
 ) -> GeneratedProgram:
     failed = completion.finish_reason == "error"
     margin: float | None = None
     line_margins: tuple[float, ...] | None = None
-    program: str | None = None if failed else shift_lines(completion.text, place.first_number)
+    program = None if failed else _stored(completion, place.first_number, dialect)
     if completion.finish_reason == "read":
         if place.chunk is None:
             margin = completion.margins[0]
@@ -243,6 +277,12 @@ def _row(
         prompt_tokens=completion.prompt_tokens,
         output_tokens=completion.output_tokens,
     )
+
+
+def _stored(completion: Completion, first_number: int, dialect: str) -> str:
+    """A model's answer as `programs` has it: with the document's line numbers."""
+    answer = mark_cut(completion.text, dialect) if completion.finish_reason == "length" else completion.text
+    return shift_lines(answer, first_number, dialect)
 
 
 def _why_without(place: _Pending) -> ProgramStatus:

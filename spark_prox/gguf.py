@@ -25,7 +25,7 @@ _STRING, _ARRAY = 8, 9
 
 @dataclass(frozen=True, kw_only=True)
 class StoredTensor:
-    """Where a tensor lies.
+    """The place of a tensor.
 
     Attributes:
         shape: rows first, as torch has it.

@@ -1,4 +1,4 @@
-"""What every job shares: its command line, its configuration, one clear line and an exit code when something is wrong.
+"""The parts that all jobs share: command line, configuration, one clear line and an exit code when something is wrong.
 
 Exit codes: 0 done, 2 the user's input, configuration or environment is wrong, 1 anything else. Knows no stage.
 """
@@ -21,6 +21,8 @@ from spark_prox.terminal import shown
 __all__ = ["add_retry", "config_from_arguments", "job_parser", "require_input", "run", "run_job"]
 
 _LINE_WIDTH = 4_000
+EXPORT_OPTIONS = ("corpus", "to", "format", "tokenizer", "eos", "seed", "shards", "holdout", "push_to")
+"""Options of jobs/export.py that are keys of the section `export`."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -75,6 +77,7 @@ def config_from_arguments(arguments: argparse.Namespace) -> RunConfig:
         ("id_column", "input.id_column"),
         ("text_column", "input.text_column"),
         ("incremental", "input.incremental"),
+        *((option, f"export.{option}") for option in EXPORT_OPTIONS if hasattr(arguments, "corpus")),
     ):
         base[key] = getattr(arguments, option, None)
     return load_config(

@@ -1,4 +1,4 @@
-"""What a program depends on, as hashes: the keys by which later runs tell what has to be done again.
+"""Keys: hashes of what a program depends on. Later runs find by them what has to be done again.
 
 Work is keyed by (document hash, model revision, template hash, generation parameters). The engine and its batching are
 not part of it: they change speed, not meaning. Knows no Spark; `spark_prox.writers` makes the keys.
@@ -17,7 +17,7 @@ __all__ = ["ProgramKey", "digest"]
 
 @dataclass(frozen=True, kw_only=True)
 class ProgramKey:
-    """What, besides the document, decides a level's programs: columns of `programs`, by their names."""
+    """The settings that, beside the document, decide a level's programs: columns of `programs`, by their names."""
 
     stage: Level
     model: str

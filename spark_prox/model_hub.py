@@ -159,7 +159,7 @@ def _told(model: HubModel) -> Iterator[None]:
 
 
 def _is_refusal(error: Exception) -> bool:
-    """Whether the hub was reached and said no; nothing that the cache has changes that."""
+    """True where the hub was reached and said no; nothing that the cache has changes that."""
     from huggingface_hub import errors
 
     return isinstance(error, (errors.RepositoryNotFoundError, errors.RevisionNotFoundError, errors.DisabledRepoError))

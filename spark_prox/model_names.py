@@ -58,7 +58,7 @@ class StoredModel:
 
 
 def hub_model(name: str) -> HubModel | None:
-    """What a name means on the hub, pinned or not; None for what is a folder here, and for what is no id."""
+    """The model of the hub that a name means, pinned or not; None for what is a folder here, and for what is no id."""
     if pinned := _PINNED_ID.fullmatch(name):
         return HubModel(repository=pinned[1], revision=pinned[2], tokenizer_only=bool(pinned[3]))
     found = _HUB_ID.fullmatch(name)
@@ -68,7 +68,7 @@ def hub_model(name: str) -> HubModel | None:
 
 
 def stored_model(name: str) -> StoredModel | None:
-    """What a name means in a store, pinned or not; None for what is no URI, or one of a local file."""
+    """The folder of a store that a name means, pinned or not; None for what is no URI, or one of a local file."""
     if name.lower().startswith("file://"):
         return None
     if pinned := _PINNED_URI.fullmatch(name):
@@ -84,7 +84,7 @@ def pinned_model(name: str) -> HubModel | StoredModel | None:
 
 
 def shown_name(name: str) -> str:
-    """What tables and messages call a model: its name without the pin."""
+    """The name without the pin, for tables and messages."""
     model = pinned_model(name)
     if model is None:
         return name

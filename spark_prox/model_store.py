@@ -42,7 +42,7 @@ _stores = ObjectStores()
 
 
 def use_stores(stores: ObjectStores) -> None:
-    """How this process reaches object stores from now on."""
+    """Set how this process reaches object stores from now on."""
     global _stores  # noqa: PLW0603 - set once a process, before the first model is fetched
     _stores = stores
 
@@ -118,7 +118,7 @@ def _hash(files: Sequence[FileInfo]) -> str:
 
 
 def _wanted(files: Sequence[FileInfo], *, tokenizer_only: bool) -> list[FileInfo]:
-    """What belongs to a model: small files, and weights in one format."""
+    """The files of a model: small ones, and weights in one format."""
     endings: tuple[str, ...] = _SMALL
     if not tokenizer_only:
         has_safetensors = any(file.base_name.endswith(_WEIGHTS) for file in files)

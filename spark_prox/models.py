@@ -193,7 +193,7 @@ def model_number(path: str, name: str) -> int:
 
 
 def is_line_encoder(path: str) -> bool:
-    """Whether a model folder holds a line encoder; False where there is no such folder."""
+    """True if a model folder holds a line encoder; False where there is no such folder."""
     try:
         return bool(read_object(model_directory(path, weights=False) / "config.json").get("model_type") == LINE_ENCODER)
     except ModelError:
@@ -201,7 +201,7 @@ def is_line_encoder(path: str) -> bool:
 
 
 def model_settings(path: str) -> FolderSettings | None:
-    """What a model's folder says of its level and template; None where it says nothing, or is not there.
+    """The level and templates that a model's folder names; None where it says nothing, or is not there.
 
     Raises:
         ModelError: MODEL_BAD_METADATA.

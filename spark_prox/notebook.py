@@ -65,7 +65,7 @@ def refine(
     from spark_prox.spark.model_stores import share_stores
     from spark_prox.spark.refined_frame import refined_frame
     from spark_prox.spark.shipping import is_connect, ship_code
-    from spark_prox.writers import needs_store, policy_of, writer_of, writers_of
+    from spark_prox.writers import needs_store, one_pass, policy_of, writer_of, writers_of
     from udfs.functions import FUNCTIONS
     from udfs.refine import RefineRows
 
@@ -78,7 +78,10 @@ def refine(
     rules = policy_of(config)
     tokenizer = writer_of(config, "chunk").tokenizer if config.count_tokens else None
     function = RefineRows(
-        programs={level: writer.function(FUNCTIONS) for level, writer in writers.items()},
+        programs={
+            level: writer.function(FUNCTIONS, one_pass=level == "doc" and one_pass(writers))
+            for level, writer in writers.items()
+        },
         revisions={level: writer.key().model_revision for level, writer in writers.items()},
         decide=FUNCTIONS.decide_documents(policy=rules, dialect=config.dialect),
         execute=FUNCTIONS.execute_programs(policy=rules, dialect=config.dialect, tokenizer=tokenizer),

@@ -14,8 +14,10 @@ from pyspark.sql import functions as F
 
 from spark_prox.config.run import RunConfig
 from spark_prox.documents import Level
+from spark_prox.filters import filter_hashes
 from spark_prox.functions import Functions
 from spark_prox.sources.frames.delta_stream import open_stream
+from spark_prox.sources.frames.raw import table_snapshot
 from spark_prox.spark.model_stores import share_stores
 from spark_prox.spark.progress import announce
 from spark_prox.spark.session import build_session
@@ -23,20 +25,27 @@ from spark_prox.spark.shipping import check_executors, is_local, ship_code
 from spark_prox.stages.annotate import Annotate
 from spark_prox.stages.base import Run, Stage
 from spark_prox.stages.dry_run import DryRun, PlannedStage
+from spark_prox.stages.exact_duplicates import ExactDuplicates
 from spark_prox.stages.execute import Execute
 from spark_prox.stages.generate import Generate
 from spark_prox.stages.guard import RunGuard
 from spark_prox.stages.incremental import backlog, checkpoint_folder, run_micro_batches
-from spark_prox.stages.ingest import Ingest, input_rows, input_spec
+from spark_prox.stages.ingest import Ingest, input_spec, input_with_snapshot
 from spark_prox.stages.removal import forget_source, lost_documents
 from spark_prox.stages.runlog import RunLog, new_run_id
 from spark_prox.warehouse.tables import Warehouse
 from spark_prox.writers import needs_store, policy_of, settings_hash, writer_of, writers_of
 
-__all__ = ["ANNOTATION", "STAGES", "Pipeline"]
+__all__ = ["ANNOTATION", "FILTERS", "STAGES", "Pipeline"]
+
+FILTERS: tuple[Stage, ...] = (
+    ExactDuplicates(),  #  documents                       -> verdicts: one of those with an address or a text
+)
+"""Stages before the model, see docs/filters.md: each is off by default."""
 
 STAGES: tuple[Stage, ...] = (
     Ingest(),  #           the input                       -> documents, rejects
+    *FILTERS,
     Generate("doc"),  #    documents                       -> programs: keep or drop
     Generate("chunk"),  #  documents that are kept         -> programs: edits
     Execute(),  #          documents and their programs    -> refined, rejects
@@ -88,7 +97,7 @@ class Pipeline:
         warehouse = Warehouse(spark, config.warehouse)
         if writes:
             warehouse.check_writable()
-        log = RunLog(spark, warehouse, config, new_run_id())
+        log = RunLog(spark, warehouse, config, new_run_id(), keys=keys.values(), policy=policy)
         decide = functions.decide_documents(policy=policy, dialect=config.dialect)
         self.run = Run(
             spark=spark,
@@ -99,6 +108,7 @@ class Pipeline:
             writers=writers,
             keys=keys,
             tokenizer=writer_of(config, "chunk").tokenizer,
+            filters=filter_hashes(config.filters),
             settings=settings,
             log=log,
             guard=RunGuard(warehouse, config.guard, run_id=log.run_id, settings=settings, decide=decide),
@@ -151,6 +161,7 @@ class Pipeline:
         if not self._phases:
             self.warehouse.create_expected()
             self.log.flush()
+            self.log.close()
 
     def check_executors(self) -> None:
         """Prove that executors run this code; a local session needs no proof."""
@@ -170,12 +181,12 @@ class Pipeline:
         self._go([stage for stage in self.stages if "input" not in stage.needs], only)
 
     def generate(self, level: Level, only: DataFrame | None = None) -> None:
-        """Generate the missing programs of one level; does nothing when it is off."""
-        self._go([Generate(level)], only)
+        """Generate the missing programs of one level, of what filters leave; does nothing when it is off."""
+        self._go([*FILTERS, Generate(level)], only)
 
     def execute(self, only: DataFrame | None = None) -> None:
-        """Apply the stored programs, of the documents of `only` or of all."""
-        self._go([Execute()], only)
+        """Decide the missing verdicts and apply the stored programs, of the documents of `only` or of all."""
+        self._go([*FILTERS, Execute()], only)
 
     def retry(self, codes: tuple[str, ...], stages: Sequence[Stage] | None = None) -> int:
         """Do again what failed with one of the codes; gives the number of documents that were asked about again.
@@ -197,6 +208,7 @@ class Pipeline:
             ConfigError: CHECKPOINT_UNKNOWN.
         """
         source = open_stream(self.spark, input_spec(self.run))
+        snapshot = table_snapshot(self.spark, input_spec(self.run))
         checkpoint = checkpoint_folder(self.spark, self.warehouse, source)
         self.begin()
 
@@ -207,7 +219,8 @@ class Pipeline:
                 announce(f"{gone:,} documents removed, which the source has no more")
             micro_batch = f"{source.key}/{number}"
             with self.phase():
-                Ingest().store(self.run, source.rows(frame), micro_batch=micro_batch, is_feed=source.has_feed)
+                rows = source.rows(frame)
+                Ingest().store(self.run, rows, snapshot=snapshot, micro_batch=micro_batch, is_feed=source.has_feed)
                 arrived = (F.col("ingested_by") == self.log.run_id) & (F.col("ingested_at") >= F.lit(started))
                 self.advance(self.warehouse.read("documents").where(arrived).select("doc_id"))
 
@@ -217,12 +230,12 @@ class Pipeline:
         return batches
 
     def dry_run(self, *, reads_input: bool) -> DryRun:
-        """What `plan` and `plan_retry` need; writes nothing."""
+        """Collect what `plan` and `plan_retry` need; writes nothing."""
         self.warehouse.check_schemas()
         if not reads_input:
             return DryRun(self.run)
         spec, gone = input_spec(self.run), None
-        arriving = input_rows(self.run)
+        arriving, _ = input_with_snapshot(self.run)
         if spec.incremental:
             source = open_stream(self.spark, spec)
             announce(backlog(self.spark, source, checkpoint_folder(self.spark, self.warehouse, source)))
@@ -230,7 +243,7 @@ class Pipeline:
         return DryRun(self.run, arriving, gone)
 
     def plan(self, codes: tuple[str, ...] = ()) -> list[PlannedStage]:
-        """What the run would do, or its retry of some codes."""
+        """Plan the run, or its retry of some codes."""
         dry = self.dry_run(reads_input=not codes)
         plans = (stage.plan_retry(dry, codes) if codes else stage.plan(dry) for stage in self.stages)
         return [line for plan in plans for line in plan]

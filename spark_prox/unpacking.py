@@ -53,12 +53,12 @@ def unpack(files: Mapping[str, bytes], name: str) -> Path:
 
 
 def _is_being_written(entry: os.DirEntry[str]) -> bool:
-    """Whether an entry may be the draft of a worker that runs now."""
+    """True if an entry may be the draft of a worker that runs now."""
     return entry.name.startswith(_DRAFT) and time.time() - entry.stat(follow_symlinks=False).st_mtime < _DRAFT_S
 
 
 def _is_ours(folder: Path) -> bool:
-    """Whether a path is a folder, no link to one, that only this user may write."""
+    """True if a path is a folder, no link to one, that only this user may write."""
     status = folder.lstat()
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
         return False
@@ -66,7 +66,7 @@ def _is_ours(folder: Path) -> bool:
 
 
 def _holds(path: Path, content: bytes) -> bool:
-    """Whether a path is a regular file of this user with that content, which nobody else may write."""
+    """True if a path is a regular file of this user with that content, which nobody else may write."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:

@@ -1,4 +1,4 @@
-"""Who writes the programs of a level: a language model or a heuristic. Each is a type; nothing else asks which it is.
+"""Writers of a level's programs: a language model or a heuristic. Each is a type; nothing else asks which it is.
 
 A writer says what identifies it in the tables, how sure it must be, whose tokenizer counts its tokens, and what runs on
 the executors. Knows configuration; knows no Spark.
@@ -6,26 +6,27 @@ the executors. Knows configuration; knows no Spark.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 from spark_prox.config.model import ModelSpec
 from spark_prox.config.run import RunConfig, StageConfig
 from spark_prox.documents import LEVELS, Level
 from spark_prox.engines.registry import ENGINES, HEURISTIC
-from spark_prox.errors import ModelError
+from spark_prox.errors import ConfigError
+from spark_prox.filters import filter_hashes
 from spark_prox.functions import Functions, PandasFunction
 from spark_prox.heuristics.writers import author_margins, author_revision
 from spark_prox.keys import ProgramKey, digest
-from spark_prox.model_names import HubModel, pinned_model, shown_name, stored_model
+from spark_prox.model_names import shown_name, stored_model
+from spark_prox.model_pinning import model_revision, pinned_spec
 from spark_prox.models import (
     EMBEDDED,
     MARGIN_FIELDS,
     adapter_fingerprint,
     matrix_parameters,
     model_directory,
-    model_fingerprint,
-    pinned_path,
     recommended_margins,
 )
 from spark_prox.programs import Policy, policy_for
@@ -36,9 +37,8 @@ __all__ = [
     "HeuristicWriter",
     "ModelWriter",
     "Writer",
-    "model_revision",
     "needs_store",
-    "pinned_spec",
+    "one_pass",
     "policy_of",
     "settings_hash",
     "writer_of",
@@ -47,7 +47,7 @@ __all__ = [
 
 
 class Writer(Protocol):
-    """What writes the programs of one level.
+    """The writer of one level's programs.
 
     Attributes:
         level: which.
@@ -74,7 +74,7 @@ class Writer(Protocol):
         ...
 
     def revision(self) -> str:
-        """What identifies its version in the tables.
+        """The name of its version in the tables.
 
         Raises:
             ModelError: its files are missing; MODEL_NO_REVISION for a served model of which nothing is known.
@@ -82,7 +82,7 @@ class Writer(Protocol):
         ...
 
     def key(self) -> ProgramKey:
-        """What, besides the document, decides its programs; reads its files once to hash them. Errors as `revision`."""
+        """The hashed settings that decide its programs; reads its files once to hash them. Errors as `revision`."""
         ...
 
     def margins(self) -> dict[str, float]:
@@ -93,8 +93,8 @@ class Writer(Protocol):
         """None for what has no size, or an unknown one."""
         ...
 
-    def function(self, functions: Functions) -> PandasFunction:
-        """What runs on the executors."""
+    def function(self, functions: Functions, *, one_pass: bool = False) -> PandasFunction:
+        """The function that runs on the executors. See `one_pass`."""
         ...
 
 
@@ -143,9 +143,9 @@ class ModelWriter:
         parameters = None if self.model.is_scripted else matrix_parameters(self.model.path)
         return None if parameters is None else 2.0 * parameters
 
-    def function(self, functions: Functions) -> PandasFunction:
+    def function(self, functions: Functions, *, one_pass: bool = False) -> PandasFunction:
         """See `Writer`."""
-        return functions.generate_programs(stage=self.level, model=self.model, prompt=self.prompt)
+        return functions.generate_programs(stage=self.level, model=self.model, prompt=self.prompt, one_pass=one_pass)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,7 +187,7 @@ class HeuristicWriter:
         """See `Writer`."""
         return
 
-    def function(self, functions: Functions) -> PandasFunction:
+    def function(self, functions: Functions, *, one_pass: bool = False) -> PandasFunction:
         """See `Writer`."""
         return functions.write_programs(stage=self.level, author=self.model.path)
 
@@ -198,7 +198,7 @@ def writer_of(config: RunConfig, level: Level) -> Writer:
     A model of the hub or of a store is pinned here: every executor loads the files that this process found.
 
     Raises:
-        ConfigError: TEMPLATE_UNKNOWN, TEMPLATE_WRONG_STAGE.
+        ConfigError: TEMPLATE_UNKNOWN, TEMPLATE_WRONG_STAGE, TEMPLATE_WRONG_DIALECT.
         ModelError: MODEL_NOT_FOUND, MODEL_GATED, MODEL_OFFLINE, MODEL_NO_SPACE, MODEL_WRONG_LEVEL, MODEL_BAD_METADATA.
     """
     settings, model = config.stage(level), config.stage_model(level)
@@ -206,7 +206,7 @@ def writer_of(config: RunConfig, level: Level) -> Writer:
         return HeuristicWriter(level=level, model=model)
     model = pinned_spec(model)
     prompt = PromptSpec(
-        template=template_for(settings.template, level, model.path),
+        template=template_for(settings.template, level, model.path, config.dialect),
         model_path=model.path,
         max_prompt_tokens=settings.max_prompt_tokens,
         max_chunk_tokens=settings.max_chunk_tokens,
@@ -214,6 +214,13 @@ def writer_of(config: RunConfig, level: Level) -> Writer:
         decide=settings.decide,
         max_chunks=settings.max_chunks if level == "chunk" else 0,
     )
+    if model.constrain and prompt.template.dialect:
+        raise ConfigError(
+            "TEMPLATE_WRONG_DIALECT",
+            f"model.constrain: {model.constrain} knows ProX's calls, and template {prompt.template.name!r} asks for "
+            f"programs in dialect {prompt.template.dialect}.",
+            "Leave model.constrain empty.",
+        )
     return ModelWriter(level=level, model=model, prompt=prompt)
 
 
@@ -223,9 +230,17 @@ def writers_of(config: RunConfig) -> dict[Level, Writer]:
 
 
 def needs_store(config: RunConfig) -> bool:
-    """Whether a writer's files lie in a store, so that the session has to be there before they are looked at."""
+    """True if a writer's files lie in a store, so that the session has to be there before they are looked at."""
     models = [config.stage_model(level) for level in LEVELS if config.stage(level).enabled]
     return any(model.engine != HEURISTIC and stored_model(model.path) is not None for model in models)
+
+
+def one_pass(writers: Mapping[Level, Writer]) -> bool:
+    """One prompt answers both levels when one model writes for both from prompts that hold the whole page."""
+    doc, chunk = writers.get("doc"), writers.get("chunk")
+    if doc is None or chunk is None or doc.prompt is None or chunk.prompt is None or doc.model != chunk.model:
+        return False
+    return not doc.model.is_scripted and kind_of(doc.prompt).one_pass and kind_of(chunk.prompt).one_pass
 
 
 def policy_of(config: RunConfig) -> Policy:
@@ -247,36 +262,14 @@ def policy_of(config: RunConfig) -> Policy:
 
 
 def settings_hash(config: RunConfig) -> str:
-    """What, besides the document, decides a row of `refined`: the keys of the levels that are on, and the policy."""
-    keys = [writer.key().deciding() for writer in writers_of(config).values()]
-    return digest([keys, policy_of(config).fingerprint(), config.dialect, config.count_tokens])
+    """A hash of what decides a row of `refined` beside the document: levels and filters that are on, the policy.
 
-
-def pinned_spec(model: ModelSpec) -> ModelSpec:
-    """The same with a name that means the same files on every host. Errors as in `pinned_path`."""
-    kind = ENGINES.get(model.engine)
-    path = pinned_path(model.path, tokenizer_only=kind is not None and not kind.reads_weights)
-    return model if path == model.path else replace(model, path=path)
-
-
-def model_revision(model: ModelSpec) -> str:
-    """What identifies a model's weights in the tables.
-
-    Raises:
-        ModelError: MODEL_NO_REVISION for a served model of which nothing is known.
+    Without filters it is what it was before there were any: rows that were stored then stay good.
     """
-    if model.is_scripted:
-        return "scripted-" + digest([model.script, model.script_margin])
-    kind = ENGINES.get(model.engine)
-    if kind is not None and not kind.reads_weights and not model.revision:
-        raise ModelError(
-            "MODEL_NO_REVISION",
-            "A served model has no files to tell its version from.",
-            "Set model.revision to what identifies its weights.",
-        )
-    pinned = pinned_model(model.path)
-    commit = pinned.revision if isinstance(pinned, HubModel) else ""
-    return model.revision or commit or model_fingerprint(model.path)
+    keys = [writer.key().deciding() for writer in writers_of(config).values()]
+    filters = list(filter_hashes(config.filters).values())
+    deciding = [keys, policy_of(config).fingerprint(), config.dialect, config.count_tokens]
+    return digest([*deciding, filters] if filters else deciding)
 
 
 def _limits(spec: PromptSpec) -> dict[str, object]:

@@ -33,8 +33,16 @@ PIECES = {
     "finished": tuple(
         f"tests/spark/test_{name}.py"
         for name in (
-            *("pipeline", "guard_rails", "maintain", "corrupt_tables", "retry", "quarantine", "migrations"),
-            *("notebook", "spark_connect"),
+            "pipeline",
+            "guard_rails",
+            "maintain",
+            "corrupt_tables",
+            "retry",
+            "quarantine",
+            "migrations",
+            "export",
+            "notebook",
+            "spark_connect",
         )
     ),
     **{

@@ -93,8 +93,8 @@ class ExecutePrograms:
         ]
         counted = {
             "tokens_before": self._count_tokens(texts),
-            "tokens_after": self._count_tokens([row.text if row.text is not None else "" for row in rows]),
         }
+        counted["tokens_after"] = self._count_after(texts, rows, counted["tokens_before"])
         columns = _columns(batch, rows, counted)
         users = [name for name in batch.schema.names if name not in columns and name not in _INPUT_ONLY]
         columns |= {name: batch.column(name) for name in users}
@@ -104,6 +104,17 @@ class ExecutePrograms:
         if self.tokenizer is None:
             return [None] * len(texts)
         return count_tokens(load_tokenizer(self.tokenizer), texts)
+
+    def _count_after(
+        self, texts: list[str], rows: list[RefinedRow], before: Sequence[int | None]
+    ) -> Sequence[int | None]:
+        """Text that is as it was has the tokens that it had."""
+        refined = [row.text if row.text is not None else "" for row in rows]
+        edited = [number for number, text in enumerate(refined) if text != texts[number]]
+        after = list(before)
+        for number, tokens in zip(edited, self._count_tokens([refined[number] for number in edited]), strict=True):
+            after[number] = tokens
+        return after
 
 
 def _stored_chunks(column: pa.ListArray) -> list[list[StoredChunk] | None]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import pandas as pd
 from pyspark import TaskContext
@@ -19,7 +19,7 @@ from spark_prox.documents import Document, Level
 from spark_prox.engines import worker
 from spark_prox.generation import GeneratedProgram, generate_programs
 from spark_prox.heuristics.ensemble import SecondOpinion, open_second_opinion
-from spark_prox.prompts.builder import PromptSpec, builder_for
+from spark_prox.prompts.builder import PromptSpec, WholePageBuilder, builder_for
 from udfs.stores import adopt_stores
 
 __all__ = ["PROGRAM_COLUMNS", "GeneratePrograms", "claim_assigned_gpus"]
@@ -42,12 +42,14 @@ class GeneratePrograms:
         stage: "doc" or "chunk".
         model: which engine.
         prompt: how its prompts are made.
+        one_pass: stage "doc" also gives the program of a document that is one chunk, from the same prompt.
     """
 
     columns: ClassVar[str] = PROGRAM_COLUMNS
     stage: Level
     model: ModelSpec
     prompt: PromptSpec
+    one_pass: bool = False
 
     def __call__(self, batches: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         """Rows as in `PROGRAM_COLUMNS`, in the order in which the engine finishes them."""
@@ -65,19 +67,24 @@ class GeneratePrograms:
                 for doc_id, doc_hash, text in zip(batch["doc_id"], batch["doc_hash"], batch["text"], strict=True):
                     yield Document(doc_id=doc_id, doc_hash=doc_hash, text=text)
 
+        builder = builder_for(self.prompt)
         rows = generate_programs(
             documents(),
             engine,
-            builder_for(self.prompt),
+            builder,
             stage=self.stage,
             answers=self.prompt.template.answers,
             opinion=self._opinion(),
+            whole=cast(WholePageBuilder, builder) if self.one_pass else None,
+            dialect=self.prompt.template.dialect or "prox",
         )
         while portion := list(itertools.islice(rows, _ROWS_PER_BATCH)):
             yield _frame(portion, engine_id)
 
     def _opinion(self) -> SecondOpinion | None:
-        if self.stage == "doc" or self.model.is_scripted:  # a script's answers are to be seen as they are
+        if (
+            self.stage == "doc" and not self.one_pass
+        ) or self.model.is_scripted:  # a script's answers are to be seen as they are
             return None
         return open_second_opinion(self.model.path)
 

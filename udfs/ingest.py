@@ -1,18 +1,15 @@
 """The ingest stage on an executor: file names in, records, lines or verdicts out.
 
-Local paths are opened directly; remote ones through `pyarrow.fs`: s3a:// as the session's Hadoop settings say, gs://,
-abfs://, and hdfs:// where libhdfs is installed. Files are read forward in small pieces, so memory is bounded by one
-record, not by the file. Knows pandas and pyarrow; the work is in `spark_prox.sources`.
+Files are read forward in small pieces, so memory is bounded by one record, not by the file. Knows pandas and pyarrow;
+the work is in `spark_prox.sources`.
 """
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import astuple, dataclass
-from pathlib import Path
-from typing import Any, BinaryIO, ClassVar, cast
+from typing import Any, BinaryIO, ClassVar
 
 import pandas as pd
 import pyarrow as pa
@@ -24,9 +21,9 @@ from spark_prox.sources.contained import ContainedPageText
 from spark_prox.sources.json_lines import read_json_lines
 from spark_prox.sources.json_shape import Shape
 from spark_prox.sources.object_store import ObjectStores, store_error
+from spark_prox.sources.opening import open_file, open_table
 from spark_prox.sources.parquet_shape import FileShape, UnreadableColumnError, shape_of_file
 from spark_prox.sources.readers import RAW_COLUMNS, SHAPE
-from spark_prox.sources.store_file import StoreFile
 from spark_prox.sources.unpacking import is_packed
 from spark_prox.sources.warc.archive import read_archive
 
@@ -45,6 +42,7 @@ COLUMNS = [
     "crawl",
     "crawled_at",
     "mime_type",
+    "html_extract",
     "reject_code",
     "reject_detail",
 ]
@@ -73,6 +71,7 @@ class ReadArchives:
     def __call__(self, batches: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         """Rows in batches of at most 512 rows and about 4 MB of text."""
         with ContainedPageText(
+            extract=self.spec.extract,
             timeout_s=self.page_timeout_s,
             file_timeout_s=self.file_timeout_s,
             max_memory_bytes=self.page_memory_bytes,
@@ -98,17 +97,17 @@ class ReadArchives:
         try:
             with ExitStack() as opened:
                 if kind == "parquet":
-                    shape = _check_parquet(_open_table(path, self.stores, opened), verify=self.spec.verify_files)
-                    yield (path, None, None, None, shape.to_json(), None, None, None, SHAPE, None)
+                    shape = _check_parquet(open_table(path, opened, self.stores), verify=self.spec.verify_files)
+                    yield (path, None, None, None, shape.to_json(), None, None, None, None, SHAPE, None)
                     return
-                if kind == "lines" and start and is_packed(_open(path, 0, self.stores, opened).read(8)):
+                if kind == "lines" and start and is_packed(open_file(path, opened, self.stores).read(8)):
                     return  # packed, without its suffix: the first part reads all of it
-                stream = _open(path, max(start - 1, 0), self.stores, opened)
+                stream = open_file(path, opened, self.stores, max(start - 1, 0))
                 if kind == "archive":
                     html_to_text.next_file()
                     for row in read_archive(stream, max_text_chars=self.spec.max_text_chars, html_to_text=html_to_text):
-                        code = row.reject_code
-                        yield (path, *astuple(row)[:-2], code and code.value, row.reject_detail)
+                        code, how = row.reject_code, self.spec.extract if row.is_page else None
+                        yield (path, *astuple(row)[:-3], how, code and code.value, row.reject_detail)
                     return
                 yield from self._lines(path, stream, start, stop)
         except UnreadableColumnError as error:
@@ -128,7 +127,7 @@ class ReadArchives:
         except (OSError, EOFError) as error:
             detail = f"cannot be read: {type(error).__name__}"
             yield _row(path, None, None, RejectCode.FILE_UNREADABLE, detail)
-        yield (path, None, None, None, shape.bounded().to_json(), None, None, None, SHAPE, None)
+        yield (path, None, None, None, shape.bounded().to_json(), None, None, None, None, SHAPE, None)
 
     def tables(self, schema: pa.Schema) -> ReadTables:
         """The reader of whole Parquet files that Spark's own cannot read."""
@@ -153,7 +152,7 @@ class ReadTables:
         for batch in batches:
             for path in batch.column("path").to_pylist():
                 with ExitStack() as opened:
-                    file = _parquet_file(_open_table(path, self.stores, opened))
+                    file = _parquet_file(open_table(path, opened, self.stores))
                     position = 0
                     for rows in file.iter_batches(batch_size=TABLE_ROWS, use_threads=False):
                         places = [
@@ -165,7 +164,7 @@ class ReadTables:
 
 
 def _row(path: str, position: int | None, text: str | None, code: RejectCode | None, detail: str | None) -> Row:
-    return (path, position, None, None, text, None, None, None, code and code.value, detail)
+    return (path, position, None, None, text, None, None, None, None, code and code.value, detail)
 
 
 def _check_parquet(stream: BinaryIO, *, verify: bool) -> FileShape:
@@ -190,33 +189,6 @@ def _parquet_file(stream: BinaryIO, **how: Any) -> Any:
     import pyarrow.parquet as pq
 
     return pq.ParquetFile(stream, pre_buffer=False, **how)
-
-
-def _open(path: str, offset: int, stores: ObjectStores, opened: ExitStack) -> BinaryIO:
-    """A stream of the file from `offset`, as stored."""
-    if _is_local(path):
-        stream = opened.enter_context(_local(path).open("rb"))
-        stream.seek(offset)
-        return stream
-    system, name = stores.resolve(path)
-    file = StoreFile(path, system.open_input_file(name), offset)
-    return opened.enter_context(cast(BinaryIO, io.BufferedReader(file)))
-
-
-def _open_table(path: str, stores: ObjectStores, opened: ExitStack) -> BinaryIO:
-    """A file for a reader that jumps in it."""
-    if _is_local(path):
-        return opened.enter_context(_local(path).open("rb"))
-    system, name = stores.resolve(path)
-    return cast(BinaryIO, opened.enter_context(system.open_input_file(name)))
-
-
-def _is_local(path: str) -> bool:
-    return "://" not in path or path.startswith("file://")
-
-
-def _local(path: str) -> Path:
-    return Path(path.removeprefix("file://"))
 
 
 def _frame(rows: list[Row]) -> pd.DataFrame:

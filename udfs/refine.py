@@ -14,7 +14,7 @@ from typing import Any, ClassVar, NamedTuple
 import pandas as pd
 import pyarrow as pa
 
-from spark_prox.documents import Level
+from spark_prox.documents import LEVELS, Level
 from spark_prox.errors import RejectCode
 from spark_prox.execution import RefinedRow, StoredChunk
 from spark_prox.functions import ArrowFunction, PandasFunction
@@ -134,25 +134,27 @@ class RefineRows:
 
     def _write(self, documents: pd.DataFrame) -> dict[Level, dict[int, list[dict[str, Any]]]]:
         """The programs of each level that is on, by row, in the order of the chunks."""
-        written: dict[Level, dict[int, list[dict[str, Any]]]] = {}
-        for level in ("doc", "chunk"):
-            if level not in self.programs:
-                continue
+        written: dict[Level, dict[int, list[dict[str, Any]]]] = {
+            level: {} for level in LEVELS if level in self.programs
+        }
+        for level in written:
             frames = list(self.programs[level]([documents])) if len(documents) else []
-            rows: dict[int, list[dict[str, Any]]] = {}
             for frame in frames:
                 frame["margin"] = frame["margin"].astype(float)  # NaN for none, as Spark hands it on
                 for record in frame.to_dict("records"):
-                    margin = record["margin"]
                     row = {str(name): value for name, value in record.items()}
-                    row["margin"] = None if math.isnan(margin) else margin
+                    row["margin"] = None if math.isnan(record["margin"]) else record["margin"]
+                    # One pass over a page gives the programs of both levels.
+                    rows = written["doc" if row["chunk_index"] < 0 else "chunk"]
                     rows.setdefault(int(row["doc_id"]), []).append(row)
+            if level == "doc" and frames:
+                decided = [frame[frame["chunk_index"] < 0] for frame in frames]
+                kept = pd.concat(list(self.decide(decided)))["doc_id"]
+                done = [str(row) for row in written.get("chunk", ())]
+                documents = documents[documents["doc_id"].isin(kept) & ~documents["doc_id"].isin(done)]
+        for rows in written.values():
             for found in rows.values():
                 found.sort(key=lambda row: row["chunk_index"])
-            written[level] = rows
-            if level == "doc" and frames:
-                kept = pd.concat(list(self.decide(frames)))["doc_id"]
-                documents = documents[documents["doc_id"].isin(kept)]
         return written
 
     def _execute(

@@ -52,7 +52,7 @@ def fuse() -> None:
 
 
 def _groups_heads(device: str, dtype: torch.dtype) -> bool:
-    """Whether a fast attention kernel takes fewer key heads than query heads; the plain one would take all memory."""
+    """True if a fast attention kernel takes fewer key heads than query heads; the plain one would take all memory."""
     if device != "cuda":
         return True
     from torch.nn.attention import SDPBackend, sdpa_kernel

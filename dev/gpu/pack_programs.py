@@ -41,7 +41,7 @@ DOCUMENT_WEIGHT = 2.0
 
 
 def settings(model: str, *, stage: str) -> SftConfig:
-    """What the prompts are made with; a run that uses the adapter sets the same."""
+    """The settings of the prompts; a run that uses the adapter sets the same."""
     return SftConfig(
         model=model,
         output="",

@@ -93,7 +93,7 @@ def program_streams(
 
 
 def read_programs(folder: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What `program_streams` packed: the arrays and texts by name, and what is said about them."""
+    """The content that `program_streams` packed: the arrays and texts by name, and what is said about them."""
     found = read_packs(folder, "programs*.pack")
     about = json.loads(found.pop("about"))
     ids, at = found.pop("ids"), 0

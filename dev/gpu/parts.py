@@ -1,4 +1,4 @@
-"""What `speed.py` measures, one function a part; each gives a mapping of figures."""
+"""The measurements of `speed.py`, one function a part; each gives a mapping of figures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the trained refiner's own programs do to validation pages: generated greedily, executed as in production.
+"""Score the trained refiner's own programs on validation pages: generated greedily, executed as in production.
 
 Figures are handed out after every batch, so that a run that is stopped leaves those of the pages it reached. The
 programs go to a file, so that they can be counted again elsewhere.

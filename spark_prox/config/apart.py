@@ -17,7 +17,7 @@ from spark_prox.errors import ConfigError
 
 __all__ = ["TABLE_NAMES", "check_apart"]
 
-TABLE_NAMES = ("documents", "programs", "refined", "rejects", "runs", "annotations")
+TABLE_NAMES = ("documents", "programs", "refined", "rejects", "runs", "annotations", "verdicts")
 _GLOB = re.compile(r"[*?\[{]")
 _Place = tuple[str, tuple[str, ...]]
 """File system, and the parts of a path in it."""

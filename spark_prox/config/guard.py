@@ -48,7 +48,7 @@ class GuardConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class PortionCounts:
-    """What a stage did to some documents.
+    """Counts of what a stage did to some documents.
 
     Attributes:
         judged: documents of which it is known whether they are kept; 0 where a stage does not decide it.

@@ -1,4 +1,4 @@
-"""What a job is pointed at: `InputSpec`.
+"""The input of a job: `InputSpec`.
 
 Knows the settings and their defaults; `layouts` finds columns, `frames` reads.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from spark_prox.errors import InputError
+from spark_prox.sources.extraction import EXTRACTS
 from spark_prox.sources.formats import FORMATS
 
 __all__ = ["InputSpec"]
@@ -15,7 +16,7 @@ __all__ = ["InputSpec"]
 
 @dataclass(frozen=True, kw_only=True)
 class InputSpec:
-    """Where documents come from and which columns hold them.
+    """The source of documents, and the columns that hold them.
 
     Columns left at their defaults are looked for under the names of published corpora (see `layouts`); a name that is
     given is used as it is, and a missing one is an error.
@@ -31,6 +32,10 @@ class InputSpec:
         source: name stored in `source`; None: a column called `source`, else the layout's or the format's name.
         crawl: name stored in `crawl`; None: a column of a published layout, the archive's own warcinfo, or a
             CC-MAIN-YYYY-WW in the file's path.
+        extract: how an HTML page becomes text: all (its whole visible text), main (resiliparse's main content) or
+            trafilatura (as FineWeb made its text). See docs/sources.md.
+        path_prefix: stands before the relative paths of a list of archives (`warc.paths.gz`); None: the host or bucket
+            that the list is from, or its folder.
         max_text_chars: a longer text is TEXT_TOO_LARGE.
         verify_files: read every Parquet file through before it is used, so that a damaged page costs its file and not
             the job; False looks at footers only.
@@ -39,6 +44,7 @@ class InputSpec:
         max_bytes_per_trigger: bytes, as stored, after which a micro-batch takes no further file. A gibibyte of Parquet
             is some hundred thousand pages. A commit of a change data feed is never divided.
         checkpoint: where it is kept how far the table was read; None: `_checkpoints` beside the tables.
+        version: read a Delta table as it was at this version; None for the last one.
         skip_change_commits: of a table without change data feed, pass over commits that update or delete, which
             otherwise end the run; the documents stay as they were.
     """
@@ -50,12 +56,15 @@ class InputSpec:
     url_column: str = "url"
     source: str | None = None
     crawl: str | None = None
+    extract: str = "all"
+    path_prefix: str | None = None
     max_text_chars: int = 20_000_000
     verify_files: bool = True
     incremental: bool = False
     max_files_per_trigger: int = 1_000
     max_bytes_per_trigger: int = 1 << 30
     checkpoint: str | None = None
+    version: int | None = None
     skip_change_commits: bool = False
 
     def __post_init__(self) -> None:
@@ -67,12 +76,22 @@ class InputSpec:
             )
         if not self.path.strip():
             raise InputError("INPUT_NOT_FOUND", "input.path is empty.", "Give a file, directory, glob or table.")
+        if self.extract not in EXTRACTS:
+            raise InputError(
+                "INPUT_BAD_VALUE", f"input.extract is {self.extract!r}.", f"Use one of {', '.join(EXTRACTS)}."
+            )
         for name in ("id_column", "text_column", "url_column", "checkpoint"):
             if getattr(self, name) == "":
                 raise InputError("INPUT_BAD_VALUE", f"input.{name} is empty.", "Give a name, or leave it out.")
         for name in ("max_text_chars", "max_files_per_trigger", "max_bytes_per_trigger"):
             if getattr(self, name) < 1:
                 raise InputError("INPUT_BAD_VALUE", f"input.{name} is {getattr(self, name)}.", "Give a number over 0.")
+        if self.version is not None and (self.version < 0 or self.incremental or not FORMATS[self.format].is_table):
+            raise InputError(
+                "INPUT_BAD_VALUE",
+                f"input.version is {self.version}, input.format {self.format}.",
+                "Give a version, from 0, of a Delta table that is read as a batch; or leave it out.",
+            )
         if self.incremental and not FORMATS[self.format].is_table:
             raise InputError(
                 "WRONG_FORMAT",
@@ -82,5 +101,5 @@ class InputSpec:
 
     @property
     def is_archive(self) -> bool:
-        """Whether the input is WARC, WET or ARC files."""
+        """True if the input is WARC, WET or ARC files."""
         return FORMATS[self.format].content == "archive"

@@ -100,5 +100,5 @@ class ModelSpec:
 
     @property
     def is_scripted(self) -> bool:
-        """Whether a script answers in place of a model."""
+        """True if a script answers in place of a model."""
         return self.engine == "scripted"

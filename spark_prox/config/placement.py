@@ -11,7 +11,7 @@ __all__ = ["PlacementConfig"]
 
 @dataclass(frozen=True, kw_only=True)
 class PlacementConfig:
-    """Where generation runs and in what portions.
+    """The resources that generation gets, and the size of its batches.
 
     Attributes:
         gpus_per_task: 0 for no GPU, 1 for one engine per GPU, 0.5 for two engines on each. Not under `local[*]`.

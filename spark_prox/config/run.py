@@ -15,6 +15,8 @@ from typing import Any
 
 from spark_prox.config.annotate import AnnotateConfig
 from spark_prox.config.apart import check_apart
+from spark_prox.config.export import ExportConfig
+from spark_prox.config.filters import FiltersConfig
 from spark_prox.config.guard import GuardConfig
 from spark_prox.config.input import InputSpec
 from spark_prox.config.lease import LeaseConfig
@@ -23,6 +25,7 @@ from spark_prox.config.loading import as_mapping, bad_value, build, read_tree
 from spark_prox.config.model import ModelSpec
 from spark_prox.config.names import schema_of
 from spark_prox.config.placement import PlacementConfig
+from spark_prox.config.progress import ProgressConfig
 from spark_prox.programs import policy_for
 from spark_prox.programs.dialects import dialect_for
 
@@ -77,11 +80,14 @@ class RunConfig:
     Attributes:
         warehouse: directory or URI that holds the tables, or `catalog:<schema>` for tables of a catalog.
         input: what to read.
+        filters: which documents are dropped before a model sees them.
         model: the refining model of both stages; `doc.model` and `chunk.model` override it.
-        dialect: spelling of the programs: prox, refinex or ultrax.
+        dialect: spelling of the programs: prox, refinex, ultrax or rescraper.
         annotate: how jobs/annotate.py asks and checks.
         guard: when a run that goes wrong stops.
         lease: how jobs on the same tables keep out of each other's way.
+        export: what jobs/export.py writes.
+        progress: how a run tells what it does while it runs.
         count_tokens: store token counts of the text before and after, by the chunk model's tokenizer.
         spark: settings for the Spark session that are not given to spark-submit.
         show_example: end the job by printing one document before and after.
@@ -89,6 +95,7 @@ class RunConfig:
 
     warehouse: str = "warehouse"
     input: InputSpec | None = None
+    filters: FiltersConfig = FiltersConfig()  # noqa: RUF009 - frozen
     model: ModelSpec = ModelSpec()  # noqa: RUF009 - frozen
     doc: StageConfig = StageConfig(max_new_tokens=8)
     chunk: StageConfig = StageConfig()
@@ -98,6 +105,8 @@ class RunConfig:
     annotate: AnnotateConfig = AnnotateConfig()  # noqa: RUF009 - frozen
     guard: GuardConfig = GuardConfig()  # noqa: RUF009 - frozen
     lease: LeaseConfig = LeaseConfig()  # noqa: RUF009 - frozen
+    export: ExportConfig = ExportConfig()  # noqa: RUF009 - frozen
+    progress: ProgressConfig = ProgressConfig()  # noqa: RUF009 - frozen
     count_tokens: bool = True
     spark: Mapping[str, Any] = field(default_factory=dict)
     show_example: bool = False
@@ -138,7 +147,7 @@ def load_config(
 
 
 def _check_names(config: RunConfig) -> None:
-    """What a run would otherwise stumble over after it has begun: names of things, and where they are."""
+    """Check the names and the places that a run would otherwise fail on after it has begun."""
     dialect_for(config.dialect)
     policy_for(config.policy.name, **{str(name): value for name, value in config.policy.overrides.items()})
     if not config.warehouse.strip():

@@ -70,7 +70,7 @@ def stop_ids(path: str) -> list[int]:
 
 
 def device_name(name: str) -> str:
-    """What "auto" means on this machine."""
+    """Resolve "auto" to a device of this machine."""
     import torch
 
     if name == "auto":

@@ -7,12 +7,13 @@ install and 9 MB and 0.2 s in each Python worker. A test holds the result agains
 
 from __future__ import annotations
 
-import json
 import math
+from collections import deque
 from pathlib import Path
 from typing import Any
 
 from spark_prox.errors import ModelError
+from spark_prox.metadata import finite_number, read_object, tensor_sizes, whole_number
 
 __all__ = ["merge_adapter"]
 
@@ -38,12 +39,12 @@ def merge_adapter(model: Any, adapter: str) -> int:
     from safetensors.torch import load_file
 
     folder = Path(adapter).expanduser()
+    settings, rank, alpha = _settings(adapter, folder / _CONFIG)
     try:
-        settings = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
+        deque(tensor_sizes(folder / _WEIGHTS), maxlen=0)  # before anything of the claimed size is made
         weights = load_file(str(folder / _WEIGHTS))
-        rank, alpha = int(settings["r"]), float(settings["lora_alpha"])
     except Exception as error:
-        raise _unloadable(adapter, f"{_CONFIG} or {_WEIGHTS}: {type(error).__name__}") from error
+        raise _unloadable(adapter, f"{_WEIGHTS}: {type(error).__name__}") from error
     asked = [name for name in _REFUSED if settings.get(name)]
     if settings.get("bias", "none") != "none":
         asked.append("bias")
@@ -66,6 +67,18 @@ def merge_adapter(model: Any, adapter: str) -> int:
             except (AttributeError, KeyError, RuntimeError) as error:
                 raise _unloadable(adapter, f"{module!r} does not fit the model") from error
     return len(pairs)
+
+
+def _settings(adapter: str, file: Path) -> tuple[dict[str, Any], int, float]:
+    """The settings of an adapter, its rank and its alpha."""
+    try:
+        settings = read_object(file)
+        rank, alpha = whole_number(file, settings, "r"), finite_number(file, settings, "lora_alpha")
+    except ModelError as error:
+        raise _unloadable(adapter, error.what) from error
+    if not rank:
+        raise _unloadable(adapter, "its rank is 0")
+    return settings, rank, alpha
 
 
 def _unloadable(adapter: str, what: str) -> ModelError:

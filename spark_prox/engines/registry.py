@@ -20,7 +20,7 @@ AUTO, HEURISTIC = "auto", "author"
 
 
 class EngineMaker(Protocol):
-    """What an engine's module offers: it loads the model of a spec."""
+    """The function that an engine's module offers: it loads the model of a spec."""
 
     def __call__(self, spec: ModelSpec) -> Engine:
         """The loaded engine.

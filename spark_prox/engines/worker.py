@@ -91,7 +91,7 @@ def claim_gpus(addresses: Sequence[str]) -> None:
 
 
 def engine_name(spec: ModelSpec) -> str:
-    """What "auto" means on this machine: vllm where a GPU and vLLM are there, transformers otherwise.
+    """Resolve "auto" on this machine: vllm where a GPU and vLLM are there, transformers otherwise.
 
     A line encoder has an engine of its own, whichever of these is asked for.
     """

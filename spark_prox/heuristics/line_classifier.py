@@ -144,7 +144,7 @@ def train_line_classifier(
     )  # fmt: skip
     boosting.fit(_features(texts, out_of_fold), keep, sample_weight=np.sqrt(weights))
     say("boosting trained")
-    # What is stored in half precision is what is used from the start.
+    # The half-precision values that are stored are used from the start.
     weights = np.append(linear.coef_[0], linear.intercept_).astype(np.float16).astype(np.float32)
     return LineClassifier(weights, BoostedTrees.of_sklearn(boosting))
 

@@ -32,7 +32,7 @@ def assemble(text: str, plans: Sequence[ChunkPlan], rules: Policy, margins: Mapp
     """Execute what the plans ask for; writes each call's result into its plan."""
     removals = [removal for plan in plans for removal in plan.removals]
     by_line = bool(removals) or any(plan.line_edits or plan.additions for plan in plans)
-    replaces = any(plan.replacements or plan.line_edits for plan in plans)
+    replaces = any(plan.replacements or plan.line_edits or plan.rewrite for plan in plans)
     if not by_line and not replaces:
         return Draft(text, [], None)
     index = None if not by_line and _acts_on_all(text, plans, rules) else LineIndex(text)
@@ -52,7 +52,7 @@ def assemble(text: str, plans: Sequence[ChunkPlan], rules: Policy, margins: Mapp
 
 
 def _acts_on_all(text: str, plans: Sequence[ChunkPlan], rules: Policy) -> bool:
-    """Whether replacements see the whole text, so that no line has to be found."""
+    """True if replacements see the whole text, so that no line has to be found."""
     if rules.scope == "document":
         return True
     return len(plans) == 1 and plans[0].first == 0 and plans[0].stop > text.count("\n")

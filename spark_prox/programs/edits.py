@@ -11,14 +11,14 @@ from typing import NamedTuple
 from spark_prox.errors import ProxError
 from spark_prox.rows import Int32, Int64, Word
 
-__all__ = ["Edit", "apply_edits", "restore_text"]
+__all__ = ["Edit", "apply_edits", "removed_lines", "restore_text"]
 
 
 class Edit(NamedTuple):
     """One contiguous change. The edits of a document are in ascending order and do not overlap.
 
     Attributes:
-        kind: "remove_lines", "replace" or "add_line".
+        kind: "remove_lines", "replace", "add_line" or "rewrite".
         line: document line of the original that it begins in, 0-based.
         start: first character of the original that it replaces.
         stop: one past the last; equal to `start` for a pure insertion.
@@ -53,6 +53,22 @@ def apply_edits(original: str, edits: Iterable[Edit]) -> str:
         position = edit.stop
     pieces.append(original[position:])
     return "".join(pieces)
+
+
+def removed_lines(original: str, edits: Iterable[Edit]) -> set[int]:
+    """The numbers of the lines that edits removed as a whole.
+
+    Every removed line takes one newline with it, the one behind it or, at the end of the text, the one before it; the
+    last line of a text of which nothing stays has none.
+    """
+    found: set[int] = set()
+    last = original.count("\n")
+    for edit in edits:
+        if edit.kind == "remove_lines":
+            count = edit.removed.count("\n")
+            to_the_end = edit.stop == len(original) and edit.line + count == last and not edit.removed.endswith("\n")
+            found.update(range(edit.line, edit.line + count + to_the_end))
+    return found
 
 
 def restore_text(refined: str, edits: Iterable[Edit]) -> str:

@@ -1,4 +1,4 @@
-"""What can be wrong with a program, and what became of each of its calls.
+"""Errors of programs, and the status of each call.
 
 A message names codes, parameters and positions, never the program's strings: they quote the document. Knows nothing of
 parsing or executing.
@@ -13,7 +13,7 @@ __all__ = ["CallStatus", "Code", "ProgramError"]
 
 
 class CallStatus(str, Enum):
-    """What became of one call."""
+    """The status of one call."""
 
     APPLIED = "applied"
     NO_MATCH = "no match"  # nothing to act on: the string is absent, the range is empty
@@ -52,7 +52,8 @@ class Code(str, Enum):
     GROWTH = "GROWTH"  # the text would grow beyond the limit
     WORK_LIMIT = "WORK_LIMIT"  # the document's budget for searching is used up
     UNSURE = "UNSURE"  # the model's own margin is too small
-    CONFLICT = "CONFLICT"  # a verdict on the whole beside other edits
+    CONFLICT = "CONFLICT"  # a verdict on the whole beside other edits, or beside another verdict
+    REWRITE = "REWRITE"  # new text in the place of the document's, which the policy does not allow
     # A whole program.
     NO_PROGRAM = "NO_PROGRAM"  # nothing was generated
     EMPTY_PROGRAM = "EMPTY_PROGRAM"  # the model wrote nothing

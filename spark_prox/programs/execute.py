@@ -100,7 +100,7 @@ def _why_a_call_was_refused(plans: Sequence[ChunkPlan]) -> Code | None:
 
 
 def _is_wiped(text: str, draft: Draft, limit: float | None) -> bool:
-    """Whether `words after / words before <= 1 - limit`, in upstream's floating point.
+    """True if `words after / words before <= 1 - limit`, in upstream's floating point.
 
     Counts words only when it must: a removed piece of n characters had at most n // 2 + 1 words, so a few words of the
     result often settle it.

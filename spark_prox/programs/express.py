@@ -136,7 +136,7 @@ def _read_plain(read_line: Callable[[str], _Call | None], program: str) -> _Plai
 
 
 def _may_be_refused(calls: int, editing: tuple[_Call, ...], rules: Policy) -> bool:
-    """Whether the policy may refuse so many calls, or the same ones so often."""
+    """True if the policy may refuse so many calls, or the same ones so often."""
     if rules.max_calls is not None and calls > rules.max_calls:
         return True
     if rules.max_repeats is None:
@@ -145,7 +145,7 @@ def _may_be_refused(calls: int, editing: tuple[_Call, ...], rules: Policy) -> bo
 
 
 def _judged(text: str, refined: str, most_removed: int, rules: Policy) -> Expressed:
-    """Whether enough words are left for the policy; counts them only where a bound does not settle it."""
+    """True if enough words are left for the policy; counts them only where a bound does not settle it."""
     few, limit = rules.min_words_after - 1, rules.max_removed_of_document
     enough = few if limit is None else max(few, words_to_clear(most_removed, 1 - limit))
     if has_more_words_than(refined, enough):

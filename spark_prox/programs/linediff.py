@@ -120,7 +120,7 @@ def _is_subsequence(short: str, long: str) -> bool:
 
 
 def diff_line(old: str, new: str) -> list[Change] | None:
-    """What changed in a line, ascending and disjoint, by whole tokens if possible; None if it is too long to tell."""
+    """The changes in a line, ascending and disjoint, by whole tokens if possible; None if it is too long to tell."""
     if len(new) < len(old):
         cut = _single_cut(old, new)
         if cut is not None:

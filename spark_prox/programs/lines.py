@@ -1,4 +1,4 @@
-"""Where the lines of a text begin, and disjoint runs of removed lines. Knows no program."""
+"""The places where the lines of a text begin, and disjoint runs of removed lines. Knows no program."""
 
 from __future__ import annotations
 

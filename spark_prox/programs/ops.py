@@ -1,4 +1,4 @@
-"""What a program can say: one frozen class for each operation, whatever its spelling.
+"""The operations of a program: one frozen class for each, whatever its spelling.
 
 Line numbers are 0-based document lines here; a dialect that counts from 1 converts. A string that was written with a
 backslash has two readings, the unescaped one in `source`, `target`, `content` and the literal one in `verbatim`: models
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["AddLine", "DropAll", "KeepAll", "Op", "RemoveAll", "RemoveLines", "ReplaceInLine", "ReplaceText"]
+__all__ = ["AddLine", "DropAll", "KeepAll", "Op", "RemoveAll", "RemoveLines", "ReplaceInLine", "ReplaceText", "Rewrite"]
 
 
 @dataclass(frozen=True)
@@ -47,12 +47,16 @@ class ReplaceText:
 
 @dataclass(frozen=True)
 class ReplaceInLine:
-    """Replace `source` in document line `line`, where it must occur exactly once."""
+    """Replace `source` in document line `line`.
+
+    `unique`: it must occur exactly once there; else the first place that no earlier call took is meant.
+    """
 
     line: int
     source: str
     target: str = ""
     verbatim: tuple[str, str] | None = None
+    unique: bool = True
 
 
 @dataclass(frozen=True)
@@ -68,4 +72,11 @@ class AddLine:
     verbatim: str | None = None
 
 
-Op = KeepAll | DropAll | RemoveAll | RemoveLines | ReplaceText | ReplaceInLine | AddLine
+@dataclass(frozen=True)
+class Rewrite:
+    """Put `content`, which a model wrote, in the place of the whole chunk."""
+
+    content: str
+
+
+Op = KeepAll | DropAll | RemoveAll | RemoveLines | ReplaceText | ReplaceInLine | AddLine | Rewrite

@@ -5,39 +5,21 @@ Knows spellings through a dialect; knows nothing of the document, so a call may 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import NamedTuple
 
 from spark_prox.programs.dialects import Dialect, dialect_for
 from spark_prox.programs.dialects.base import Malformed, bind
 from spark_prox.programs.errors import Code, ProgramError
 from spark_prox.programs.ops import Op
+from spark_prox.programs.reading import Call, Noticed, Reading
 from spark_prox.programs.scan import RawCall, Stray, Thought, scan_program
 
-__all__ = ["Call", "ParsedProgram", "parse_program"]
+__all__ = ["ParsedProgram", "parse_program"]
 
 _CACHED_CHARS = 1024
 _UNCOUNTED = frozenset((Code.STRAY_TEXT, Code.TRUNCATED))
-
-
-class Call(NamedTuple):
-    """One call of a program.
-
-    Attributes:
-        name: as written.
-        op: what it says; None where it is malformed.
-        start: character of the program that it begins at.
-        stop: one past its last.
-        code: why it is malformed.
-    """
-
-    name: str
-    op: Op | None
-    start: int
-    stop: int
-    code: Code | None = None
 
 
 @dataclass(frozen=True)
@@ -63,7 +45,7 @@ class ParsedProgram:
 
     def errors_at_calls(self, chunk: int, found: Iterable[tuple[Code, int]]) -> list[ProgramError]:
         """Errors that executing found, placed where their calls begin."""
-        noticed = [(code, self.calls[call].start, call, self.calls[call].name) for code, call in found]
+        noticed = [Noticed(code, self.calls[call].start, call, self.calls[call].name) for code, call in found]
         return [replace(error, chunk=chunk, counted=True) for error in _placed(self.text, noticed)]
 
 
@@ -84,6 +66,11 @@ def _parse_cached(text: str, dialect: str) -> ParsedProgram:
 
 
 def _parse(text: str, dialect: Dialect) -> ParsedProgram:
+    calls, noticed = _read(text, dialect) if dialect.read is None else dialect.read(text)
+    return ParsedProgram(text, tuple(calls), _placed(text, noticed), not calls and not text.strip())
+
+
+def _read(text: str, dialect: Dialect) -> Reading:
     calls: list[Call] = []
     position = 0
     if dialect.quick is not None and dialect.read_quick is not None:
@@ -93,8 +80,8 @@ def _parse(text: str, dialect: Dialect) -> ParsedProgram:
             name, op = read(found)
             calls.append(Call(name, op, start, position))
     if position == len(text) and calls:
-        return ParsedProgram(text, tuple(calls), ())
-    noticed: list[tuple[Code, int, int | None, str]] = []
+        return Reading(calls, [])
+    noticed: list[Noticed] = []
     for item in scan_program(text, position):
         if isinstance(item, RawCall):
             calls.append(_bind_call(item, dialect, len(calls), noticed))
@@ -102,35 +89,29 @@ def _parse(text: str, dialect: Dialect) -> ParsedProgram:
             if not item.start:  # it began with the text: what was read so far is a part of it
                 calls, noticed = [], []
             if not item.closed:
-                noticed.append((Code.TRUNCATED, item.start, None, ""))
+                noticed.append(Noticed(Code.TRUNCATED, item.start))
         else:
             _note_stray(item, len(text), dialect, calls, noticed)
-    return ParsedProgram(text, tuple(calls), _placed(text, noticed), not calls and not text.strip())
+    return Reading(calls, noticed)
 
 
-def _bind_call(raw: RawCall, dialect: Dialect, index: int, noticed: list[tuple[Code, int, int | None, str]]) -> Call:
+def _bind_call(raw: RawCall, dialect: Dialect, index: int, noticed: list[Noticed]) -> Call:
     signature = dialect.calls.get(raw.name)
     if raw.arguments is None:
         assert raw.code is not None
-        noticed.append((raw.code, raw.noticed_at, index, raw.name if signature else ""))
+        noticed.append(Noticed(raw.code, raw.noticed_at, index, raw.name if signature else ""))
         return Call(raw.name, None, raw.start, raw.stop, raw.code)
     if signature is None:
-        noticed.append((Code.UNKNOWN_CALL, raw.start, index, ""))
+        noticed.append(Noticed(Code.UNKNOWN_CALL, raw.start, index))
         return Call(raw.name, None, raw.start, raw.stop, Code.UNKNOWN_CALL)
     op = bind(signature, raw.arguments)
     if isinstance(op, Malformed):
-        noticed.append((op.code, raw.start, index, op.parameter or raw.name))
+        noticed.append(Noticed(op.code, raw.start, index, op.parameter or raw.name))
         return Call(raw.name, None, raw.start, raw.stop, op.code)
     return Call(raw.name, op, raw.start, raw.stop)
 
 
-def _note_stray(
-    stray: Stray,
-    size: int,
-    dialect: Dialect,
-    calls: list[Call],
-    noticed: list[tuple[Code, int, int | None, str]],
-) -> None:
+def _note_stray(stray: Stray, size: int, dialect: Dialect, calls: list[Call], noticed: list[Noticed]) -> None:
     """Text that is no call is skipped; a call's bare name is a malformed call, or a cut one at the very end."""
     code = Code.STRAY_TEXT
     whole = stray.name and stray.stop - stray.start == len(stray.name)
@@ -139,17 +120,17 @@ def _note_stray(
     elif whole and stray.name in dialect.calls:
         code = Code.NO_PARENTHESES
     if code is Code.STRAY_TEXT:
-        noticed.append((code, stray.start, None, ""))
+        noticed.append(Noticed(code, stray.start))
         return
-    noticed.append((code, stray.start, len(calls), ""))
+    noticed.append(Noticed(code, stray.start, len(calls)))
     calls.append(Call(stray.name, None, stray.start, stray.stop, code))
 
 
-def _placed(text: str, noticed: Sequence[tuple[Code, int, int | None, str]]) -> tuple[ProgramError, ...]:
+def _placed(text: str, noticed: list[Noticed]) -> tuple[ProgramError, ...]:
     """Errors with line and column; `noticed` may be slightly out of order, the result is not."""
     errors: list[ProgramError] = []
     line, line_start, counted_to = 0, 0, 0
-    for code, start, call, detail in sorted(noticed, key=lambda item: item[1]):
+    for code, start, call, detail in sorted(noticed, key=lambda item: item.start):
         passed = text.count("\n", counted_to, start)
         if passed:
             line += passed

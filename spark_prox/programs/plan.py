@@ -1,4 +1,4 @@
-"""What one chunk program asks for, checked against its chunk's lines and against the policy.
+"""The plan of one chunk program: its calls, checked against its chunk's lines and against the policy.
 
 Turns calls into removals, replacements and insertions without looking at the text: only the number of lines matters.
 """
@@ -10,7 +10,17 @@ from collections.abc import Sequence
 from spark_prox.programs.dialects import Dialect
 from spark_prox.programs.errors import CallStatus, Code
 from spark_prox.programs.lines import Removal
-from spark_prox.programs.ops import AddLine, DropAll, KeepAll, Op, RemoveAll, RemoveLines, ReplaceInLine, ReplaceText
+from spark_prox.programs.ops import (
+    AddLine,
+    DropAll,
+    KeepAll,
+    Op,
+    RemoveAll,
+    RemoveLines,
+    ReplaceInLine,
+    ReplaceText,
+    Rewrite,
+)
 from spark_prox.programs.parse import ParsedProgram
 from spark_prox.programs.policy import Policy
 from spark_prox.programs.refinement import ChunkTrace
@@ -33,11 +43,12 @@ class ChunkPlan:
         verdict: why the whole program does not run.
         failed: whether that is for want of a program.
         drops: the call that drops the whole chunk, -1 for none.
+        rewrite: the call that puts new text in the chunk's place.
     """
 
     __slots__ = (
         "additions", "drops", "errors", "failed", "first", "index", "line_edits", "parsed", "removals",
-        "replacements", "results", "stop", "verdict",
+        "replacements", "results", "rewrite", "stop", "verdict",
     )  # fmt: skip
 
     def __init__(self, index: int, first: int, stop: int, parsed: ParsedProgram = _EMPTY) -> None:
@@ -51,14 +62,15 @@ class ChunkPlan:
         self.replacements: list[tuple[int, ReplaceText]] = []
         self.line_edits: list[tuple[int, ReplaceInLine]] = []
         self.additions: list[tuple[int, AddLine]] = []
+        self.rewrite: tuple[int, Rewrite] | None = None
         self.verdict: Code | None = None
         self.failed = False
         self.drops = -1
 
     @property
     def edits_something(self) -> bool:
-        """Whether there is anything to execute."""
-        return bool(self.removals or self.replacements or self.line_edits or self.additions)
+        """True if there is anything to execute."""
+        return bool(self.removals or self.replacements or self.line_edits or self.additions or self.rewrite)
 
     def set_result(self, call: int, status: CallStatus, code: Code | None = None, count: int = 0) -> None:
         """Note what became of a call."""
@@ -73,7 +85,7 @@ class ChunkPlan:
         """Refuse the whole program: every call that could have run is refused, and nothing is left to execute."""
         self.verdict = code
         self.removals, self.replacements, self.line_edits, self.additions = [], [], [], []
-        self.drops = -1
+        self.drops, self.rewrite = -1, None
         self.results = [
             result if result[0] is CallStatus.MALFORMED else (CallStatus.REFUSED, code, 0) for result in self.results
         ]
@@ -83,7 +95,7 @@ class ChunkPlan:
         self.verdict, self.failed = code, True
 
     def trace(self) -> ChunkTrace:
-        """What is kept of the plan."""
+        """The part of the plan that is kept."""
         return ChunkTrace(self.index, self.parsed, self.results, self.errors, self.verdict, self.failed)
 
 
@@ -139,6 +151,8 @@ def _plan_rarer(plan: ChunkPlan, number: int, op: Op, in_chunk: bool) -> None:
             plan.drops = number
         else:
             plan.error(number, CallStatus.REFUSED, Code.WRONG_STAGE)
+    elif isinstance(op, Rewrite):
+        plan.rewrite = (number, op)
     elif isinstance(op, RemoveAll):
         plan.removals.append(Removal(plan.first, plan.stop - 1, plan.index, number))
     elif isinstance(op, ReplaceInLine):
@@ -169,6 +183,8 @@ def _why_refused(plan: ChunkPlan, rules: Policy) -> Code | None:
         errors = len(plan.errors) + sum(error.counted for error in plan.parsed.errors)
         if errors > rules.max_errors:
             return Code.TOO_MANY_ERRORS
+    if plan.rewrite is not None and not rules.allow_rewrite:
+        return Code.REWRITE
     if rules.max_repeats is not None and len(calls) > rules.max_repeats:
         editing = [call.op for call in calls if call.op is not None and not isinstance(call.op, KeepAll)]
         if ends_in_a_loop(editing, rules.max_repeats):
@@ -177,7 +193,7 @@ def _why_refused(plan: ChunkPlan, rules: Policy) -> Code | None:
 
 
 def ends_in_a_loop(editing: Sequence[object], max_repeats: int) -> bool:
-    """Whether the last editing calls are one to four calls, said over and over more than `max_repeats` times."""
+    """True if the last editing calls are one to four calls, said over and over more than `max_repeats` times."""
     for period in range(1, _LOOP_CALLS + 1):
         size = period * (max_repeats + 1)
         if len(editing) < size:

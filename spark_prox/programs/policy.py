@@ -44,6 +44,7 @@ class Policy:
         growth_slack_chars: see `max_growth`.
         max_text_chars: a replacement that would make a longer text is refused, whatever `max_growth` says.
         max_work_chars: characters that the replacements of one document may search through; the rest is refused.
+        allow_rewrite: a program may put new text in the place of its chunk, within `max_growth`; else it is refused.
     """
 
     name: str = "custom"
@@ -64,6 +65,7 @@ class Policy:
     growth_slack_chars: int = 256
     max_text_chars: int = 1 << 25
     max_work_chars: int = 200_000_000
+    allow_rewrite: bool = False
 
     def __post_init__(self) -> None:
         for name, allowed in _CHOICES.items():
@@ -91,6 +93,7 @@ _COUNTS = (
     *("max_errors", "max_calls", "max_repeats", "min_words_after", "growth_slack_chars", "short_line_words"),
     *("max_growth", "max_text_chars", "max_work_chars"),
 )
+_LATER_FIELDS = ("allow_rewrite",)
 _MARGINS = ("min_remove_margin", "min_remove_margin_short", "min_drop_margin")
 _CHOICES = {
     "reader": ("grammar", "upstream"),
@@ -120,6 +123,7 @@ POLICIES: dict[str, Policy] = {
             max_repeats=None,
             max_removed_of_document=None,
             max_growth=None,
+            allow_rewrite=True,
         ),
     )
 }
@@ -149,6 +153,8 @@ def policy_for(policy: str | Policy = "default", **overrides: object) -> Policy:
 def _check_type(name: str, value: object, wanted: str) -> None:
     if value is None:
         fits = "None" in wanted
+    elif wanted == "bool":
+        fits = isinstance(value, bool)
     elif "Literal" in wanted or wanted == "str":
         fits = isinstance(value, str)
     else:
@@ -160,7 +166,11 @@ def _check_type(name: str, value: object, wanted: str) -> None:
 
 @lru_cache(maxsize=64)
 def _fingerprint(policy: Policy) -> str:
-    canonical = json.dumps(dataclasses.asdict(policy), sort_keys=True, separators=(",", ":"))
+    fields = dataclasses.asdict(policy)
+    for name in _LATER_FIELDS:  # counts where it is used alone: rows that were refined before it came stay good
+        if fields[name] == Policy.__dataclass_fields__[name].default:
+            del fields[name]
+    canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""What came out of executing programs on a document: text, outcome, edits, errors, counts.
+"""The result of executing programs on a document: text, outcome, edits, errors, counts.
 
 Records are made when they are asked for: many callers read the text alone. Decides nothing.
 """
@@ -22,7 +22,7 @@ __all__ = ["CallResult", "ChunkTrace", "Outcome", "Record", "Refinement", "Span"
 
 
 class Outcome(str, Enum):
-    """What became of a document."""
+    """The outcome of a document."""
 
     KEPT = "KEPT"  # unchanged, and nothing stood against that
     EDITED = "EDITED"
@@ -36,7 +36,7 @@ class Outcome(str, Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class CallResult:
-    """What became of one call.
+    """The result of one call.
 
     Attributes:
         chunk: index of its chunk program.
@@ -62,7 +62,7 @@ Span = tuple[int, int, str, str, int, int, int]
 
 
 class ChunkTrace(NamedTuple):
-    """What the executor notes down of one chunk program.
+    """The executor's notes on one chunk program.
 
     Attributes:
         results: status, code and count of each call.
@@ -80,7 +80,7 @@ class ChunkTrace(NamedTuple):
 
 
 class Record(NamedTuple):
-    """What happened on the way to a refined text."""
+    """The record of how a refined text was made."""
 
     spans: Sequence[Span]
     traces: Sequence[ChunkTrace]
@@ -110,7 +110,7 @@ class Refinement:
 
     @property
     def traces(self) -> Sequence[ChunkTrace]:
-        """What the executor noted down of each chunk program."""
+        """The executor's notes on each chunk program."""
         return self._record.traces
 
     @property
@@ -160,7 +160,7 @@ class Refinement:
 
     @cached_property
     def errors(self) -> tuple[ProgramError, ...]:
-        """What was wrong with the programs, by reading and by executing, in order of chunk and position."""
+        """The errors of the programs, by reading and by executing, in order of chunk and position."""
         found: list[ProgramError] = []
         for trace in self.traces:
             errors = [replace(error, chunk=trace.chunk) for error in trace.parsed.errors]

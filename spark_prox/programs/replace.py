@@ -38,11 +38,11 @@ class Region:
         self._removed = _Pieces(removed)
 
     def cost(self) -> int:
-        """What one more search costs, in characters."""
+        """The cost of one more search, in characters."""
         return len(self.text) + 512 * len(self.patches) + 64
 
     def find_all(self, source: str) -> list[int]:
-        """Where `source` occurs, left to right without overlap; stops after one more than `MOST_PATCHES`."""
+        """The places of `source`, left to right without overlap; stops after one more than `MOST_PATCHES`."""
         matches: list[int] = []
         if not source:
             return matches

@@ -12,7 +12,7 @@ from operator import itemgetter
 
 from spark_prox.programs.errors import CallStatus, Code
 from spark_prox.programs.lines import LineIndex
-from spark_prox.programs.ops import ReplaceInLine, ReplaceText
+from spark_prox.programs.ops import ReplaceInLine, ReplaceText, Rewrite
 from spark_prox.programs.plan import ChunkPlan
 from spark_prox.programs.policy import Policy
 from spark_prox.programs.refinement import Span
@@ -53,10 +53,23 @@ def substitute(
         return _in_region(text, 0, len(text), plans, rules, budget, index, removed)
     spans: list[Span] = []
     for plan in plans:
+        if not (plan.replacements or plan.line_edits or plan.rewrite):
+            continue
+        start, stop = (index.start(plan.first), index.end(plan.stop - 1)) if index else (0, len(text))
+        if plan.rewrite is not None:
+            spans += _rewritten(plan, *plan.rewrite, start, stop, _allowed_chars(stop - start, rules))
         if plan.replacements or plan.line_edits:
-            start, stop = (index.start(plan.first), index.end(plan.stop - 1)) if index else (0, len(text))
             spans += _in_region(text, start, stop, (plan,), rules, budget, index, removed)
     return _disjoint(spans) if len(plans) > 1 else spans
+
+
+def _rewritten(plan: ChunkPlan, call: int, op: Rewrite, start: int, stop: int, allowed_chars: int) -> list[Span]:
+    """The span of a chunk that gets new text."""
+    if len(op.content) > allowed_chars:
+        plan.set_result(call, CallStatus.REFUSED, Code.GROWTH)
+        return []
+    plan.set_result(call, CallStatus.APPLIED, None, 1)
+    return [(start, stop, op.content, "rewrite", plan.first, plan.index, call)]
 
 
 def _disjoint(spans: list[Span]) -> list[Span]:
@@ -168,6 +181,7 @@ def _replace_in_lines(
     changed, so that two replacements may share context.
     """
     wanted: list[_Change] = []
+    taken: dict[tuple[int, str], int] = {}  # where the last call for the first place of a string found it
     for owner, ((plan, call), op) in enumerate(zip(owners, edits, strict=True)):
         start, stop = index.start(op.line), index.end(op.line)
         if not op.source:
@@ -177,13 +191,14 @@ def _replace_in_lines(
             plan.set_result(call, CallStatus.REFUSED, Code.WORK_LIMIT)
             continue
         source, target = _reading(text[start:stop], op)
-        at = text.find(source, start, stop)
+        at = text.find(source, start if op.unique else taken.get((op.line, source), start), stop)
         if at < 0:
             plan.set_result(call, CallStatus.NO_MATCH, Code.ABSENT)
-        elif text.find(source, at + 1, stop) >= 0:
+        elif op.unique and text.find(source, at + 1, stop) >= 0:
             plan.set_result(call, CallStatus.NO_MATCH, Code.AMBIGUOUS)
         else:
             plan.set_result(call, CallStatus.APPLIED, None, 1)
+            taken[op.line, source] = at + len(source)
             if source != target:
                 begin, end = _changed(source, target)
                 wanted.append(

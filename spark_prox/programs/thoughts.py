@@ -51,7 +51,7 @@ def next_mark(text: str, position: int = 0) -> re.Match[str] | None:
 
 
 def opens(mark: re.Match[str]) -> bool:
-    """Whether a thought begins at a mark; else one ends there."""
+    """True if a thought begins at a mark; else one ends there."""
     return mark.lastgroup != "close"
 
 
@@ -72,7 +72,7 @@ def end_of_thought(text: str, mark: re.Match[str]) -> int:
 
 
 def is_mark(token: str) -> bool:
-    """Whether a token is a mark of a thought, or a part of one."""
+    """True if a token is a mark of a thought, or a part of one."""
     return token.lower() in _PARTS or _MARK.fullmatch(token) is not None
 
 

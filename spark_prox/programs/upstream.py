@@ -20,8 +20,9 @@ import re
 from spark_prox.programs.errors import CallStatus, Code
 from spark_prox.programs.lines import Removal
 from spark_prox.programs.ops import KeepAll, Op, RemoveAll, RemoveLines, ReplaceText
-from spark_prox.programs.parse import Call, ParsedProgram
+from spark_prox.programs.parse import ParsedProgram
 from spark_prox.programs.plan import ChunkPlan
+from spark_prox.programs.reading import Call
 
 __all__ = ["QUICK_UPSTREAM", "count_upstream_errors", "plan_upstream"]
 

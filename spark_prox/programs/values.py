@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-__all__ = ["MAX_LINE_NUMBER", "LineNumber", "Quoted", "Value", "read_value"]
+__all__ = ["MAX_LINE_NUMBER", "LineNumber", "Quoted", "Value", "line_number", "read_value", "unescape"]
 
 MAX_LINE_NUMBER = 10**15
 """Longer numbers are cut to this: no document has that many lines, and int() of a million digits takes seconds."""
@@ -36,7 +36,7 @@ def read_value(text: str, position: int) -> tuple[Value, int]:
     """The value at `position` and where it ends; where it cannot be read, the complement of where that was noticed."""
     number = _NUMBER.match(text, position)
     if number is not None:
-        return _line_number(number[1] or number[2] or number[3]), number.end()
+        return line_number(number[1] or number[2] or number[3]), number.end()
     quote = _QUOTE.match(text, position)
     if quote is not None:
         return _read_string(text, quote)
@@ -49,7 +49,7 @@ def read_value(text: str, position: int) -> tuple[Value, int]:
 
 
 def _could_continue(text: str, position: int) -> bool:
-    """Whether the text ends within something that more tokens could have made a value."""
+    """True if the text ends within something that more tokens could have made a value."""
     rest = text[position : position + 64]
     return (
         position + len(rest) == len(text)
@@ -57,7 +57,8 @@ def _could_continue(text: str, position: int) -> bool:
     )
 
 
-def _line_number(digits: str) -> LineNumber:
+def line_number(digits: str) -> LineNumber:
+    """A number of any length, cut to `MAX_LINE_NUMBER`."""
     negative = digits.startswith("-")
     digits = digits.lstrip("-").lstrip("0")
     size = MAX_LINE_NUMBER if len(digits) > 15 else int(digits or "0")
@@ -91,10 +92,10 @@ def _read_string(text: str, quote: re.Match[str]) -> tuple[Value, int]:
     body = text[start:end]
     if "\\" not in body or "r" in quote.group().lower():
         return Quoted(body, body), end + len(mark)
-    return Quoted(body, _unescape(body)), end + len(mark)
+    return Quoted(body, unescape(body)), end + len(mark)
 
 
-def _unescape(body: str) -> str:
+def unescape(body: str) -> str:
     r"""Resolve `\\ \" \' \n \t \r \xHH \uHHHH \UHHHHHHHH`; any other backslash stays, as do surrogates."""
     return _ESCAPE.sub(_resolve, body)
 

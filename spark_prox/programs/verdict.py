@@ -20,10 +20,15 @@ class Decision(NamedTuple):
     reason: Code
 
 
+_PROX = "prox"
+
+
 def decide_document(
     program: str, *, dialect: str = "prox", policy: str | Policy = "default", margin: float | None = None
 ) -> Decision:
     """Keep or drop a document by its document-level program.
+
+    ProX's words count in every dialect: templates of the document level answer in them.
 
     Args:
         program: what the model wrote.
@@ -37,11 +42,9 @@ def decide_document(
     rules = policy_for(policy)
     if rules.reader == "upstream":
         return Decision("drop", Code.DROP_CALL) if "drop" in program else Decision("keep", Code.KEEP_CALL)
-    parsed = parse_program(program, dialect)
-    signatures = dialect_for(dialect).calls
-    ops = [call.op for call in parsed.calls if call.op is not None and signatures[call.name].stage != "chunk"]
-    keeps = any(isinstance(op, KeepAll) for op in ops)
-    drops = any(isinstance(op, DropAll) for op in ops)
+    keeps, drops, parsed = _verdicts(program, dialect)
+    if not keeps and not drops and dialect != _PROX:
+        keeps, drops, _ = _verdicts(program, _PROX)
     if keeps and drops:
         return Decision("keep", Code.CONFLICT)
     if keeps:
@@ -51,6 +54,14 @@ def decide_document(
     if rules.min_drop_margin is not None and margin is not None and not -margin >= rules.min_drop_margin:
         return Decision("keep", Code.UNSURE)
     return Decision("drop", Code.DROP_CALL)
+
+
+def _verdicts(program: str, dialect: str) -> tuple[bool, bool, ParsedProgram]:
+    """True where the program says keep, and drop."""
+    parsed = parse_program(program, dialect)
+    signatures = dialect_for(dialect).calls
+    ops = [call.op for call in parsed.calls if call.op is not None and signatures[call.name].stage != "chunk"]
+    return any(isinstance(op, KeepAll) for op in ops), any(isinstance(op, DropAll) for op in ops), parsed
 
 
 def _why_no_verdict(parsed: ParsedProgram) -> Code:

@@ -27,7 +27,7 @@ def count_words(text: str) -> int:
 
 
 def has_more_words_than(text: str, limit: int) -> bool:
-    """Whether `count_words(text) > limit`; stops reading where it is decided."""
+    """True if `count_words(text) > limit`; stops reading where it is decided."""
     return limit < 0 or len(text.split(None, limit)) > limit
 
 

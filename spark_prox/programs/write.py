@@ -7,10 +7,11 @@ from collections.abc import Iterable
 
 from spark_prox.errors import ProxError
 from spark_prox.programs.dialects import dialect_for
-from spark_prox.programs.ops import Op, RemoveLines
+from spark_prox.programs.ops import Op, RemoveLines, ReplaceInLine
 from spark_prox.programs.parse import parse_program
+from spark_prox.programs.values import line_number
 
-__all__ = ["format_program", "line_ranges", "remove_lines_program", "shift_lines"]
+__all__ = ["format_program", "line_ranges", "mark_cut", "remove_lines_program", "shift_lines"]
 
 _NUMBER = re.compile("[0-9]+")
 
@@ -28,7 +29,14 @@ def format_program(ops: Iterable[Op], dialect: str = "prox") -> str:
         if line is None:
             raise ProxError("OP_NOT_IN_DIALECT", f"Dialect {dialect} has no call for {type(op).__name__}.")
         lines.append(line)
-    return "\n".join(lines) if lines else words.keep
+    if not lines:
+        return words.keep
+    return "\n".join(lines) if words.frame is None else words.frame(lines)
+
+
+def mark_cut(program: str, dialect: str = "prox") -> str:
+    """A program that the token limit cut off, as it is stored: with the dialect's mark for that, if it has one."""
+    return program + dialect_for(dialect).cut_mark
 
 
 def remove_lines_program(lines_to_remove: Iterable[int], dialect: str = "prox") -> str:
@@ -47,14 +55,19 @@ def line_ranges(lines: Iterable[int]) -> list[tuple[int, int]]:
     return ranges
 
 
-def shift_lines(program: str, by: int) -> str:
-    """A program in ProX's words with `by` added to the line numbers of its removals; the rest is left as written."""
+def shift_lines(program: str, by: int, dialect: str = "prox") -> str:
+    """A program with `by` added to the line numbers of its removals and edits of lines; the rest is left as written."""
     if not by:
         return program
     parts, position = [], 0
-    for call in parse_program(program).calls:
-        if isinstance(call.op, RemoveLines):
+    for call in parse_program(program, dialect).calls:
+        if isinstance(call.op, RemoveLines | ReplaceInLine):
+            numbers = 1 if isinstance(call.op, ReplaceInLine) else 2
             parts.append(program[position : call.start])
-            parts.append(_NUMBER.sub(lambda found: str(int(found[0]) + by), program[call.start : call.stop]))
+            parts.append(_NUMBER.sub(lambda found: _sum(found[0], by), program[call.start : call.stop], count=numbers))
             position = call.stop
     return "".join([*parts, program[position:]])
+
+
+def _sum(digits: str, by: int) -> str:
+    return str(line_number(digits) + by)

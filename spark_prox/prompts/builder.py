@@ -22,6 +22,7 @@ __all__ = [
     "Prompt",
     "PromptBuilder",
     "PromptSpec",
+    "WholePageBuilder",
     "builder_for",
     "kind_of",
 ]
@@ -109,8 +110,27 @@ class PromptBuilder(Protocol):
         ...
 
 
+class WholePageBuilder(PromptBuilder, Protocol):
+    """A builder whose document prompt is the prompt of the document's first chunk: one pass answers both levels."""
+
+    def page_prompt(self, text: str) -> tuple[Prompt, Chunk | None]:
+        """The prompt of the document level.
+
+        Returns:
+            With the only chunk of the document, a prompt that reads each of its lines and last the page; None for the
+            chunk where the document has several, or one that no prompt can hold: the prompt then reads the page alone.
+        """
+        ...
+
+
 class BuilderKind(Protocol):
-    """The functions that the module of a kind of prompt offers, see `KINDS`."""
+    """The functions that the module of a kind of prompt offers, see `KINDS`.
+
+    Attributes:
+        one_pass: its builders are `WholePageBuilder`s.
+    """
+
+    one_pass: bool
 
     def of(self, spec: PromptSpec) -> PromptBuilder:
         """The builder of a spec, with the model's own tokenizer.
@@ -127,6 +147,7 @@ class BuilderKind(Protocol):
 
 KINDS: dict[str, tuple[str, str]] = {
     "text": ("spark_prox.prompts.text_builder", "TextPromptBuilder"),
+    "chat": ("spark_prox.prompts.chat_builder", "ChatPromptBuilder"),
     "compact": ("spark_prox.prompts.compact_builder", "CompactPromptBuilder"),
     "page": ("spark_prox.prompts.page_builder", "PagePromptBuilder"),
 }

@@ -15,6 +15,8 @@ __all__ = ["CompactPromptBuilder"]
 class CompactPromptBuilder:
     """The embedded refiner's own layout, see `spark_prox.prompts.compact`: decisions are read, never generated."""
 
+    one_pass = False
+
     def __init__(self, tokenizer: AnyTokenizer, max_chunks: int = 0) -> None:
         self._compact = CompactPrompt(tokenizer)
         self._max_chunks = max_chunks

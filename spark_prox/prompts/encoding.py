@@ -5,11 +5,12 @@ Knows no model and no prompt.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 
-from spark_prox.prompts.text_tokenizer import AnyTokenizer
+from spark_prox.prompts.text_tokenizer import AnyTokenizer, TextTokenizer
 
-__all__ = ["count_tokens", "encode_all"]
+__all__ = ["count_tokens", "encode_all", "encode_whole"]
 
 _CHARS_AT_ONCE = 1 << 18
 _CHARS_OF_AN_ENCODING = 16  # what an encoding takes beside its tokens, in characters of text
@@ -28,6 +29,27 @@ def encode_all(tokenizer: AnyTokenizer, texts: Iterable[str]) -> Iterator[list[i
     yield from _ids(tokenizer, some)
 
 
+def encode_whole(tokenizer: AnyTokenizer, texts: Iterable[str]) -> Iterator[list[int]]:
+    """Token ids of each text, however long; one of more than 256 KiB is encoded in the parts of `count_tokens`."""
+    lengths: deque[int] = deque()
+
+    def parts() -> Iterator[str]:
+        for text in texts:
+            whole = list(_parts(text))
+            lengths.append(len(whole))
+            yield from whole
+
+    found: list[int] = []
+    seen = 0
+    for ids in encode_all(tokenizer, parts()):
+        found = found + ids if seen else ids
+        seen += 1
+        if seen == lengths[0]:
+            yield found
+            lengths.popleft()
+            found, seen = [], 0
+
+
 def count_tokens(tokenizer: AnyTokenizer, texts: Sequence[str]) -> list[int]:
     """Tokens of each text. One of more than 256 KiB is counted in parts that end with a line where lines end."""
     counts = [0] * len(texts)
@@ -38,6 +60,9 @@ def count_tokens(tokenizer: AnyTokenizer, texts: Sequence[str]) -> list[int]:
 
 
 def _ids(tokenizer: AnyTokenizer, texts: list[str]) -> Iterator[list[int]]:
+    if isinstance(tokenizer, TextTokenizer) and tokenizer.words is not None:
+        yield from tokenizer.words.encode(texts)
+        return
     for encoding in tokenizer.encode_batch_fast(texts, add_special_tokens=False):
         yield encoding.ids
 

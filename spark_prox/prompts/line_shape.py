@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from array import array
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 __all__ = [
     "FORMS",
@@ -45,6 +46,9 @@ _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 _URL_OR_MAIL = re.compile(r"https?://|www\.|\S@\S+\.\w")
 _DATE = re.compile(r"\b(?:19|20)\d\d\b|\b\d{1,2}[./:]\d{2}\b")
 _MENU_SIGNS = re.compile(r"[|»›→•·©®™▼]")
+_ASCII = re.compile(r"[\x00-\x7f]+")
+_NO_DIGITS = bytes(code for code in range(128) if not chr(code).isdigit())
+_NO_LETTERS = bytes(code for code in range(128) if not chr(code).isalpha())
 _SENTENCE_ENDS = frozenset('.!?。！？…"”’»')
 
 
@@ -72,17 +76,36 @@ class LineShapes:
     form: bytearray
 
 
+@lru_cache(maxsize=1 << 15)  # a page of words, many times over
+def _capital(word: str) -> bool | None:
+    """How a word begins; None for one without letters that have a case."""
+    return word[0].isupper() if word.lower() != word.upper() else None
+
+
 def _case_of(words: Sequence[str], text: str) -> int:
     """0 no letters with case, 1 lower-case start, 2 sentence, 3 title, 4 capitals."""
-    cased = [word for word in words if word.lower() != word.upper()]
-    if not cased:
+    capitals = [capital for word in words if (capital := _capital(word)) is not None]
+    if not capitals:
         return 0
     if text.isupper():
         return 4
-    capital = sum(word[0].isupper() for word in cased)
-    if len(cased) > 1 and 3 * capital >= 2 * len(cased):
+    if len(capitals) > 1 and 3 * sum(capitals) >= 2 * len(capitals):
         return 3
-    return 2 if cased[0][0].isupper() else 1
+    return 2 if capitals[0] else 1
+
+
+def _count(text: str, others: bytes, belongs: Callable[[str], bool]) -> int:
+    """How many characters belong to a class.
+
+    Args:
+        others: the ASCII characters that do not.
+        belongs: for those beyond ASCII.
+    """
+    ascii_only = text.encode("ascii", "ignore")
+    found = len(ascii_only.translate(None, others))
+    if len(ascii_only) < len(text):
+        found += sum(map(belongs, _ASCII.sub("", text)))
+    return found
 
 
 def _content_of(text: str, repeated: bool) -> int:
@@ -93,7 +116,7 @@ def _content_of(text: str, repeated: bool) -> int:
         return 2
     if _MENU_SIGNS.search(text):
         return 3
-    if 3 * sum(map(str.isdigit, text)) > len(text):
+    if 3 * _count(text, _NO_DIGITS, str.isdigit) > len(text):
         return 4
     return 5 if _DATE.search(text) else 0
 
@@ -161,7 +184,7 @@ def page_qualities(lines: Sequence[str], shapes: LineShapes, *, max_lines: int =
     prose = sum(size for size in sizes if size >= PROSE_WORDS)
     ends = sum(size for size, length in zip(sizes, lengths, strict=True) if length % _ENDINGS == 2)
     repeats = sum(form % _CONTENTS == 1 for form in forms)
-    letters = sum(map(str.isalpha, text))
+    letters = _count(text, _NO_LETTERS, str.isalpha)
     return [
         bisect_right((20, 50, 100, 200, 400, 800, 1600), total * stride),
         bisect_right((2, 5, 12, 30, 70, 150, 400), len(lines)),

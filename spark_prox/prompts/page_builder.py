@@ -14,6 +14,8 @@ __all__ = ["PagePromptBuilder"]
 class PagePromptBuilder:
     """The line encoder's layout, see `spark_prox.prompts.page_prompt`: one prompt has thousands of lines."""
 
+    one_pass = True
+
     def __init__(self, page: PagePrompt, max_chunks: int = 0) -> None:
         self._page = page
         self._max_chunks = max_chunks
@@ -34,6 +36,17 @@ class PagePromptBuilder:
         lines = Lines(text)
         ids, read_at = self._page.document_prompt(lines, self._chunks(lines)[0])
         return Prompt(token_ids=ids, read_at=read_at)
+
+    def page_prompt(self, text: str) -> tuple[Prompt, Chunk | None]:
+        """See `WholePageBuilder`."""
+        lines = Lines(text)
+        chunks = self._chunks(lines)
+        chunk = chunks[0]
+        ids, read_at = self._page.chunk_prompt(lines, chunk)
+        last = len(ids) - 1
+        if len(chunks) > 1 or chunk.too_long or chunk.left_over:
+            return Prompt(token_ids=ids, read_at=(last,)), None
+        return Prompt(token_ids=ids, read_at=(*read_at, last)), chunk
 
     def chunk_prompts(self, text: str) -> ChunkPrompts:
         """See `PromptBuilder`."""

@@ -5,7 +5,8 @@ that changes what a model sees is part of `PromptTemplate.fingerprint`. Knows no
 
 Sources: ProX, arXiv 2409.17115, appendix A.1 and A.3, and the released checkpoints of GAIR-NLP/ProX, which carry no
 chat template: `prox-*` wraps the document in Llama-2's, as its authors do; `prox-*-bare` gives the document alone,
-which a replication found to work better.
+which a replication found to work better. ReScraper, arXiv 2609.34287: the page with `<lid:n>` before each line, inside
+Qwen's chat.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ class PromptTemplate:
         name: what `doc.template` and `chunk.template` are set to.
         version: raised whenever the prompt changes.
         kind: a name of `spark_prox.prompts.builder.KINDS`: "text" puts strings around the document; "page" is the
-            layout of line encoders, "compact" that of small causal models trained by this project.
+            layout of line encoders, "compact" that of small causal models trained by this project; "chat" is a system
+            text and the document inside Qwen's chat.
         prefix: text before the document.
         suffix: text after it.
         line_format: how a line is numbered, for `str.format(number)`; "" shows the lines as they are.
@@ -41,6 +43,9 @@ class PromptTemplate:
             with the document's numbers either way.
         max_chunk_lines: most lines of one chunk; 0 for no limit but the token budget.
         answers: the two programs that the document level chooses between: keep, drop.
+        first_number: the number of the first line.
+        dialect: the spelling of the programs that it asks for; "" leaves that to the configuration.
+        system: of kind "chat": what the model is told, where its folder says nothing else.
     """
 
     name: str
@@ -54,6 +59,9 @@ class PromptTemplate:
     numbering: Literal["document", "chunk"] = "document"
     max_chunk_lines: int = 0
     answers: tuple[str, str] = ("keep_doc()", "drop_doc()")
+    first_number: int = 0
+    dialect: str = ""
+    system: str = ""
 
     @property
     def fingerprint(self) -> str:
@@ -75,10 +83,19 @@ class PromptTemplate:
 
 
 _OWN_TEMPLATES = ("smollm2",)
-_LATER_SETTINGS = ("number_place", "numbering", "max_chunk_lines")
+_LATER_SETTINGS = ("number_place", "numbering", "max_chunk_lines", "first_number", "dialect", "system")
 _SYSTEM = "You are a helpful, respectful and honest assistant."
 _LLAMA2_HEAD = f"[INST] <<SYS>>\n{_SYSTEM}\n<</SYS>>\n\n"
 _LLAMA2_TAIL = " [/INST]"
+
+_RESCRAPER_SYSTEM = """\
+You clean web pages for the pretraining of language models. The page has one block a line, each behind its id <lid:N>.
+Decide on the page: <keep> leaves its content as it is, <edit> also removes noise inside the content, <delete> is for a
+page without any content, <rewrite> is for a page that informs but is badly written.
+Answer with the decision, then <extract> and the lines that are no content (menus, headers, footers, advertisements),
+one "rm N" or "rm A-B" a line, then the decision again. Behind <edit> follow further "rm" lines, and sub N: "x" to
+delete the string x from line N. Behind <rewrite> follows the new text. Behind <keep> and <delete> follows nothing.
+"""
 
 TEMPLATES: dict[str, PromptTemplate] = {
     template.name: template
@@ -115,6 +132,18 @@ TEMPLATES: dict[str, PromptTemplate] = {
             numbering="chunk",
             max_chunk_lines=64,
         ),
+        PromptTemplate(
+            name="rescraper-chunk",
+            version=1,
+            stage="chunk",
+            kind="chat",
+            system=_RESCRAPER_SYSTEM.strip(),
+            line_format="<lid:{}> ",
+            first_number=1,
+            numbering="chunk",
+            max_chunk_lines=9999,
+            dialect="rescraper",
+        ),
         PromptTemplate(name="embedded-doc", version=1, stage="doc", kind="compact"),
         PromptTemplate(name="embedded-chunk", version=1, stage="chunk", kind="compact"),
     )
@@ -135,17 +164,20 @@ def _template_of_folder(stage: Level, model_path: str) -> str:
     return settings.templates.get(stage, "")
 
 
-def template_for(name: str, stage: Level, model_path: str) -> PromptTemplate:
+def template_for(name: str, stage: Level, model_path: str, dialect: str = "") -> PromptTemplate:
     """The template of a stage; "auto" takes the one that the model's folder names (`folder_settings`), that of line
-    encoders for a line encoder, the one that a model in `models` has a name for, and ProX's for any other model.
+    encoders for a line encoder, the one that a model in `models` has a name for, the one that asks for the dialect, and
+    ProX's for any other model.
+
+    Args:
+        dialect: the spelling of the programs; "" for any.
 
     Raises:
-        ConfigError: TEMPLATE_UNKNOWN, TEMPLATE_WRONG_STAGE.
+        ConfigError: TEMPLATE_UNKNOWN, TEMPLATE_WRONG_STAGE, TEMPLATE_WRONG_DIALECT.
         ModelError: MODEL_WRONG_LEVEL, MODEL_BAD_METADATA.
     """
     if name == "auto":
-        own = model_path if model_path in _OWN_TEMPLATES else "prox"
-        name = _template_of_folder(stage, model_path) or f"{'page' if is_line_encoder(model_path) else own}-{stage}"
+        name = _template_of_folder(stage, model_path) or _automatic(stage, model_path, dialect)
     template = TEMPLATES.get(name)
     if template is None:
         raise ConfigError("TEMPLATE_UNKNOWN", f"There is no template {name!r}.", f"There are: {', '.join(TEMPLATES)}.")
@@ -153,4 +185,28 @@ def template_for(name: str, stage: Level, model_path: str) -> PromptTemplate:
         raise ConfigError(
             "TEMPLATE_WRONG_STAGE", f"Template {name!r} is for the {template.stage} stage, not for {stage}."
         )
+    if dialect and template.dialect not in ("", dialect):
+        raise ConfigError(
+            "TEMPLATE_WRONG_DIALECT",
+            f"Template {name!r} asks for programs in dialect {template.dialect}, and `dialect` is {dialect}.",
+            f"Set dialect: {template.dialect}, or another template.",
+        )
     return template
+
+
+def _automatic(stage: str, model_path: str, dialect: str) -> str:
+    """The name of the template that "auto" stands for."""
+    own = next(
+        (template.name for template in TEMPLATES.values() if template.dialect and template.dialect == dialect), ""
+    )
+    if own and stage == "chunk":
+        return own
+    if is_line_encoder(model_path):
+        return f"page-{stage}"
+    if own:
+        raise ConfigError(
+            "TEMPLATE_WRONG_DIALECT",
+            f"Programs in dialect {dialect} keep or drop a page themselves: the document level has no template.",
+            "Set doc.enabled: false, or name doc.template and doc.model of another refiner.",
+        )
+    return f"{model_path if model_path in _OWN_TEMPLATES else 'prox'}-{stage}"

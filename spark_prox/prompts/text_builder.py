@@ -24,11 +24,13 @@ _LINE_CHARS_PER_TOKEN = 64  # a line longer than this many characters per token 
 class TextPromptBuilder:
     """Prompts of templates made of text, for the released ProX refiners and models fine-tuned like them."""
 
+    one_pass = False
+
     def __init__(self, spec: PromptSpec, tokenizer: AnyTokenizer, *, bos_token_id: int | None) -> None:
         self._spec = spec
         self._tokenizer = TextTokenizer.of(tokenizer)
         self._bos = () if bos_token_id is None else (int(bos_token_id),)
-        self._overhead = len(self._encode(spec.template.prefix + spec.template.suffix)) + 2
+        self._overhead = self._template_tokens() + 2
         self._answer_prefix: tuple[int, ...] = ()
         self._answer_tokens = (0, 0)
         if spec.template.stage == "doc" and spec.decide == "read":
@@ -62,14 +64,13 @@ class TextPromptBuilder:
 
     def document_prompt(self, text: str) -> Prompt:
         """See `PromptBuilder`. Cuts the document, so that the template's closing part is never lost."""
-        template = self._spec.template
         budget = self._room
         text = text[: budget * _CHARS_PER_TOKEN]
-        ids = self._prompt_ids(template.prefix + text + template.suffix)
+        ids = self._prompt_ids(text)
         while len(ids) > self._spec.max_prompt_tokens - self._spec.max_new_tokens:
             text = self._cut(text, budget)
             budget = max(1, budget - 16)  # cutting may change how the last word is encoded: leave a little more room
-            ids = self._prompt_ids(template.prefix + text + template.suffix)
+            ids = self._prompt_ids(text)
         if self._spec.decide == "read":
             ids = ids + self._answer_prefix
             return Prompt(token_ids=ids, read_at=(len(ids) - 1,), read_tokens=self._answer_tokens)
@@ -95,9 +96,9 @@ class TextPromptBuilder:
         local = template.numbering == "chunk"
         shown = "\n".join(
             template.show_line(line, number)
-            for number, line in enumerate(chunk.lines, 0 if local else chunk.first_line)
+            for number, line in enumerate(chunk.lines, template.first_number + (0 if local else chunk.first_line))
         )
-        ids = self._prompt_ids(template.prefix + shown + template.suffix)
+        ids = self._prompt_ids(shown)
         fits = len(ids) + spec.max_new_tokens <= spec.max_prompt_tokens
         if not fits:
             return None
@@ -112,7 +113,7 @@ class TextPromptBuilder:
             template.show_line(line, template.max_chunk_lines if local else number) + "\n"
             if len(line) <= longest
             else ""
-            for number, line in enumerate(lines)
+            for number, line in enumerate(lines, template.first_number)
         )
         encoded = encode_all(self._tokenizer, shown)
         for line, ids in zip(lines, encoded, strict=True):
@@ -129,8 +130,14 @@ class TextPromptBuilder:
     def _encode(self, text: str) -> tuple[int, ...]:
         return tuple(self._tokenizer.encode(text, add_special_tokens=False).ids)
 
-    def _prompt_ids(self, text: str) -> tuple[int, ...]:
-        return self._bos + self._encode(text)
+    def _prompt_ids(self, shown: str) -> tuple[int, ...]:
+        """The whole prompt of a document, or of a chunk's lines."""
+        template = self._spec.template
+        return self._bos + self._encode(template.prefix + shown + template.suffix)
+
+    def _template_tokens(self) -> int:
+        """The tokens of a prompt without a document."""
+        return len(self._encode(self._spec.template.prefix + self._spec.template.suffix))
 
     def _answers(self) -> tuple[tuple[int, ...], tuple[int, int]]:
         """Find the point at which the two answers of the document level differ: shared tokens, then one token of each.

@@ -19,6 +19,7 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from spark_prox.programs.thoughts import is_mark
+from spark_prox.prompts.word_cache import WordCache, cuts_at_blanks
 
 __all__ = ["AnyTokenizer", "TextTokenizer"]
 
@@ -30,6 +31,9 @@ class TextTokenizer:
     """A `tokenizers.Tokenizer` whose `encode...` methods never give an added token's id.
 
     All other attributes are the tokenizer's own: decoding and `token_to_id` know the added tokens.
+
+    Attributes:
+        words: remembers the ids of words; None for a tokenizer that does not cut texts at their blanks.
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
@@ -40,6 +44,7 @@ class TextTokenizer:
             for number, token in tokenizer.get_added_tokens_decoder().items()
             if token.special and not is_mark(token.content)
         )
+        self.words = WordCache(self._ids_of) if cuts_at_blanks(self._text) else None
         self.encode = self._text.encode
         self.encode_batch = self._text.encode_batch
         self.encode_batch_fast = self._text.encode_batch_fast
@@ -49,6 +54,11 @@ class TextTokenizer:
         """A tokenizer as a `TextTokenizer`."""
         return tokenizer if isinstance(tokenizer, TextTokenizer) else cls(tokenizer)
 
+    @property
+    def whole(self) -> Tokenizer:
+        """The tokenizer as it is, for text of ours in which control tokens are meant."""
+        return self._whole
+
     def decode_answer(self, ids: Sequence[int]) -> str:
         """The text that a model wrote, without special tokens except those that mark its thoughts.
 
@@ -56,6 +66,9 @@ class TextTokenizer:
         """
         shown = [number for number in ids if number not in self._silent]
         return str(self._whole.decode(shown, skip_special_tokens=False))
+
+    def _ids_of(self, texts: list[str]) -> list[list[int]]:
+        return [encoding.ids for encoding in self._text.encode_batch_fast(texts, add_special_tokens=False)]
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._whole, name)

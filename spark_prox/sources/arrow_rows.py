@@ -76,7 +76,7 @@ def _cast_struct(array: Any, target: Any) -> Any:
 
 
 def _offsets(array: Any) -> Any:
-    """Where each list starts among the values that `flatten` gives, which leaves out those of null lists."""
+    """The start of each list among the values that `flatten` gives, which leaves out those of null lists."""
     import pyarrow as pa
     import pyarrow.compute as pc
 

@@ -73,7 +73,7 @@ def decode_page(payload: bytes, charset: str | None, *, is_html: bool = True) ->
 
 
 def is_utf_16(payload: bytes, charset: str | None) -> bool:
-    """Whether NULs in the payload may be halves of characters."""
+    """True if NULs in the payload may be halves of characters."""
     return payload.startswith(UTF_16_MARKS) or _codec(charset) in UTF_16 or _utf_16_of(payload) is not None
 
 
@@ -171,7 +171,7 @@ def _between_tags(data: bytes) -> bytes:
 
 
 def _is_korean(sample: bytes) -> bool:
-    """Whether most letters beyond ASCII are Hangul; resiliparse does not tell EUC-KR."""
+    """True if most letters beyond ASCII are Hangul; resiliparse does not tell EUC-KR."""
     text = sample.decode("cp949", "replace")
     beyond = sum(not character.isascii() for character in text)
     return len(HANGUL.findall(text)) > beyond // 2 and text.count("\ufffd") * 50 <= beyond

@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import IO
 
 from spark_prox.errors import RejectCode
-from spark_prox.sources.page_text import page_text
+from spark_prox.sources.extraction import check_extract, extract_function
 from spark_prox.sources.warc.http_message import PayloadError
 
 __all__ = ["ContainedPageText", "serve"]
@@ -28,9 +28,10 @@ ANSWER = struct.Struct("!?I")  # whether it worked, bytes of text
 
 
 class ContainedPageText:
-    """`page_text` in a child process that starts with the first page. Use as a context manager.
+    """Text of pages from a child process that starts with the first page. Use as a context manager.
 
     Args:
+        extract: how pages become text, a name of `extraction`; EXTRACT_MISSING where its package is not installed.
         timeout_s: most seconds for one page.
         file_timeout_s: seconds for the pages of one file (see `next_file`) beyond a second for each mebibyte of them;
             when they are used up, each further page has half a second and one for each mebibyte.
@@ -38,8 +39,15 @@ class ContainedPageText:
     """
 
     def __init__(
-        self, *, timeout_s: float = 30.0, file_timeout_s: float = 120.0, max_memory_bytes: int = 3 << 30
+        self,
+        *,
+        extract: str = "all",
+        timeout_s: float = 30.0,
+        file_timeout_s: float = 120.0,
+        max_memory_bytes: int = 3 << 30,
     ) -> None:
+        check_extract(extract)
+        self._extract = extract
         self._timeout_s = timeout_s
         self._file_timeout_s = file_timeout_s
         self._spent_s = 0.0
@@ -51,7 +59,7 @@ class ContainedPageText:
         self._spent_s = 0.0
 
     def __call__(self, payload: bytes, charset: str | None) -> str:
-        """Text of an HTML page, as `page_text`.
+        """Text of an HTML page.
 
         Raises:
             PayloadError: RECORD_UNREADABLE, when the page is more than the child can bear.
@@ -107,7 +115,7 @@ class ContainedPageText:
         return f"the HTML reader died (exit status {child.returncode})"
 
     def _start(self) -> subprocess.Popen[bytes]:
-        call = f"from spark_prox.sources.contained import serve; serve({self._max_memory_bytes})"
+        call = f"from spark_prox.sources.contained import serve; serve({self._max_memory_bytes}, {self._extract!r})"
         # The child finds the same code as its parent, also where that came as a zip from Spark.
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
         return subprocess.Popen(
@@ -127,10 +135,11 @@ class ContainedPageText:
         self.close()
 
 
-def serve(max_memory_bytes: int) -> None:
+def serve(max_memory_bytes: int, extract: str) -> None:
     """The child: pages from standard input, texts to standard output, until the parent is gone."""
     import resource
 
+    html_to_text = extract_function(extract)
     resource.setrlimit(resource.RLIMIT_AS, (max_memory_bytes, max_memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     source, sink = sys.stdin.buffer, sys.stdout.buffer
@@ -143,7 +152,7 @@ def serve(max_memory_bytes: int) -> None:
             return
         signal.setitimer(signal.ITIMER_REAL, timeout_s)  # its default action ends the process, native code included
         try:
-            worked, answer = True, page_text(payload, charset).encode("utf-8", "replace")
+            worked, answer = True, html_to_text(payload, charset).encode("utf-8", "replace")
         except Exception as error:  # noqa: BLE001 - whatever native code raises is one page's fault
             worked, answer = False, type(error).__name__.encode()
         signal.setitimer(signal.ITIMER_REAL, 0)

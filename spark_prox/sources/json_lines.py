@@ -171,7 +171,7 @@ def _written(value: object) -> str:
 
 
 def _is_deep(value: object, line: str) -> bool:
-    """Whether a value has more than `MAX_DEPTH` levels."""
+    """True if a value has more than `MAX_DEPTH` levels."""
     if line.count("{") + line.count("[") <= MAX_DEPTH:
         return False
     level = [value]

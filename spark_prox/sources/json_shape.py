@@ -35,7 +35,7 @@ _RARE = 100  # where there are too many keys, those of fewer than one line in so
 
 @dataclass(kw_only=True)
 class Shape:
-    """What was seen at one place.
+    """The values that were seen at one place.
 
     Attributes:
         scalar: None, boolean, bigint, decimal(n,0), double, or string, which is also what takes everything.
@@ -165,7 +165,7 @@ class Shape:
             self.scalar = _common(self.scalar, kind)
 
     def _may_be(self, kind: str) -> bool:
-        """Whether the place can hold objects or arrays; if it holds something else, it is text from now on."""
+        """True if the place can hold objects or arrays; if it holds something else, it is text from now on."""
         other = self.element if kind == "fields" else self.fields
         if self.scalar is None and other is None:
             return True

@@ -82,7 +82,7 @@ class _Columns:
         return tuple(found if self.mixed else found[:1])
 
     def is_plain(self, name: str) -> bool:
-        """Whether a column holds no nested values."""
+        """True if a column holds no nested values."""
         return self.types[name].partition("<")[0] not in NESTED
 
     def members(self, name: str) -> tuple[str, ...]:

@@ -48,7 +48,7 @@ class TextKind(str, Enum):
 
 
 def may_be_text(mime: str) -> bool:
-    """Whether payloads of this media type can be text at all."""
+    """True if payloads of this media type can be text at all."""
     return mime in HTML_TYPES or mime in PLAIN_TYPES or mime in UNTYPED
 
 

@@ -59,7 +59,7 @@ def widest(kind: Kind) -> Kind:
 
 
 def is_wider(table: Kind, incoming: Kind) -> bool:
-    """Whether every value of `incoming` fits in `table`, which has no more fields than it."""
+    """True if every value of `incoming` fits in `table`, which has no more fields than it."""
     try:
         return merge_types(table, incoming) == table and _names(table) == _names(incoming)
     except TypeConflictError:

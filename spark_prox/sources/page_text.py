@@ -11,40 +11,51 @@ import re
 from typing import TYPE_CHECKING
 
 from spark_prox.sources.charsets import decode_page
-from spark_prox.sources.page_tree import KEPT_BLANK, KEPT_TAB, NO_TEXT_ELEMENTS, prepare_tree
+from spark_prox.sources.page_tree import KEPT_BLANK, KEPT_TAB, NO_TEXT_ELEMENTS, keep_lists, prepare_tree
 from spark_prox.sources.xhtml import as_html, is_xhtml
 
 if TYPE_CHECKING:
     from resiliparse.parse.html import HTMLTree
 
-__all__ = ["conversion_text", "fold_lines", "page_text", "plain_text", "tree_text"]
+__all__ = ["conversion_text", "fold_lines", "main_text", "page_text", "plain_text", "tree_text"]
 
 WHITE_SPACE = re.compile(r"\s+")
 
 
 def page_text(payload: bytes, charset: str | None) -> str:
-    """Text of an HTML page.
+    """The whole visible text of an HTML page.
 
     Args:
         payload: the page's bytes.
         charset: what its HTTP header declares.
     """
+    return tree_text(_parsed(payload, charset))
+
+
+def main_text(payload: bytes, charset: str | None) -> str:
+    """The main content of an HTML page by resiliparse's rules, and its lists; arguments as above."""
+    tree = _parsed(payload, charset)
+    keep_lists(tree)
+    return tree_text(tree, main_content=True)
+
+
+def _parsed(payload: bytes, charset: str | None) -> HTMLTree:
     from resiliparse.parse.html import HTMLTree
 
     page = decode_page(payload, charset)
     for mark in (KEPT_BLANK, KEPT_TAB):
         page = page.replace(mark, "")
-    return tree_text(HTMLTree.parse(as_html(page) if is_xhtml(page) else page))
+    return HTMLTree.parse(as_html(page) if is_xhtml(page) else page)
 
 
-def tree_text(tree: HTMLTree) -> str:
+def tree_text(tree: HTMLTree, *, main_content: bool = False) -> str:
     """Text of a page that is parsed; changes the tree."""
     from resiliparse.extract.html2text import extract_plain_text
 
     prepare_tree(tree)
     text = extract_plain_text(
         tree,
-        main_content=False,
+        main_content=main_content,
         alt_texts=True,  # without it whole figures are left out; images have no text here
         links=False,
         form_fields=False,

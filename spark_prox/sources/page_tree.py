@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from resiliparse.parse.html import HTMLTree
 
-__all__ = ["KEPT_BLANK", "KEPT_TAB", "NO_TEXT_ELEMENTS", "prepare_tree"]
+__all__ = ["KEPT_BLANK", "KEPT_TAB", "NO_TEXT_ELEMENTS", "keep_lists", "prepare_tree"]
 
 KEPT_BLANK, KEPT_TAB = "\ufdd0", "\ufdd1"
 """Noncharacters: no text of the open web means anything by them."""
@@ -45,6 +45,22 @@ def prepare_tree(tree: HTMLTree) -> None:
     _write_formulas_once(document)
     _remove_hidden(document)
     _protect_preformatted(document)
+
+
+def keep_lists(tree: HTMLTree) -> None:
+    """Make numbered lists of bulleted ones whose text is mostly outside of links.
+
+    To resiliparse's main content many a bulleted list is navigation, whatever it holds. The text of both is alike.
+    """
+    document: Any = tree.document
+    for found in () if document is None else document.query_selector_all("ul").values():
+        links = sum(len(link.text_content or "") for link in found.query_selector_all("a").values())
+        if found.parent_node is None or 2 * links >= len(found.text_content or ""):
+            continue
+        numbered = document.create_element("ol")
+        for child in list(found.child_nodes.values()):
+            numbered.append_child(child)
+        found.replace_with(numbered)
 
 
 def _write_formulas_once(document: Any) -> None:

@@ -39,7 +39,7 @@ class UnreadableColumnError(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class FileShape:
-    """What a file holds.
+    """The content of a file.
 
     Attributes:
         schema: a struct, as in Spark's JSON of schemas.

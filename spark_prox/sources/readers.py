@@ -1,4 +1,4 @@
-"""What the driver asks of the executors' file reader, and what it answers: two sets of columns.
+"""The columns of the driver's requests to the executors' file reader, and of its answers.
 
 `udfs.ingest.ReadArchives` turns rows of `SLICE_FIELDS` into rows of `RAW_COLUMNS`. Knows no format and no Spark.
 """
@@ -12,7 +12,7 @@ SLICE_FIELDS = "path: string, kind: string, start: bigint, stop: bigint"
 
 RAW_COLUMNS = (
     "path string, position long, record_id string, url string, text string, crawl string, crawled_at string, "
-    "mime_type string, reject_code string, reject_detail string"
+    "mime_type string, html_extract string, reject_code string, reject_detail string"
 )
 """A record of an archive, a line of a JSON file (in `text`), or the verdict on a Parquet file."""
 

@@ -1,4 +1,4 @@
-"""Whether the first bytes of a file may be of a named format.
+"""Check if the first bytes of a file may be of a named format.
 
 Generous: a damaged file of the right format passes, because what is wrong in it becomes rejects; a file of another
 format does not. Knows nothing of file systems.
@@ -21,7 +21,7 @@ GZIP_MAGIC = b"\x1f\x8b"
 
 
 def may_be(format_name: str, start: bytes) -> bool:
-    """Whether a file that begins with `start` (up to 64 KiB) may be of the format. An empty file may be anything."""
+    """True if a file that begins with `start` (up to 64 KiB) may be of the format. An empty file may be anything."""
     content = FORMATS[format_name].content
     if not start or not content:
         return True

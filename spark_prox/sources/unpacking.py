@@ -44,7 +44,7 @@ class _Decompressing(Protocol):
 
 
 def is_unpackable(start: bytes) -> bool:
-    """Whether a file that starts so is bzip2, xz or Zstandard."""
+    """True if a file that starts so is bzip2, xz or Zstandard."""
     bzip2 = start.startswith(BZIP2_MAGIC) and start[3:4].isdigit()
     return bzip2 or start.startswith((XZ_MAGIC, ZSTD_MAGIC, *SKIPPABLE))
 
@@ -75,7 +75,7 @@ def unpacked(stream: BinaryIO) -> BinaryIO:
 
 
 def is_decompressing(stream: BinaryIO) -> bool:
-    """Whether a stream from `unpacked` gives other bytes than the file has."""
+    """True if a stream from `unpacked` gives other bytes than the file has."""
     return isinstance(stream, _Checked)
 
 

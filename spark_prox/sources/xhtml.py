@@ -29,7 +29,7 @@ FOREIGN = frozenset(("svg", "math", "path", "g", "use", "rect", "circle", "line"
 
 
 def is_xhtml(page: str) -> bool:
-    """Whether a page says that it is XHTML: by XML declaration, document type or namespace."""
+    """True if a page says that it is XHTML: by XML declaration, document type or namespace."""
     return XHTML.search(page, 0, HEAD_CHARS) is not None
 
 

@@ -14,7 +14,7 @@ __all__ = ["mendable_failure"]
 _FULL = re.compile(r"No space left on device|Disk quota exceeded")
 _UNREADABLE = re.compile(r"\[FAILED_READ_FILE[.\w]*\] Encountered error while reading file (?:file:/*(?=/))?(\S+?)\.\s")
 
-# What Spark lacks, not what the file has lost.
+# Features that Spark lacks, not data that the file has lost.
 _LACKING = re.compile(
     r"Unsupported encoding: \w+|\w*Codec(?: \w+)? (?:was )?not found|[Cc]lass \S*Codec\S* (?:was )?not found|"
     r"PARQUET_COLUMN_DATA_TYPE_MISMATCH|Illegal Parquet type: [^.\n]{1,60}|Unrecognized Parquet type: [^.\n]{1,60}"

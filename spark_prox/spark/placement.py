@@ -1,4 +1,4 @@
-"""Where generating tasks run: GPU resource profiles, their own Python workers, the number of tasks. Knows no model."""
+"""Places of generating tasks: GPU resource profiles, their own Python workers, the number of tasks. Knows no model."""
 
 from __future__ import annotations
 

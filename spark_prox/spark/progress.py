@@ -1,51 +1,56 @@
-"""Progress of a long Spark action, on the terminal: tasks done, time gone, time left.
+"""A line about something that takes long: redrawn in place on a terminal, added once a minute to a log.
 
-A thread asks Spark's status tracker; nothing is added to the plan. On a terminal one line is rewritten; in a log a line
-is added every half minute. Knows nothing of what runs.
+A thread asks for the line. Knows nothing of what runs.
 """
 
 from __future__ import annotations
 
+import shutil
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 
-from pyspark.sql import SparkSession
+from spark_prox.terminal import shown
 
-__all__ = ["Progress", "announce"]
+__all__ = ["LiveLine", "announce", "announced"]
 
-_POLL_S = 0.5
-_LOG_EVERY_S = 10.0
+_REDRAW_S = 0.5
+_LOG_WIDTH = 300
+_writing = threading.Lock()
 
 
 def announce(what: str) -> None:
     """One line on standard error about what comes next."""
-    sys.stderr.write(f"{what}\n")
-    sys.stderr.flush()
+    _write(what, final=True)
 
 
-class Progress:
-    """Context manager around a Spark action.
+@contextmanager
+def announced(what: str) -> Iterator[None]:
+    """A line before something that takes long, and one with its time when it is done."""
+    began = time.monotonic()
+    announce(f"{what} ...")
+    yield
+    announce(f"{what}: done in {time.monotonic() - began:.0f} s")
+
+
+class LiveLine:
+    """Context manager around something long.
 
     Args:
-        what: what is done, for example "generate chunk".
-        step: which portion this is, from 1.
-        steps: how many portions there are.
-        documents: documents in this portion, for the first line.
+        line: gives the line as it is now.
+        every_s: seconds between two lines where standard error is no terminal.
     """
 
-    def __init__(self, spark: SparkSession, what: str, *, step: int = 1, steps: int = 1, documents: int = 0) -> None:
-        self._tracker = spark.sparkContext.statusTracker()
-        portion = f" {step}/{steps}" if steps > 1 else ""
-        self._what = f"{what}{portion}" + (f": {documents:,} documents" if documents else "")
+    def __init__(self, line: Callable[[], str], *, every_s: float = 60.0) -> None:
+        self._line = line
+        self._every_s = every_s
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="progress", daemon=True)
-        self._started = 0.0
 
-    def __enter__(self) -> Progress:
-        self._started = time.monotonic()
-        self._write(f"{self._what} ...", final=not sys.stderr.isatty())
+    def __enter__(self) -> LiveLine:
         self._thread.start()
         return self
 
@@ -54,34 +59,29 @@ class Progress:
     ) -> None:
         self._stop.set()
         self._thread.join(timeout=5)
-        state = "done" if kind is None else "failed"
-        self._write(f"{self._what}: {state} in {time.monotonic() - self._started:.1f} s", final=True)
+        if sys.stderr.isatty():
+            _write("", final=False)
 
     def _watch(self) -> None:
         last = time.monotonic()
-        while not self._stop.wait(_POLL_S):
-            now = time.monotonic()
-            terminal = sys.stderr.isatty()
-            if not terminal and now - last < _LOG_EVERY_S:
+        while not self._stop.wait(min(_REDRAW_S, self._every_s)):
+            terminal, now = sys.stderr.isatty(), time.monotonic()
+            if not terminal and now - last < self._every_s:
                 continue
             last = now
             try:
-                line = self._line(now - self._started)
+                line = self._line()
             except Exception:  # noqa: BLE001 - a progress line must never end a run
                 continue
-            self._write(line, final=not terminal)
+            if not self._stop.is_set():
+                _write(line, final=not terminal)
 
-    def _line(self, gone_s: float) -> str:
-        done = total = 0
-        for stage_id in self._tracker.getActiveStageIds():
-            info = self._tracker.getStageInfo(stage_id)
-            if info is not None:
-                done += info.numCompletedTasks
-                total += info.numTasks
-        left = f", about {gone_s / done * (total - done):.0f} s left" if done else ""
-        return f"{self._what}: {done}/{total} tasks, {gone_s:.0f} s{left}"
 
-    def _write(self, line: str, *, final: bool) -> None:
-        start = "\r\x1b[K" if sys.stderr.isatty() else ""
-        sys.stderr.write(f"{start}{line}" + ("\n" if final else ""))
+def _write(line: str, *, final: bool) -> None:
+    """Write a line; one that is not final is replaced by the next one, so it must not be wider than the terminal."""
+    terminal = sys.stderr.isatty()
+    width = shutil.get_terminal_size().columns - 1 if terminal and not final else _LOG_WIDTH
+    start = "\r\x1b[K" if terminal else ""
+    with _writing:
+        sys.stderr.write(f"{start}{shown(line, max(width, 20))}" + ("\n" if final else ""))
         sys.stderr.flush()

@@ -39,7 +39,7 @@ _MISSING_MODULE = re.compile(r"No module named '([\w.]+)'")
 
 
 def is_local(spark: SparkSession) -> bool:
-    """Whether driver and executors are one machine's `local[n]` and so share their code.
+    """True if driver and executors are one machine's `local[n]` and so share their code.
 
     Of a Spark Connect session only this process can be such a driver, and is when it started the server itself.
     """
@@ -50,7 +50,7 @@ def is_local(spark: SparkSession) -> bool:
 
 
 def is_connect(spark: SparkSession) -> bool:
-    """Whether a session is one of Spark Connect, which has no JVM and no context."""
+    """True for a session of Spark Connect, which has no JVM and no context."""
     return type(spark).__module__.startswith("pyspark.sql.connect")
 
 

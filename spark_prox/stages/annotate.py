@@ -22,12 +22,11 @@ from spark_prox.config.run import RunConfig
 from spark_prox.documents import Level
 from spark_prox.keys import digest
 from spark_prox.model_names import shown_name
+from spark_prox.model_pinning import model_revision, pinned_spec
 from spark_prox.spark.placement import generation_partitions, generation_workers
-from spark_prox.spark.progress import Progress
 from spark_prox.stages.base import Run, Stage
 from spark_prox.warehouse.schemas import ANNOTATIONS, BUCKETS
 from spark_prox.warehouse.tables import Warehouse
-from spark_prox.writers import model_revision, pinned_spec
 
 __all__ = ["Annotate", "Asking", "annotate", "asking", "examples_in", "judge_again", "with_run_columns"]
 
@@ -63,7 +62,7 @@ class Annotate(Stage):
 
 @dataclass(frozen=True, kw_only=True)
 class Asking:
-    """What is asked of whom: the spec for the executors, and the columns of each row that name it."""
+    """The questions and the annotator: the spec for the executors, and the columns of each row that name it."""
 
     spec: AskSpec
     columns: dict[str, str]
@@ -110,29 +109,29 @@ def annotate(run: Run, asked: Asking) -> None:
         )
         pending = wanted.join(done, ["doc_id", "doc_hash"], "left_anti").persist()
         try:
-            figures.documents = pending.count()
-            figures.skipped = wanted.count() - figures.documents
-            portions = math.ceil(figures.documents / placement.batch_documents)
+            figures.planned = pending.count()
+            figures.skipped = wanted.count() - figures.planned
+            portions = math.ceil(figures.planned / placement.batch_documents)
             for portion in range(portions):
                 first, stop = (BUCKETS * edge // portions for edge in (portion, portion + 1))
                 in_range = (F.col("bucket") >= first) & (F.col("bucket") < stop)
                 batch = pending.where(in_range).drop("bucket")
                 texts = warehouse.read("documents").where(in_range).select("doc_id", "doc_hash", "text")
-                size = math.ceil(figures.documents / portions)
+                size = math.ceil(figures.planned / portions)
                 with generation_workers(spark, placement):
                     rows = (
                         texts.join(batch, ["doc_id", "doc_hash"], "left_semi")
                         .repartition(generation_partitions(spark, placement, size))
                         .mapInPandas(function, function.columns, profile=run.profile)
                     )
-                progress = Progress(
-                    spark, f"annotate {asked.spec.stage}", step=portion + 1, steps=portions, documents=size
-                )
+                asking = run.log.portion(number=portion + 1, count=portions, documents=size, reads_documents=True)
                 named = with_run_columns(rows, asked.columns, run.log.run_id)
                 # Stored before they are merged: MERGE reads its source twice and would ask twice.
-                with warehouse.staged(named, "annotations", progress) as stored:
+                with warehouse.staged(named, "annotations", asking) as stored:
                     full = stored.join(batch, ["doc_id", "doc_hash"])
                     warehouse.upsert("annotations", full.select(*ANNOTATIONS.schema.fieldNames()))
+                figures.documents = figures.planned * stop // BUCKETS
+                run.log.grown()
         finally:
             pending.unpersist()
         totals = _under_key(warehouse, asked).where(F.col("run_id") == run.log.run_id)

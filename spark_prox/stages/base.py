@@ -1,4 +1,4 @@
-"""What a stage is, and the run that all stages of a job share.
+"""A stage, and the run that all stages of a job share.
 
 A stage is one file with a subclass of `Stage`, and one line in `spark_prox.pipeline.STAGES`. Everything that goes over
 all stages (a run, a retry, a dry run, the removal of documents) walks that list and asks each stage.
@@ -23,7 +23,7 @@ from spark_prox.spark.placement import generation_profile
 from spark_prox.stages.guard import RunGuard
 from spark_prox.stages.runlog import RunLog
 from spark_prox.warehouse.tables import Warehouse
-from spark_prox.writers import Writer
+from spark_prox.writers import Writer, one_pass
 
 if TYPE_CHECKING:
     from pyspark.resource import ResourceProfile
@@ -44,6 +44,7 @@ class Run:
         writers: of the levels that are on.
         keys: of those writers: which stored programs count.
         tokenizer: the model whose tokenizer counts the text before and after: the chunk level's, on or off.
+        filters: hashes of the filters that are on, in their order: which stored verdicts count.
         settings: hash of everything besides the document that decides a row of `refined`.
         decide: over the document level's programs; gives the documents that are kept.
         written: the tables that stages write, in the order of the stages; documents leave them in the opposite order.
@@ -57,11 +58,17 @@ class Run:
     writers: Mapping[Level, Writer]
     keys: Mapping[Level, ProgramKey]
     tokenizer: str
+    filters: Mapping[str, str]
     settings: str
     log: RunLog
     guard: RunGuard
     decide: PandasFunction
     written: tuple[str, ...]
+
+    @cached_property
+    def one_pass(self) -> bool:
+        """Whether the document level also writes the chunk level's programs, see `spark_prox.writers.one_pass`."""
+        return one_pass(self.writers)
 
     @cached_property
     def profile(self) -> ResourceProfile | None:
@@ -103,9 +110,9 @@ class Stage(ABC):
         return 0
 
     def plan(self, dry: DryRun) -> list[PlannedStage]:
-        """What `run` would do. Tells `dry` what it would leave to the next stage."""
+        """Plan `run`. Tells `dry` what it would leave to the next stage."""
         return []
 
     def plan_retry(self, dry: DryRun, codes: tuple[str, ...]) -> list[PlannedStage]:
-        """What `retry` would do."""
+        """Plan `retry`."""
         return []

@@ -1,4 +1,4 @@
-"""What a run would do and cost, without writing anything: documents, prompt tokens and FLOP of each stage.
+"""Plan a run without writing anything: documents, prompt tokens and FLOP of each stage.
 
 Documents are counted by the joins that the stages themselves do. Tokens are those of a sample's real prompts, times the
 documents; what a model would answer is not known, so FLOP are those of reading.
@@ -17,6 +17,7 @@ from spark_prox.keys import ProgramKey
 from spark_prox.prompts.builder import PromptBuilder, builder_for
 from spark_prox.stages.base import Run
 from spark_prox.stages.stored import with_stage_programs
+from spark_prox.stages.verdicts import without_dropped
 
 __all__ = ["DryRun", "PlannedStage"]
 
@@ -42,7 +43,7 @@ class PlannedStage:
 
 
 class DryRun:
-    """What the stages of a run would find, handed from one to the next.
+    """The documents that the stages of a run would find, handed from one to the next.
 
     Args:
         arriving: rows of `spark_prox.sources.frames.read_input`; None for a run that ingests nothing.
@@ -65,13 +66,16 @@ class DryRun:
         """The line of a level: documents without a program, and at the chunk level some of the undecided."""
         key = self.run.keys[level]
         if level == "doc":
-            pending = self._without_programs(self.documents, key)
+            pending = self._without_programs(self.candidates, key)
             self.undecided = pending.count()
             return [self.line(f"generate-{level}", level, pending, self.undecided)]
         pending = self._without_programs(self._kept(), key)
+        if self.run.one_pass:
+            note = "the undecided are read with the document level, but for pages of several chunks"
+            return [self.line(f"generate-{level}", level, pending, pending.count(), note if self.undecided else "")]
         basis = pending
         if self.undecided:
-            basis = pending.unionByName(self._without_programs(self.documents, self.run.keys["doc"]))
+            basis = pending.unionByName(self._without_programs(self.candidates, self.run.keys["doc"]))
         count = pending.count() + round(self._kept_share * self.undecided)
         return [self.line(f"generate-{level}", level, basis, count, self.note)]
 
@@ -79,10 +83,10 @@ class DryRun:
         """The documents that are known to be kept; also learns which share of the decided ones is."""
         doc_key = self.run.keys.get("doc")
         if doc_key is None:
-            return self.documents
-        kept = self.documents
+            return self.candidates
+        kept = self.candidates
         if self.has("programs"):
-            decided = with_stage_programs(self.run.warehouse, doc_key).join(self.documents, _ID, "left_semi")
+            decided = with_stage_programs(self.run.warehouse, doc_key).join(self.candidates, _ID, "left_semi")
             columns = decided.select("doc_id", "doc_hash", "program", "status", "margin")
             kept = columns.mapInPandas(self.run.decide, self.run.decide.columns)
             if total := decided.count():
@@ -90,7 +94,7 @@ class DryRun:
                 self.note = f"{self._kept_share:.0%} of the undecided, as of the {total:,} decided"
         if self.undecided and not self.note:
             self.note = "if the document stage keeps all"
-            return self.documents.limit(0)
+            return self.candidates.limit(0)
         return kept
 
     @cached_property
@@ -120,6 +124,12 @@ class DryRun:
         if self.gone is not None:
             known = known.join(self.gone, "doc_id", "left_anti")
         return known.join(fresh.select("doc_id"), "doc_id", "left_anti").unionByName(fresh)
+
+    @property
+    def candidates(self) -> DataFrame:
+        """Those of them that no stored verdict of a filter drops."""
+        hashes = self.run.filters if self.has("verdicts") else {}
+        return without_dropped(self.run.warehouse, hashes, self.documents)
 
     def _without_programs(self, candidates: DataFrame, key: ProgramKey) -> DataFrame:
         if not self.has("programs"):
@@ -155,7 +165,7 @@ class DryRun:
         return [*tables, good.withColumn("doc_hash", F.sha2("text", 256))]
 
     def has(self, table: str) -> bool:
-        """Whether a table is there."""
+        """True if a table is there."""
         return self.run.warehouse.exists(table)
 
 

@@ -17,17 +17,18 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
 from spark_prox.execution import RefinedRow
+from spark_prox.filters import FILTERED
 from spark_prox.rows import Origin, fields_of
 from spark_prox.spark.counting import count_rows, observed
-from spark_prox.spark.progress import Progress
 from spark_prox.stages.base import Run, Stage
 from spark_prox.stages.dry_run import DryRun, PlannedStage
+from spark_prox.stages.figures import StageFigures
 from spark_prox.stages.guard import REFINED_COUNTS
 from spark_prox.stages.own_columns import OwnColumns
 from spark_prox.stages.portions import portions
 from spark_prox.stages.quarantine import FAILED, held_documents, quarantine, rejected_at, release
-from spark_prox.stages.runlog import StageFigures
 from spark_prox.stages.stored import PROGRAM_COLUMNS, used_programs, with_programs
+from spark_prox.stages.verdicts import dropped_documents
 from spark_prox.stages.work_list import decided_once
 from spark_prox.warehouse.schemas import BUCKETS, REFINED
 from spark_prox.warehouse.tables import Warehouse
@@ -42,7 +43,7 @@ class Execute(Stage):
     """Documents and their programs become rows of `refined`, or of `rejects`."""
 
     name = "execute"
-    reads = ("documents", "programs", "refined", "rejects")
+    reads = ("documents", "verdicts", "programs", "refined", "rejects")
     writes = ("refined", "rejects")
 
     def run(self, run: Run, only: DataFrame | None = None) -> None:
@@ -59,7 +60,8 @@ class Execute(Stage):
     def plan(self, dry: DryRun) -> list[PlannedStage]:
         """See `Stage`."""
         pending = dry.documents
-        if dry.has("refined") and dry.has("rejects") and dry.has("programs"):
+        tables = ("refined", "rejects", "programs", *(("verdicts",) if dry.run.filters else ()))
+        if all(map(dry.has, tables)):
             pending = _work(dry.run, pending.withColumn("bucket", F.lit(0))).where("settled IS NULL")
         return [PlannedStage(stage=self.name, documents=pending.count())]
 
@@ -71,6 +73,8 @@ def _execute(run: Run, only: DataFrame | None, figures: StageFigures) -> None:
     warehouse.expect("programs")
     warehouse.expect("refined", own.fields)
     warehouse.expect("rejects")
+    if run.filters:
+        warehouse.expect("verdicts")
     documents = warehouse.read("documents")
     if only is not None:
         documents = documents.join(only, "doc_id", "left_semi")
@@ -79,11 +83,15 @@ def _execute(run: Run, only: DataFrame | None, figures: StageFigures) -> None:
         programs = used_programs(warehouse, keys)
         figures.rejects += quarantine(warehouse, failed, programs, settings=run.settings, run_id=run.log.run_id)
 
+    def watch(counts: Mapping[str, int]) -> None:
+        figures.add_texts(counts)
+        run.guard.refined(counts, figures)
+
     with decided_once(_work(run, documents)) as work:
         counts = count_rows(work, _WORK_COUNTS)
-        figures.documents, figures.skipped = counts["pending"], counts["settled"]
+        figures.planned, figures.skipped = counts["pending"], counts["settled"]
         pending = work.where("settled IS NULL")
-        ranges = portions(figures.documents, run.config.placement.batch_documents, run.guard.limits.evidence)
+        ranges = portions(figures.planned, run.config.placement.batch_documents, run.guard.limits.evidence)
         for portion, (first, stop) in enumerate(ranges):
             in_range = (F.col("bucket") >= first) & (F.col("bucket") < stop)
             wanted = pending.where(in_range)
@@ -91,16 +99,21 @@ def _execute(run: Run, only: DataFrame | None, figures: StageFigures) -> None:
             if counts["held"]:
                 release(warehouse, wanted.where("held"))
             store = _replace if counts["stored"] and not wanted.where("stored").isEmpty() else _add
-            size = math.ceil(figures.documents * (stop - first) / BUCKETS)
-            with Progress(run.spark, "execute", step=portion + 1, steps=len(ranges), documents=size):
-                store(warehouse, wanted, rows_of, own, reject, lambda counted: run.guard.refined(counted, figures))
+            size = math.ceil(figures.planned * (stop - first) / BUCKETS)
+            with run.log.portion(number=portion + 1, count=len(ranges), documents=size):
+                store(warehouse, wanted, rows_of, own, reject, watch)
+            run.log.grown()
+        figures.documents = figures.planned
 
 
 def _executed(run: Run, own: OwnColumns, texts: DataFrame, wanted: DataFrame) -> DataFrame:
     """Rows of `refined` of the documents of `texts` that are in `wanted`, the user's columns packed."""
     passed = ("doc_id", "doc_hash", "url", "text", "source", "crawl")
     part = texts.select(*passed, *own.packed()).join(wanted, ["doc_id", "doc_hash"], "left_semi")
-    inputs = with_programs(run.warehouse, part, run.keys).select(*passed, *PROGRAM_COLUMNS, *own.carried())
+    programs = with_programs(run.warehouse, part, run.keys)
+    if run.filters:
+        programs = _with_filtered(programs, wanted)
+    inputs = programs.select(*passed, *PROGRAM_COLUMNS, *own.carried())
     core = [field for field in REFINED.schema.fields if field.name not in RUN_COLUMNS]
     tokenizer = run.tokenizer if run.config.count_tokens else None
     function = run.functions.execute_programs(policy=run.policy, dialect=run.config.dialect, tokenizer=tokenizer)
@@ -118,6 +131,18 @@ def _executed(run: Run, own: OwnColumns, texts: DataFrame, wanted: DataFrame) ->
     )
 
 
+def _with_filtered(programs: DataFrame, wanted: DataFrame) -> DataFrame:
+    """Documents that a filter drops say so where the document level's program would be."""
+    dropped = wanted.where("drop_reason IS NOT NULL").select("doc_id", "drop_reason")
+    is_dropped = F.col("drop_reason").isNotNull()
+    return programs.join(dropped, "doc_id", "left").withColumns(
+        {
+            "doc_program": F.coalesce("drop_reason", "doc_program"),
+            "doc_status": F.when(is_dropped, FILTERED).otherwise(F.col("doc_status")),
+        }
+    )
+
+
 _WORK_COUNTS = {
     "pending": "count_if(settled IS NULL)",
     "settled": "count_if(settled)",
@@ -129,8 +154,9 @@ _WORK_COUNTS = {
 def _work(run: Run, documents: DataFrame) -> DataFrame:
     """(doc_id, doc_hash, bucket, settled, stored, held) of documents, and what is true of each, else null.
 
-    `settled`: it was executed under the run's settings, and since a program was last asked for again. `stored` and
-    `held`: it has a row of `refined`, of any settings; it is in quarantine. Decided once for a run: nobody else writes
+    `settled`: it was executed under the run's settings, since a program was last asked for again, and with the verdict
+    that filters have for it now. `stored` and `held`: it has a row of `refined`, of any settings; it is in quarantine.
+    With filters also `drop_reason`, see `dropped_documents`. Decided once for a run: nobody else writes
     meanwhile, and a portion changes this for its own alone.
     """
     warehouse = run.warehouse
@@ -139,6 +165,7 @@ def _work(run: Run, documents: DataFrame) -> DataFrame:
         F.lit(True).alias("stored"),
         F.col("doc_hash").alias("stored_hash"),
         F.when((F.col("settings_hash") == run.settings) & ~F.expr(FAILED), F.col("refined_at")).alias("refined_at"),
+        *([F.when(F.col("doc_reason") == FILTERED, F.col("reason")).alias("dropped_as")] if run.filters else []),
     )
     work = documents.select("doc_id", "doc_hash", "bucket").join(refined.dropDuplicates(["doc_id"]), "doc_id", "left")
     work = work.join(held_documents(warehouse), "doc_id", "left")
@@ -153,8 +180,12 @@ def _work(run: Run, documents: DataFrame) -> DataFrame:
         settled = "settled_at IS NOT NULL AND (asked_at IS NULL OR asked_at < settled_at)"
     else:
         settled = "settled_at IS NOT NULL"
-    flags = F.expr(f"CASE WHEN {settled} THEN true END").alias("settled")
-    return work.select("doc_id", "doc_hash", "bucket", flags, "stored", "held")
+    columns = ["doc_id", "doc_hash", "bucket", "settled", "stored", "held"]
+    if run.filters:
+        work = work.join(dropped_documents(warehouse, run.filters), ["doc_id", "doc_hash"], "left")
+        settled += " AND (dropped_as <=> drop_reason)"
+        columns.append("drop_reason")
+    return work.withColumn("settled", F.expr(f"CASE WHEN {settled} THEN true END")).select(*columns)
 
 
 def _add(
@@ -172,7 +203,7 @@ def _add(
     if counted.get["quarantined"]:
         stored = warehouse.read("refined").where(F.col("refined_at") >= F.lit(before)).select("doc_id", "doc_hash")
         failed = wanted.join(stored, ["doc_id", "doc_hash"], "left_anti")
-        # What is found to work now, after an error of the moment, waits for the next run.
+        # A document that works now, after an error of the moment, waits for the next run.
         core = REFINED.schema.fieldNames()
         with warehouse.staged(rows_of(failed).where(FAILED).select(*core), "refined") as again:
             reject(again)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from spark_prox.config.run import RunConfig
@@ -20,15 +20,15 @@ from spark_prox.engines.worker import engine_name
 from spark_prox.keys import ProgramKey
 from spark_prox.spark.counting import count_rows, observed
 from spark_prox.spark.placement import generation_partitions, generation_workers
-from spark_prox.spark.progress import Progress
 from spark_prox.spark.shipping import is_local
 from spark_prox.stages.base import Run, Stage
 from spark_prox.stages.dry_run import DryRun, PlannedStage
+from spark_prox.stages.figures import StageFigures
 from spark_prox.stages.guard import PROGRAM_COUNTS
 from spark_prox.stages.portions import portions
 from spark_prox.stages.retry import failed_programs, store_answers, wanted_again
-from spark_prox.stages.runlog import StageFigures
 from spark_prox.stages.stored import kept_documents, with_stage_programs
+from spark_prox.stages.verdicts import candidates
 from spark_prox.stages.work_list import decided_once
 from spark_prox.warehouse.schemas import BUCKETS, PROGRAMS
 from spark_prox.writers import writer_of
@@ -64,22 +64,29 @@ class Generate(Stage):
             warehouse.expect("programs")
             self._set_flop(run, figures)
             done = with_stage_programs(warehouse, key).select("doc_id", "doc_hash").distinct()
-            candidates = kept_documents(warehouse, self._before(run), run.decide, only)
-            known = candidates.join(done.withColumn("done", F.lit(True)), ["doc_id", "doc_hash"], "left")
+            documents = candidates(warehouse, run.filters, only)
+            kept = kept_documents(warehouse, documents, self._before(run), run.decide)
+            known = kept.join(done.withColumn("done", F.lit(True)), ["doc_id", "doc_hash"], "left")
             with decided_once(known) as work:
                 counts = count_rows(work, {"new": "count_if(done IS NULL)", "done": "count_if(done)"})
-                figures.documents, figures.skipped = counts["new"], counts["done"]
+                figures.planned, figures.skipped = counts["new"], counts["done"]
                 pending = work.where("done IS NULL")
-                ranges = portions(figures.documents, run.config.placement.batch_documents, guard.limits.evidence)
+                ranges = portions(figures.planned, run.config.placement.batch_documents, guard.limits.evidence)
                 for portion, (first, stop) in enumerate(ranges):
-                    size = math.ceil(figures.documents * (stop - first) / BUCKETS)
+                    size = math.ceil(figures.planned * (stop - first) / BUCKETS)
                     before = datetime.now(timezone.utc)
-                    rows, counted = observed(self._rows(run, pending, (first, stop), size), PROGRAM_COUNTS)
-                    what = f"generate {self.level}"
-                    with Progress(run.spark, what, step=portion + 1, steps=len(ranges), documents=size):
+                    found = self._rows(run, pending, (first, stop), size, one_pass=run.one_pass)
+                    rows, counted = observed(found, PROGRAM_COUNTS)
+                    asking = run.log.portion(
+                        number=portion + 1, count=len(ranges), documents=size, reads_documents=True
+                    )
+                    with asking:
                         warehouse.append("programs", rows)
+                    figures.documents += counted.get[f"documents_{self.level}"]
                     self._add(run, counted.get, figures)
                     guard.programs(key, before, counted.get, figures)
+                    run.log.grown()
+                figures.documents = figures.planned
 
     def retry(self, run: Run, codes: tuple[str, ...]) -> int:
         """See `Stage`: failed programs are asked for again and replaced, each with one attempt more."""
@@ -89,16 +96,21 @@ class Generate(Stage):
         with run.log.stage(f"retry-{self.level}", run.settings) as figures:
             warehouse.expect("programs")
             self._set_flop(run, figures)
-            candidates = kept_documents(warehouse, self._before(run), run.decide)
-            with warehouse.staged(wanted_again(warehouse, key, codes, candidates), "retry") as failed:
-                figures.documents = failed.count()
-                ranges = portions(figures.documents, run.config.placement.batch_documents, 0)
+            documents = candidates(warehouse, run.filters, None)
+            kept = kept_documents(warehouse, documents, self._before(run), run.decide)
+            with warehouse.staged(wanted_again(warehouse, key, codes, kept), "retry") as failed:
+                figures.planned = failed.count()
+                ranges = portions(figures.planned, run.config.placement.batch_documents, 0)
                 for portion, (first, stop) in enumerate(ranges):
-                    size = math.ceil(figures.documents * (stop - first) / BUCKETS)
+                    size = math.ceil(figures.planned * (stop - first) / BUCKETS)
                     rows = self._rows(run, failed, (first, stop), size)
-                    what = f"retry {self.level}"
-                    progress = Progress(run.spark, what, step=portion + 1, steps=len(ranges), documents=size)
-                    self._add(run, store_answers(warehouse, rows, failed, progress), figures)
+                    asking = run.log.portion(
+                        number=portion + 1, count=len(ranges), documents=size, reads_documents=True
+                    )
+                    self._add(run, store_answers(warehouse, rows, failed, asking), figures)
+                    figures.documents = figures.planned * stop // BUCKETS
+                    run.log.grown()
+                figures.documents = figures.planned
             return figures.documents
 
     def plan(self, dry: DryRun) -> list[PlannedStage]:
@@ -109,7 +121,7 @@ class Generate(Stage):
         """See `Stage`."""
         if self.level not in dry.run.keys or not dry.has("programs"):
             return []
-        failed = failed_programs(dry.run.warehouse, dry.run.keys[self.level], codes, dry.documents)
+        failed = failed_programs(dry.run.warehouse, dry.run.keys[self.level], codes, dry.candidates)
         documents = failed.select("doc_id", "doc_hash").distinct()
         note = f"{failed.count():,} programs"
         return [dry.line(f"retry-{self.level}", self.level, documents, documents.count(), note)]
@@ -118,36 +130,47 @@ class Generate(Stage):
         """The key of the level that decides which documents this one is for."""
         return None if self.level == "doc" else run.keys.get("doc")
 
-    def _rows(self, run: Run, wanted: DataFrame, buckets: tuple[int, int], documents: int) -> DataFrame:
+    def _rows(
+        self, run: Run, wanted: DataFrame, buckets: tuple[int, int], documents: int, *, one_pass: bool = False
+    ) -> DataFrame:
         """Rows of `programs`, asked for once, of the documents of a range of buckets that are in `wanted`.
 
         Args:
             wanted: (doc_id, doc_hash), at least.
             documents: about how many there are.
+            one_pass: the document level also stores programs of the chunk level, see `Run.one_pass`.
         """
         first, stop = buckets
         # A range of buckets: Delta's statistics leave out the files that hold none of them.
         stored = run.warehouse.read("documents").where((F.col("bucket") >= first) & (F.col("bucket") < stop))
         texts = stored.select("doc_id", "doc_hash", "text").join(wanted, ["doc_id", "doc_hash"], "left_semi")
-        placement, writer, key = run.config.placement, run.writers[self.level], run.keys[self.level]
-        function = writer.function(run.functions)
+        placement, writer = run.config.placement, run.writers[self.level]
+        function = writer.function(run.functions, one_pass=one_pass and self.level == "doc")
         with generation_workers(run.spark, placement):
             rows = texts.repartition(generation_partitions(run.spark, placement, documents)).mapInPandas(
                 function, function.columns, profile=run.profile
             )
         constants = {
-            **vars(key),
-            # What "auto" means is known where the driver's machine is the executors'.
+            # "auto" can be resolved here only where the driver's machine is the executors'.
             "engine": engine_name(writer.model) if is_local(run.spark) else writer.model.engine,
             "run_id": run.log.run_id,
             "attempts": 1,
         }
-        named = rows.withColumns({name: F.lit(value) for name, value in constants.items()})
+        named = rows.withColumns({**self._key_columns(run), **{name: F.lit(it) for name, it in constants.items()}})
         return named.withColumn("generated_at", F.current_timestamp()).select(*PROGRAMS.schema.fieldNames())
+
+    def _key_columns(self, run: Run) -> dict[str, Column]:
+        """The columns of `ProgramKey`. A row of the document level has no chunk."""
+        if self.level == "chunk" or not run.one_pass:
+            return {name: F.lit(value) for name, value in vars(run.keys[self.level]).items()}
+        of_document = F.col("chunk_index") < 0
+        doc, chunk = vars(run.keys["doc"]), vars(run.keys["chunk"])
+        return {name: F.when(of_document, F.lit(doc[name])).otherwise(F.lit(chunk[name])) for name in doc}
 
     def _add(self, run: Run, counts: Mapping[str, int], figures: StageFigures) -> None:
         """Add what a portion stored, by `PROGRAM_COUNTS`, to the figures of the stage."""
-        figures.programs += counts["tried"]
+        figures.programs += counts["programs"]
+        figures.failed += counts["failed"]
         figures.prompt_tokens += counts["prompt_tokens"]
         figures.output_tokens += counts["output_tokens"]
         self._set_flop(run, figures)

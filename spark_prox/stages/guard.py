@@ -12,11 +12,13 @@ from datetime import datetime
 from pyspark.sql import functions as F
 
 from spark_prox.config.guard import GuardConfig, PortionCounts, verdict
+from spark_prox.documents import LEVELS
+from spark_prox.filters import FILTERED
 from spark_prox.functions import PandasFunction
 from spark_prox.keys import ProgramKey
 from spark_prox.spark.counting import count_rows
+from spark_prox.stages.figures import StageFigures
 from spark_prox.stages.quarantine import FAILED
-from spark_prox.stages.runlog import StageFigures
 from spark_prox.stages.stored import with_stage_programs
 from spark_prox.warehouse.tables import Warehouse
 
@@ -24,22 +26,35 @@ __all__ = ["PROGRAM_COUNTS", "REFINED_COUNTS", "RunGuard"]
 
 _RUNS_REMEMBERED = 50
 
+_FAILED = "status NOT IN ('OK', 'LINE_TOO_LONG', 'TOO_MANY_CHUNKS')"
+
 PROGRAM_COUNTS = {
-    "documents": "count_if(chunk_index <= 0)",
-    "tried": "count(*)",
-    "failed": "count_if(status NOT IN ('OK', 'LINE_TOO_LONG', 'TOO_MANY_CHUNKS'))",
+    "programs": "count(*)",
+    "failed": f"count_if({_FAILED})",
     "prompt_tokens": "coalesce(sum(prompt_tokens), 0)",
     "output_tokens": "coalesce(sum(output_tokens), 0)",
+    **{
+        f"{name}_{level}": f"count_if(stage = '{level}' AND {condition})"
+        for level in LEVELS
+        for name, condition in {
+            "documents": "chunk_index <= 0",
+            "tried": "true",
+            "failed": _FAILED,
+        }.items()
+    },
 }
-"""What is counted of rows of `programs` while they are stored."""
+"""What is counted of rows of `programs` while they are stored: some of all rows, some of those of each level."""
 
 REFINED_COUNTS = {
-    "documents": "count(*)",
-    "dropped": "count_if(outcome = 'DROPPED')",
+    # What filters drop says nothing about a model.
+    "documents": f"count_if(doc_reason <> '{FILTERED}')",
+    "dropped": f"count_if(outcome = 'DROPPED' AND doc_reason <> '{FILTERED}')",
     "failed": "count_if(outcome IN ('FAILED', 'REFUSED'))",
     "quarantined": f"count_if({FAILED})",
     "chars_before": "coalesce(sum(CASE WHEN outcome <> 'DROPPED' THEN chars_before END), 0)",
     "chars_after": "coalesce(sum(CASE WHEN outcome <> 'DROPPED' THEN chars_after END), 0)",
+    "tokens_before": "coalesce(sum(tokens_before), 0)",
+    "tokens_after": "coalesce(sum(tokens_after), 0)",
 }
 """What is counted of rows of `refined` while they are stored."""
 
@@ -80,7 +95,7 @@ class RunGuard:
         """
         if not self.limits.enabled:
             return
-        documents, judged, kept = counts["documents"], 0, 0
+        documents, judged, kept = counts[f"documents_{key.stage}"], 0, 0
         if key.stage == "doc":
             judged = documents
             # The time selects this portion's files by their statistics.
@@ -89,8 +104,13 @@ class RunGuard:
             )
             columns = stored.select("doc_id", "doc_hash", "program", "status", "margin")
             kept = count_rows(columns.mapInPandas(self._decide, self._decide.columns), {"kept": "count(*)"})["kept"]
+            figures.add_verdicts(judged, kept)
         portion = PortionCounts(
-            documents=documents, judged=judged, kept=kept, tried=counts["tried"], failed=counts["failed"]
+            documents=documents,
+            judged=judged,
+            kept=kept,
+            tried=counts[f"tried_{key.stage}"],
+            failed=counts[f"failed_{key.stage}"],
         )
         self._judge(f"generate-{key.stage}", portion, figures)
 
@@ -129,7 +149,7 @@ class RunGuard:
             raise error
 
     def _history(self, stage: str) -> PortionCounts:
-        """What the last runs did in a stage under the same settings; runs that failed do not count."""
+        """The counts of the last runs of a stage under the same settings; runs that failed do not count."""
         if not self.limits.history:
             return PortionCounts()
         if stage not in self._histories:

@@ -23,7 +23,7 @@ __all__ = ["backlog", "checkpoint_folder", "run_micro_batches"]
 
 
 def checkpoint_folder(spark: SparkSession, warehouse: Warehouse, source: DeltaStream) -> str:
-    """Where it is kept how far a source was read: `input.checkpoint`, else beside the tables.
+    """The folder that says how far a source was read: `input.checkpoint`, else beside the tables.
 
     Raises:
         ConfigError: CHECKPOINT_UNKNOWN for tables of a catalog that does not say where its schema lies.
@@ -84,7 +84,7 @@ def run_micro_batches(source: DeltaStream, checkpoint: str, process: Callable[[D
 
 
 def backlog(spark: SparkSession, source: DeltaStream, checkpoint: str) -> str:
-    """What waits in the source, in words, from its log and the checkpoint; reads none of its rows."""
+    """The backlog of the source, in words, from its log and the checkpoint; reads none of its rows."""
     offset = _last_offset(spark, checkpoint)
     if offset is None or offset["isStartingVersion"]:
         detail = spark.sql(f"DESCRIBE DETAIL {source.name}").first()

@@ -14,20 +14,24 @@ from spark_prox.config.input import InputSpec
 from spark_prox.errors import RejectCode
 from spark_prox.jobkit import require_input
 from spark_prox.keys import digest
+from spark_prox.sources.formats import FORMATS
 from spark_prox.sources.frames import read_input
 from spark_prox.sources.frames.delta_stream import DELETED
+from spark_prox.sources.frames.files import InputFile
+from spark_prox.sources.frames.raw import table_snapshot
+from spark_prox.sources.snapshot import InputSnapshot, snapshot_of_files
 from spark_prox.spark.counting import count_rows, observed
 from spark_prox.spark.hadoop_settings import object_stores
-from spark_prox.spark.progress import Progress, announce
+from spark_prox.spark.progress import announce
 from spark_prox.stages.base import Run, Stage
 from spark_prox.stages.dry_run import DryRun, PlannedStage
+from spark_prox.stages.figures import StageFigures
 from spark_prox.stages.own_columns import OwnColumns
 from spark_prox.stages.removal import remove_documents
-from spark_prox.stages.runlog import StageFigures
 from spark_prox.warehouse.schemas import BUCKETS, DOCUMENTS, REJECTS
 from spark_prox.warehouse.tables import Warehouse
 
-__all__ = ["Ingest", "input_rows", "input_spec"]
+__all__ = ["Ingest", "input_spec", "input_with_snapshot"]
 
 _INPUT_COLUMNS = (
     "doc_id",
@@ -37,11 +41,14 @@ _INPUT_COLUMNS = (
     "crawl",
     "path",
     "position",
+    "html_extract",
     "reject_code",
     "reject_detail",
 )
 _COUNTS = {"good": "count_if(reject_code IS NULL)", "bad": f"count_if(reject_code <> '{DELETED}')"}
 _ONE_FILE = 1_000
+# A text that was made otherwise says so, also where it came out the same. Older rows do not say how they were made.
+_CHANGED = "known_hash <> doc_hash OR coalesce(known_extract, 'all') <> coalesce(html_extract, 'all')"
 _UNREADABLE = (RejectCode.ARCHIVE_UNREADABLE.value, RejectCode.FILE_UNREADABLE.value)
 
 
@@ -55,11 +62,19 @@ class Ingest(Stage):
 
     def run(self, run: Run, only: DataFrame | None = None) -> None:
         """See `Stage`: the whole input, whatever `only` says."""
-        self.store(run, input_rows(run))
+        rows, snapshot = input_with_snapshot(run)
+        self.store(run, rows, snapshot=snapshot)
 
-    def store(self, run: Run, rows: DataFrame, *, micro_batch: str = "", is_feed: bool = False) -> None:
-        """Store rows of the configured input, see `_store`."""
+    def store(
+        self, run: Run, rows: DataFrame, *, snapshot: InputSnapshot, micro_batch: str = "", is_feed: bool = False
+    ) -> None:
+        """Store rows of the configured input, see `_store`.
+
+        Args:
+            snapshot: what the input was when it was read.
+        """
         with run.log.stage(self.name, digest([str(input_spec(run))])) as figures:
+            figures.input = snapshot.as_json()
             _store(run, rows, figures, micro_batch=micro_batch, is_feed=is_feed)
 
     def plan(self, dry: DryRun) -> list[PlannedStage]:
@@ -87,11 +102,14 @@ def input_spec(run: Run) -> InputSpec:
     return spec
 
 
-def input_rows(run: Run) -> DataFrame:
-    """All rows of the configured input. Errors as in `read_input`."""
-    spec = input_spec(run)
+def input_with_snapshot(run: Run) -> tuple[DataFrame, InputSnapshot]:
+    """All rows of the configured input, and what it was when they were read. Errors as in `read_input`."""
+    spec, files = input_spec(run), list[InputFile]()
+    table = table_snapshot(run.spark, spec) if FORMATS[spec.format].is_table else None
     reader = run.functions.read_archives(spec=spec, stores=object_stores(run.spark))
-    return read_input(run.spark, spec, archive_reader=reader)
+    rows = read_input(run.spark, spec, archive_reader=reader, listed=files.extend)
+    named = ((file.path, file.size, file.modified) for file in files)
+    return rows, table or snapshot_of_files(spec.path, named)
 
 
 def _store(run: Run, rows: DataFrame, figures: StageFigures, *, micro_batch: str, is_feed: bool) -> None:
@@ -111,7 +129,7 @@ def _store(run: Run, rows: DataFrame, figures: StageFigures, *, micro_batch: str
     warehouse.expect("documents", own.fields)
     warehouse.expect("rejects")
     rows, counted = observed(rows, _COUNTS)
-    with warehouse.staged(rows, "ingest", Progress(run.spark, "ingest: read and parse")) as stored:
+    with warehouse.staged(rows, "ingest", run.log.portion("read and parse")) as stored:
         good = stored.where("reject_code IS NULL")
         documents = good.select(
             "doc_id",
@@ -120,6 +138,7 @@ def _store(run: Run, rows: DataFrame, figures: StageFigures, *, micro_batch: str
             F.pmod(F.xxhash64("doc_id"), F.lit(BUCKETS)).cast("int").alias("bucket"),
             F.lit(run.log.run_id).alias("ingested_by"),
             F.current_timestamp().alias("ingested_at"),
+            "html_extract",
             *own.carried(),
         )
 
@@ -130,21 +149,24 @@ def _store(run: Run, rows: DataFrame, figures: StageFigures, *, micro_batch: str
         rejects = _rejects(bad, run.log.run_id, micro_batch)
         if is_feed:
             _replace_known(run, stored, rejects)
-        known = warehouse.read("documents").select("doc_id", F.col("doc_hash").alias("known_hash"))
+        known = warehouse.read("documents").select(
+            "doc_id", F.col("doc_hash").alias("known_hash"), F.col("html_extract").alias("known_extract")
+        )
         # Decided before the append: afterwards the new documents would look known.
         same, changed = _known(stored, known) if counted.get["good"] and warehouse.exists("documents") else (0, 0)
         figures.skipped = same
-        figures.documents = counted.get["good"] - same
+        figures.planned = counted.get["good"] - same
         figures.rejects = counted.get["bad"]
-        if figures.documents:
-            with Progress(run.spark, "ingest: store", documents=figures.documents):
+        if figures.planned:
+            with run.log.portion("store", documents=figures.planned):
                 if changed:
-                    differs = "known_hash IS NULL OR known_hash <> doc_hash"
+                    differs = f"known_hash IS NULL OR {_CHANGED}"
                     changed_or_new = documents.join(known, "doc_id", "left").where(differs)
                     warehouse.upsert("documents", as_stored(changed_or_new))
                 else:
                     fresh = documents.join(known, "doc_id", "left_anti")
-                    warehouse.append("documents", as_stored(_by_bucket(fresh, figures.documents)), looked=True)
+                    warehouse.append("documents", as_stored(_by_bucket(fresh, figures.planned)), looked=True)
+            figures.documents = figures.planned
         if warehouse.exists("rejects"):
             _forget_repaired(warehouse, stored, rejects)
         if figures.rejects:
@@ -154,11 +176,11 @@ def _store(run: Run, rows: DataFrame, figures: StageFigures, *, micro_batch: str
 
 
 def _known(stored: DataFrame, known: DataFrame) -> tuple[int, int]:
-    """How many of the good rows are known: with the same text, and with another one."""
-    named = stored.where("reject_code IS NULL").select("doc_id", F.sha2("text", 256).alias("doc_hash"))
+    """How many of the good rows are known: as they are, and with another text or extraction."""
+    named = stored.where("reject_code IS NULL").select("doc_id", F.sha2("text", 256).alias("doc_hash"), "html_extract")
     counts = count_rows(
         named.join(known, "doc_id"),
-        {"same": "count_if(known_hash = doc_hash)", "changed": "count_if(known_hash <> doc_hash)"},
+        {"same": f"count_if(NOT ({_CHANGED}))", "changed": f"count_if({_CHANGED})"},
     )
     return counts["same"], counts["changed"]
 

@@ -79,6 +79,6 @@ def lost_documents(warehouse: Warehouse, source: DeltaStream) -> DataFrame | Non
 
 
 def _from(source: DeltaStream) -> Column:
-    """Whether a row came from a source: a batch run says from which of its files."""
+    """True if a row came from a source: a batch run says from which of its files."""
     path = F.col("path")
     return (path == source.root) | path.startswith(source.root.rstrip("/") + "/")

@@ -104,5 +104,5 @@ def _replacing(answers: DataFrame, failed: DataFrame) -> DataFrame:
 
 
 def _whole_document_failed() -> Column:
-    """Whether the row stands for a document whose chunks could not be told; one chunk of several fails alone."""
+    """True if the row stands for a document whose chunks could not be told; one chunk of several fails alone."""
     return (F.col("status") == "PROMPT_FAILED") & (F.col("chunk_count") == 1)

@@ -40,18 +40,15 @@ def used_programs(warehouse: Warehouse, keys: Iterable[ProgramKey]) -> DataFrame
 
 
 def kept_documents(
-    warehouse: Warehouse, key: ProgramKey | None, decide: PandasFunction, only: DataFrame | None = None
+    warehouse: Warehouse, documents: DataFrame, key: ProgramKey | None, decide: PandasFunction
 ) -> DataFrame:
     """(doc_id, doc_hash) of the documents that the document level keeps; all of them when it is off.
 
     Args:
+        documents: (doc_id, doc_hash) of those to look at.
         key: the document level's; None when it is off.
         decide: see `Functions.decide_documents`.
-        only: (doc_id) of the documents to look at; None for all.
     """
-    documents = warehouse.read("documents").select("doc_id", "doc_hash")
-    if only is not None:
-        documents = documents.join(only, "doc_id", "left_semi")
     if key is None:
         return documents
     programs = with_stage_programs(warehouse, key).join(documents, ["doc_id", "doc_hash"], "left_semi")

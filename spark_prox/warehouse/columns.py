@@ -34,7 +34,7 @@ def check_columns(where: str, found: Sequence[StructField], wanted: Sequence[Str
 
 
 def needs_mapping(field: StructField) -> bool:
-    """Whether a column, or a field inside it, has a name that Parquet refuses."""
+    """True if a column, or a field inside it, has a name that Parquet refuses."""
     if not re.fullmatch(r"[A-Za-z0-9_]+", field.name):  # more than Parquet refuses: dots and quotes mislead readers
         return True
     inner: list[DataType] = [field.dataType]

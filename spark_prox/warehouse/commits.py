@@ -1,4 +1,4 @@
-"""What goes around every commit: the lease is still held, and a race that Delta stopped is told as one."""
+"""Guard every commit: the lease is still held, and a race that Delta stopped is told as one."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from pyspark.sql.types import StructField, StructType
 
 from spark_prox.config.names import CATALOG_PREFIX, quoted, quoted_name, schema_of
 from spark_prox.warehouse.columns import needs_mapping
-from spark_prox.warehouse.migrations import VERSION
+from spark_prox.warehouse.migrations import VERSION, version_of
 from spark_prox.warehouse.schemas import TableSpec
 
 __all__ = ["create_by_rows", "create_empty", "empty_rows", "is_created_by_rows"]
@@ -49,20 +49,32 @@ def create_by_rows(rows: DataFrame, spec: TableSpec, user_columns: Sequence[Stru
         F.col(quoted(field.name)) if field.name in rows.columns else F.lit(None).cast(field.dataType).alias(field.name)
         for field in schema.fields
     ]
-    writer = rows.select(*columns).write.format("delta").mode("append")
-    for key, value in _properties(spec, user_columns).items():
+    rows, properties = rows.select(*columns), _properties(spec, user_columns)
+    if not all(map(_is_of_delta, properties)):
+        creator = rows.writeTo(f"delta.{quoted(path)}").using("delta")
+        for key, value in properties.items():
+            creator = creator.tableProperty(key, value)
+        creator.create()
+        return
+    writer = rows.write.format("delta").mode("append")
+    for key, value in properties.items():
         writer = writer.option(key, value)
     writer.save(path)
 
 
 def is_created_by_rows(spec: TableSpec, user_columns: Sequence[StructField]) -> bool:
-    """Whether the first rows can create a table: not with properties that are no Delta's, nor with mapped columns.
+    """True if the first rows can create a table: not with mapped columns, nor if rows are observed, with a version.
 
-    A writer passes on Delta's properties alone. Delta refuses rows in the commit that maps columns of a table with a
-    change feed.
+    Delta refuses rows in the commit that maps columns of a table with a change feed. A writer that appends passes on
+    Delta's properties alone, and one that creates a table loses what Spark observes of the rows.
     """
     names = _properties(spec, user_columns)
-    return _MAPPING not in names and all(name.startswith("delta.") for name in names)
+    return _MAPPING not in names and (not spec.observed or all(map(_is_of_delta, names)))
+
+
+def _is_of_delta(name: str) -> bool:
+    """True for a property of Delta's own; the version is ours."""
+    return name.startswith("delta.")
 
 
 def empty_rows(spark: SparkSession, spec: TableSpec, user_columns: Sequence[StructField]) -> DataFrame:
@@ -101,7 +113,7 @@ def _schema(spec: TableSpec, user_columns: Sequence[StructField]) -> StructType:
 def _properties(spec: TableSpec, user_columns: Sequence[StructField]) -> dict[str, str]:
     constraints = {f"delta.constraints.{name}": rule for name, rule in spec.constraints.items()}
     properties = {**spec.properties, **constraints}
-    if spec.version > 1:
+    if spec.version > version_of(constraints):
         properties[VERSION] = str(spec.version)
     if any(needs_mapping(field) for field in user_columns):
         # Parquet, and so Delta, refuses some characters in names; mapped columns may be called anything.

@@ -49,7 +49,7 @@ class Lease:
 
     @property
     def held(self) -> bool:
-        """Whether it was neither released nor seen lost."""
+        """True if it was neither released nor seen lost."""
         return not self._lost and not self._stop.is_set()
 
     def still_held(self) -> bool:
@@ -187,7 +187,7 @@ def _current(files: LeaseFiles) -> tuple[int, Holder | None]:
 
 
 def _alive(files: LeaseFiles, number: int, holder: Holder, me: Holder, sleep: Callable[[float], None]) -> bool:
-    """Whether a holder has to be respected."""
+    """True if a holder has to be respected."""
     if holder.released:
         return False
     if me.machine and holder.machine == me.machine:

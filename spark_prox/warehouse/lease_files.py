@@ -1,4 +1,4 @@
-"""Where lease files lie: a local folder, or any file system that Hadoop knows.
+"""The place of lease files: a local folder, or any file system that Hadoop knows.
 
 `create` must give a name to one of several contenders only. A local folder does that itself; HDFS does through Hadoop;
 an object store without conditional writes lets the last one win, which `settle_s` leaves time to see. Knows nothing of
@@ -27,7 +27,7 @@ class LeaseFiles(Protocol):
 
     @property
     def folder(self) -> str:
-        """Where it is, for people and as an identity."""
+        """The place, for people and as an identity."""
 
     @property
     def settle_s(self) -> float:

@@ -1,4 +1,4 @@
-"""Who holds a lease: what a process writes about itself, and whether such a process still runs on this machine.
+"""The holder of a lease: what a process writes about itself, and a check if such a process still runs on this machine.
 
 Knows no files of leases.
 """
@@ -32,7 +32,7 @@ _KINDS: dict[str, type | tuple[type, ...]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Holder:
-    """What a lease file says.
+    """The content of a lease file.
 
     Attributes:
         token: tells this lease from every other.
@@ -62,7 +62,7 @@ class Holder:
 
     @classmethod
     def of(cls, data: bytes) -> Holder:
-        """What a lease file says; raises ValueError unless it is what a job can have written.
+        """Read a lease file; raises ValueError unless it is what a job can have written.
 
         Anybody may have written the file: a number that is none would block this job, or let it wait for years.
         """
@@ -92,7 +92,7 @@ class Holder:
 
 
 def this_process(job: str, settings: LeaseConfig) -> Holder:
-    """What this process writes into a lease file."""
+    """The content that this process writes into a lease file."""
     now = time.time()
     return Holder(
         token=secrets.token_hex(8),

@@ -152,7 +152,7 @@ class Maintenance:
                     conf.set(key, old)
 
     def _changed(self, table: str) -> bool:
-        """Whether rows may have come or gone since the table was last optimized."""
+        """True if rows may have come or gone since the table was last optimized."""
         history = self._spark.sql(f"DESCRIBE HISTORY {self._warehouse.name(table)} LIMIT 100").collect()
         since = [row["operation"] for row in history]
         return "OPTIMIZE" not in since or not _KEEPS_ROWS.issuperset(since[: since.index("OPTIMIZE")])

@@ -49,7 +49,7 @@ class Marks:
             files.delete(path, False)
 
     def found(self) -> list[tuple[str, float]]:
-        """What is marked, and when it was marked, in seconds since 1970; nothing where the folder is behind a link."""
+        """Marked names, and when each was marked, in seconds since 1970; nothing where the folder is behind a link."""
         if not self._folder or is_link(self._spark, self._folder):
             return []
         files, path = hadoop_path(self._spark, self._folder)
@@ -95,7 +95,7 @@ def hadoop_path(spark: SparkSession, text: str) -> tuple[Any, Any]:
 
 
 def is_link(spark: SparkSession, text: str) -> bool:
-    """Whether a path is a symbolic link, in file systems that have any."""
+    """True if a path is a symbolic link, in file systems that have any."""
     files, path = hadoop_path(spark, text)
     path = files.makeQualified(path)
     if files.getScheme() == "file":

@@ -1,6 +1,7 @@
 """Named steps that bring tables of earlier versions to what this version writes; their rows are not touched.
 
-A table carries its version as a property; one without it is of version 1. A step is done again without harm, so that a
+A table carries its version as a property, or as a constraint `prox_version_N`, which a table created by its first rows
+can have; one without both is of version 1. A step is done again without harm, so that a
 job killed in the middle of one loses nothing: the version is the last thing that is written. New tables are created as
 the steps leave them, which a test holds. Knows table names as SQL has them, no warehouse.
 """
@@ -31,6 +32,7 @@ __all__ = [
 ]
 
 VERSION = "spark_prox.schema_version"
+VERSION_CONSTRAINT = "delta.constraints.prox_version_"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,13 +62,32 @@ class Migration:
         return parsed.fields
 
 
-MIGRATIONS: tuple[Migration, ...] = ()
-"""None yet: every table is of version 1. The first change of a released table adds the first step here."""
+MIGRATIONS: tuple[Migration, ...] = (
+    Migration(
+        name="runs-lineage",
+        table="runs",
+        to=2,
+        why="figures of a stage while it runs, and what a row of `refined` comes from: writers, policy, input",
+        columns="planned long, kept long, failed long, tokens_before long, tokens_after long, "
+        "writers array<struct<stage:string,model:string,model_revision:string,template:string,template_hash:string,"
+        "generation_hash:string>>, policy string, input string",
+    ),
+    Migration(
+        name="documents-html-extract",
+        table="documents",
+        to=2,
+        why="how the page became the text (input.extract); null in older rows, whose text is the whole visible text",
+        columns="html_extract string",
+        constraints=("prox_version_2",),
+    ),
+)
+"""The steps, each of one table. The first change of a released table adds its step here."""
 
 
 def version_of(properties: Mapping[str, str]) -> int:
     """A table's version by its properties."""
-    return int(properties.get(VERSION, "1"))
+    said = [name.removeprefix(VERSION_CONSTRAINT) for name in properties if name.startswith(VERSION_CONSTRAINT)]
+    return max(int(properties.get(VERSION, "1")), *(int(number) for number in said if number.isdecimal()), 1)
 
 
 def pending(table: str, version: int) -> list[Migration]:
@@ -145,6 +166,10 @@ def _apply(
     for constraint in step.constraints:
         if f"delta.constraints.{constraint}" not in properties:
             spark.sql(f"ALTER TABLE {name} ADD CONSTRAINT {quoted(constraint)} CHECK ({spec.constraints[constraint]})")
-    wanted = {key: spec.properties[key] for key in step.properties} | {VERSION: str(step.to)}
+    wanted = {key: spec.properties[key] for key in step.properties}
+    if f"prox_version_{step.to}" not in step.constraints:
+        wanted[VERSION] = str(step.to)
+    if not wanted:
+        return
     pairs = ", ".join(f"'{key}' = '{value}'" for key, value in wanted.items())
     spark.sql(f"ALTER TABLE {name} SET TBLPROPERTIES ({pairs})")

@@ -41,17 +41,17 @@ class WarehouseReader:
             self.location = str(Path(location).absolute())  # SQL takes no relative path
 
     def name(self, table: str) -> str:
-        """How SQL names a table: `schema`.`table`, or delta.`path`."""
+        """The name of a table in SQL: `schema`.`table`, or delta.`path`."""
         if self._schema is not None:
             return f"{self._schema}.{quoted(table)}"
         return f"delta.{quoted(self._path(table))}"
 
     def where(self, table: str) -> str:
-        """Where a person finds a table."""
+        """The place where a person finds a table."""
         return self.name(table).replace("`", "") if self._schema is not None else self._path(table)
 
     def exists(self, table: str) -> bool:
-        """Whether the table is there, as a Delta table."""
+        """True if the table is there, as a Delta table."""
         return self._found(table) is not None
 
     def read(self, table: str) -> DataFrame:

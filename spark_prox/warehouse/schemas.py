@@ -23,6 +23,7 @@ __all__ = [
     "REJECTS",
     "RUNS",
     "TABLES",
+    "VERDICTS",
     "TableSpec",
 ]
 
@@ -45,6 +46,7 @@ class TableSpec:
         constraints: what holds for every row, by name; Delta refuses a commit that breaks it.
         order: columns that `jobs/maintain.py` sorts files by, so that a query leaves many out; () keeps the order.
         one_writer: an append that looked for known keys must not pass beside another one (see `properties`).
+        observed: rows are counted while they are stored, see `spark_prox.spark.counting`.
         user_columns: whether the user's own columns follow the core ones.
         of_document: SQL that holds for the rows that stand for a row of `documents` and leave with it; "" for none.
     """
@@ -57,6 +59,7 @@ class TableSpec:
     constraints: Mapping[str, str] = field(default_factory=dict)
     order: tuple[str, ...] = ()
     one_writer: bool = False
+    observed: bool = False
     user_columns: bool = False
     of_document: str = ""
 
@@ -86,14 +89,16 @@ DOCUMENTS = TableSpec(
     name="documents",
     columns=(
         "doc_id string, doc_hash string, url string, text string, source string, crawl string, "
-        "path string, position long, bucket int, ingested_by string, ingested_at timestamp"
+        "path string, position long, bucket int, ingested_by string, ingested_at timestamp, html_extract string"
     ),
     key=("doc_id",),
+    version=2,
     statistics=("doc_id", "doc_hash", "bucket", "source", "crawl", "ingested_by", "ingested_at"),
     constraints={
         "prox_key": "doc_id IS NOT NULL AND doc_hash IS NOT NULL",
         "prox_text": "text IS NOT NULL",
         "prox_bucket": f"bucket >= 0 AND bucket < {BUCKETS}",
+        "prox_version_2": "html_extract IS NULL OR html_extract <> ''",
     },
     order=("bucket",),
     one_writer=True,
@@ -123,6 +128,7 @@ PROGRAMS = TableSpec(
         "prox_attempts": "attempts IS NULL OR attempts >= 1",
     },
     order=("stage", "model_revision"),
+    observed=True,
     of_document="true",
 )
 
@@ -138,6 +144,7 @@ REFINED = TableSpec(
         "prox_settings": "settings_hash IS NOT NULL AND policy_hash IS NOT NULL",
     },
     one_writer=True,
+    observed=True,
     user_columns=True,
     of_document="true",
 )
@@ -160,9 +167,12 @@ RUNS = TableSpec(
         "run_id string, stage string, status string, error string, started_at timestamp, finished_at timestamp, "
         "seconds double, documents long, skipped long, rejects long, programs long, prompt_tokens long, "
         "output_tokens long, flop double, settings_hash string, config string, versions map<string,string>, "
-        "guard map<string,double>"
+        "guard map<string,double>, planned long, kept long, failed long, tokens_before long, tokens_after long, "
+        "writers array<struct<stage:string,model:string,model_revision:string,template:string,template_hash:string,"
+        "generation_hash:string>>, policy string, input string"
     ),
-    key=("run_id", "stage"),
+    key=("run_id", "stage", "started_at"),  # an incremental run does a stage for each micro-batch
+    version=2,
     statistics=("run_id", "stage", "status", "settings_hash", "started_at", "finished_at"),
     constraints={"prox_key": "run_id IS NOT NULL AND stage IS NOT NULL AND status IS NOT NULL"},
 )
@@ -186,6 +196,30 @@ ANNOTATIONS = TableSpec(
     of_document="true",
 )
 
+VERDICTS = TableSpec(
+    name="verdicts",
+    columns=(
+        "doc_id string, doc_hash string, stage string, verdict string, reason string, detail string, "
+        "duplicate_of string, language string, score double, keys array<binary>, settings_hash string, "
+        "run_id string, decided_at timestamp"
+    ),
+    # One verdict of a filter for a document: other settings replace it, as in `refined`.
+    key=("doc_id", "stage"),
+    statistics=(
+        *("doc_id", "doc_hash", "stage", "verdict", "reason", "duplicate_of", "language", "score"),
+        *("settings_hash", "run_id", "decided_at"),
+    ),
+    constraints={
+        "prox_key": "doc_id IS NOT NULL AND doc_hash IS NOT NULL AND stage IS NOT NULL",
+        "prox_verdict": "verdict IN ('keep', 'drop')",
+        "prox_reason": "(verdict = 'drop') = (reason IS NOT NULL)",
+        "prox_settings": "settings_hash IS NOT NULL",
+    },
+    order=("stage",),
+    of_document="true",
+    observed=True,
+)
+
 TABLES: dict[str, TableSpec] = {
-    table.name: table for table in (DOCUMENTS, PROGRAMS, REFINED, REJECTS, RUNS, ANNOTATIONS)
+    table.name: table for table in (DOCUMENTS, PROGRAMS, REFINED, REJECTS, RUNS, ANNOTATIONS, VERDICTS)
 }

@@ -1,4 +1,4 @@
-"""What a warehouse holds besides its tables: staged rows, probe files, half-made tables, the lease's folder.
+"""The files of a warehouse besides its tables: staged rows, probe files, half-made tables, the lease's folder.
 
 Nobody needs any of it once its job has ended, so the next job that may write deletes what a killed one left, and
 nothing else. Knows the names of these things and no table.
@@ -142,7 +142,7 @@ class Scratch:
             self._delete(table)
 
     def is_free(self, table: str) -> bool:
-        """Whether nothing lies where a table would be."""
+        """True if nothing lies where a table would be."""
         return not self._children(table, "")
 
     @contextmanager
@@ -157,7 +157,7 @@ class Scratch:
         marks.remove(name)
 
     def lease_folder(self) -> str:
-        """Where the lease lies if the configuration does not say: beside the tables, or in the schema's own folder."""
+        """The lease's folder if the configuration names none: beside the tables, or in the schema's own folder."""
         root = self._root()
         if self._schema is None:
             return f"{root}/_lease"
@@ -208,7 +208,7 @@ class Scratch:
         return found
 
     def _is_empty(self, path: str, table: str) -> bool:
-        """Whether a Delta table is one of ours that never got a row."""
+        """True if a Delta table is one of ours that never got a row."""
         detail = self._spark.sql(f"DESCRIBE DETAIL delta.{quoted(path)}").first()
         if detail is None or detail["properties"].get("spark_prox.table", table) != table:
             return False
@@ -270,5 +270,5 @@ def _on_hadoop(spark: SparkSession, files: Any, path: Any) -> HadoopLeaseFiles:
 
 
 def _may_be_read(name: str, since: float) -> bool:
-    """Whether a job that takes no lease may be reading what is called so."""
+    """True if a job that takes no lease may be reading what is called so."""
     return name.removeprefix(_STAGING_TABLE).startswith(_READ_ONLY_JOBS) and time.time() - since < _YOUNG_S

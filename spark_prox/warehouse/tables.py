@@ -84,11 +84,11 @@ class Warehouse:
         return f"delta.{quoted(self._path(table))}"
 
     def where(self, table: str) -> str:
-        """Where a person finds a table."""
+        """The place where a person finds a table."""
         return self._listed(table).replace("`", "") if self._schema is not None else self._path(table)
 
     def exists(self, table: str) -> bool:
-        """Whether the table is there, as a Delta table; one that was found stays."""
+        """True if the table is there, as a Delta table; one that was found stays."""
         if table in self._found:
             return True
         if self._schema is not None:

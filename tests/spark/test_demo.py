@@ -66,7 +66,20 @@ def test_it_shows_a_document_before_and_after_counts_a_query_and_where_the_table
 
 def test_it_shows_progress_from_the_first_stage_to_the_last(demo: Demo) -> None:
     steps = [line.split(":")[0] for line in demo.out.splitlines() if ": done in" in line]
-    assert steps == ["ingest", "ingest", "generate doc", "generate chunk", "execute"]
+    assert steps == ["ingest", "generate-doc", "execute"]
+
+
+def test_one_pass_of_the_model_answers_both_levels(spark: SparkSession, demo: Demo) -> None:
+    of_stage = {row["stage"]: row for row in rows(spark, demo, "runs")}
+    programs = rows(spark, demo, "programs")
+    chunks = [row for row in programs if row["stage"] == "chunk"]
+    assert {row["run_id"] for row in programs} == {of_stage["execute"]["run_id"]}
+    assert of_stage["generate-chunk"]["documents"] == 0
+    assert of_stage["generate-chunk"]["skipped"] > 0
+    assert len(chunks) == len(programs) - len(chunks) == of_stage["generate-doc"]["documents"]
+    assert sum(row["prompt_tokens"] for row in chunks) == 0
+    assert all(len(row["line_margins"]) == row["line_count"] for row in chunks)
+    assert len({row["template_hash"] for row in programs}) == 2
 
 
 def test_every_record_is_a_document_or_a_reject(spark: SparkSession, demo: Demo) -> None:

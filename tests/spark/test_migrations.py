@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from pyspark.sql.types import StructType
+from pyspark.sql.types import StringType, StructField, StructType
 
 from spark_prox.config.lease import LeaseConfig
 from spark_prox.errors import TableError
 from spark_prox.warehouse import migrations, schemas
+from spark_prox.warehouse.creation import create_empty
 from spark_prox.warehouse.migrations import MIGRATIONS, VERSION, Migration
-from spark_prox.warehouse.schemas import REJECTS, TABLES
+from spark_prox.warehouse.schemas import DOCUMENTS, REJECTS, TABLES
 from spark_prox.warehouse.tables import Warehouse
 
 if TYPE_CHECKING:
@@ -129,6 +130,21 @@ def test_tables_of_a_schema_are_migrated_too(spark: SparkSession, monkeypatch: p
         warehouse.lease.release()
     finally:
         spark.sql("DROP SCHEMA aged CASCADE")
+
+
+def test_documents_of_version_1_get_their_column(spark: SparkSession, tmp_path: Path) -> None:
+    warehouse = Warehouse(spark, str(tmp_path / "w"))
+    old = dataclasses.replace(
+        DOCUMENTS,
+        version=1,
+        columns=DOCUMENTS.columns.replace(", html_extract string", ""),
+        constraints={name: rule for name, rule in DOCUMENTS.constraints.items() if name != "prox_version_2"},
+    )
+    create_empty(spark, old, [StructField("mine", StringType())], path=str(tmp_path / "w" / "documents"))
+    assert warehouse.open_for_writing(LeaseConfig(), "test") == ["documents-html-extract"]
+    assert warehouse.open_for_writing(LeaseConfig(), "test") == []
+    assert [field.name for field in warehouse.user_columns("documents")] == ["mine"]
+    assert shape(spark, warehouse, "documents")[0]["delta.constraints.prox_version_2"]
 
 
 @pytest.mark.parametrize("table", TABLES)

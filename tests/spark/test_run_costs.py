@@ -62,7 +62,15 @@ def test_a_small_run_takes_no_more_jobs_and_commits_than_these(
     assert again.commits == AGAIN.commits
     assert first.jobs <= FIRST.jobs
     assert again.jobs <= AGAIN.jobs
+    assert {"ingest: read and parse", "generate-doc", "generate-chunk", "execute"} <= _described(spark)
     assert Pipeline(config, FUNCTIONS, name="test").warehouse.read("refined").count() == 46
+
+
+def _described(spark: SparkSession) -> set[str]:
+    """What Spark's web interface would show of its jobs, without the run."""
+    jobs = spark.sparkContext._jsc.sc().statusStore().jobsList(None)
+    found = (jobs.apply(number).description() for number in range(jobs.size()))
+    return {description.get().partition(", run ")[0] for description in found if description.isDefined()}
 
 
 def _commits(warehouse: Path) -> int:

@@ -20,7 +20,7 @@ from spark_prox.sources.frames import read_input
 from tests.unit.sources.archive_builder import html, packed, response, wet
 from udfs.ingest import ReadArchives
 
-CORE = ["doc_id", "url", "text", "source", "crawl", "path", "position"]
+CORE = ["doc_id", "url", "text", "source", "crawl", "path", "position", "html_extract"]
 Reader = Callable[..., DataFrame]
 
 

@@ -64,7 +64,8 @@ def test_stages_say_what_they_read_and_write() -> None:
     for stage in (*STAGES, *ANNOTATION):
         assert {*stage.reads, *stage.writes} <= set(TABLES)
         assert stage.writes
-    assert [stage.name for stage in STAGES] == ["ingest", "generate-doc", "generate-chunk", "execute"]
+    names = [stage.name for stage in STAGES]
+    assert names == ["ingest", "exact-duplicates", "generate-doc", "generate-chunk", "execute"]
     before: set[str] = set()
     for stage in STAGES:
         assert set(stage.reads) <= before | set(stage.writes), f"{stage.name} reads what nobody wrote"

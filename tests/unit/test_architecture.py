@@ -7,7 +7,20 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent.parent
 LIBRARY = sorted([*(ROOT / "spark_prox").rglob("*.py"), *(ROOT / "udfs").rglob("*.py")])
 EVERYTHING = [*LIBRARY, *sorted((ROOT / "jobs").glob("*.py"))]
-HEAVY = {"torch", "transformers", "vllm", "sklearn", "matplotlib", "joblib", "scipy", "openai", "peft", "urllib3"}
+HEAVY = {
+    "torch",
+    "transformers",
+    "vllm",
+    "sklearn",
+    "matplotlib",
+    "joblib",
+    "scipy",
+    "openai",
+    "peft",
+    "urllib3",
+    "prometheus_client",
+    "trafilatura",
+}
 # The only places that import pyspark, besides `udfs`: a rule by folder.
 SPARK_HALF = (
     "spark_prox.warehouse",

@@ -12,7 +12,8 @@ from tests.jobs import ROOT, load_job
 
 DOCUMENTS = (
     *("README.md", "CONTRIBUTING.md", "docs/map.md"),
-    *("docs/cluster.md", "docs/operations.md", "docs/programs.md", "docs/refiners.md"),
+    *("docs/cluster.md", "docs/export.md", "docs/filters.md", "docs/operations.md"),
+    *("docs/programs.md", "docs/refiners.md", "docs/sources.md"),
 )
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -74,6 +75,47 @@ def test_every_document_gets_one_decision_whatever_order_the_engine_finishes_in(
     rows = list(generate_programs(documents("a", "", "ccc"), PoolEngine(2), LineBuilder(), stage="doc"))
     assert {row.doc_id: row.program for row in rows} == {"d0": "keep_doc()", "d1": "drop_doc()", "d2": "keep_doc()"}
     assert {row.doc_id: row.margin for row in rows} == {"d0": 1.0, "d1": -1.0, "d2": 1.0}
+
+
+class WholePages(LineBuilder):
+    """Reads the page behind its lines."""
+
+    def page_prompt(self, text: str) -> tuple[Prompt, Chunk | None]:
+        chunks = self.chunk_prompts(text).chunks
+        whole = len(chunks) == 1 and not chunks[0].too_long
+        ids = (*map(len, chunks[0].lines), len(text))
+        return Prompt(token_ids=ids, read_at=tuple(range(len(ids))) if whole else (0,)), chunks[0] if whole else None
+
+
+def test_one_pass_answers_both_levels_of_a_document_that_is_one_chunk() -> None:
+    builder = WholePages()
+    some = documents("a\n\nb", "a\nb\nc\nd", "POISON", "x" * 11)
+    rows = list(generate_programs(some, PoolEngine(2), builder, stage="doc", whole=builder))
+    doc = {row.doc_id: row for row in rows if row.chunk_index == -1}
+    chunk = {row.doc_id: row for row in rows if row.chunk_index == 0}
+    assert {name: row.status for name, row in doc.items()} == {
+        "d0": ProgramStatus.OK,
+        "d1": ProgramStatus.OK,
+        "d2": ProgramStatus.PROMPT_FAILED,
+        "d3": ProgramStatus.OK,
+    }
+    alone = list(generate_programs(some, PoolEngine(2), builder, stage="chunk"))
+    (expected,) = [row for row in alone if row.doc_id == "d0"]
+    assert set(chunk) == {"d0"}  # the others have several chunks, or none that a prompt can hold
+    assert replace(chunk["d0"], prompt_tokens=expected.prompt_tokens) == expected
+    assert (doc["d0"].margin, doc["d0"].line_margins) == (1.0, None)
+    assert (doc["d0"].prompt_tokens, chunk["d0"].prompt_tokens) == (4, 0)  # read once
+
+
+def test_an_engine_error_in_one_pass_is_a_row_of_the_document_alone() -> None:
+    class Broken:
+        def complete(self, requests: Iterable[Request]) -> Iterator[Completion]:
+            for request in requests:
+                yield failure(request, "ENGINE_ERROR", "no")
+
+    builder = WholePages()
+    rows = list(generate_programs(documents("a"), Broken(), builder, stage="doc", whole=builder))
+    assert [(row.chunk_index, row.status) for row in rows] == [(-1, ProgramStatus.ENGINE_FAILED)]
 
 
 def test_line_margins_become_a_program_in_document_line_numbers() -> None:

@@ -4,10 +4,7 @@ import ast
 import re
 from pathlib import Path
 
-FOLDERS = (
-    *("jobs", "bench", "examples", "spark_prox/heuristics", "spark_prox/annotation", "spark_prox/evaluation"),
-    *("spark_prox/training", "spark_prox/report", "spark_prox/prompts"),
-)
+FOLDERS = ("spark_prox", "udfs", "jobs", "bench", "dev", "docker", "examples")
 NO_SUBJECT = re.compile(r"(What|Whether|Who|Where|Whatever|Judged)\b")
 
 

@@ -76,6 +76,43 @@ def test_a_cache_that_others_can_write_to_is_refused(tmp_path: Path, monkeypatch
     smollm2.smollm2_directory.cache_clear()
 
 
+@pytest.mark.parametrize("harm", ["content", "link", "more", "no digests"])
+def test_a_cache_that_is_not_as_it_was_written_is_made_again(
+    harm: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, made = tmp_path / "w.gguf", []
+    source.write_bytes(b"x")
+
+    def write(_: object, folder: Path) -> None:
+        made.append(folder)
+        (folder / "config.json").write_text("{}")
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(smollm2, "installed_file", lambda: source)
+    monkeypatch.setattr(smollm2, "write_model_directory", write)
+    for _ in range(2):
+        smollm2.smollm2_directory.cache_clear()
+        folder = smollm2.smollm2_directory()
+    assert len(made) == 1
+    config = folder / "config.json"
+    if harm == "content":
+        config.write_text("[]")
+    elif harm == "link":
+        config.rename(tmp_path / "elsewhere.json")
+        config.symlink_to(tmp_path / "elsewhere.json")
+    elif harm == "more":
+        (folder / "modeling.py").write_text("")
+    else:
+        (folder / "digests.json").unlink()
+    smollm2.smollm2_directory.cache_clear()
+    assert smollm2.smollm2_directory() == folder
+    smollm2.smollm2_directory.cache_clear()
+    assert len(made) == 2
+    assert sorted(path.name for path in folder.iterdir()) == ["config.json", "digests.json"]
+    assert (config.read_text(), config.is_symlink()) == ("{}", False)
+    assert sorted(path.name for path in folder.parent.iterdir()) == [folder.name]
+
+
 def test_the_wheels_model_is_made_and_knows_a_capital(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     try:
         smollm2.installed_file()

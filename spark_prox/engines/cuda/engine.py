@@ -29,7 +29,7 @@ _SCRATCH_ROWS = 4 * BURST
 
 @dataclass(eq=False)
 class _Launched:
-    """What is under way: a pass with the requests that it reads and begins, or a burst with its sequences."""
+    """Work in progress: a pass with the requests that it reads and begins, or a burst with its sequences."""
 
     event: Any
     read: list[Request]

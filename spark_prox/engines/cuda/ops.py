@@ -1,4 +1,4 @@
-"""What lies between the matrix products of a layer, in plain PyTorch, and the choice between it and Triton's kernels.
+"""The operations between a layer's matrix products, in plain PyTorch, and the choice between them and Triton's kernels.
 
 Shapes: `x` is (tokens, width), `qkv` (tokens, all heads' widths), `gate_up` (tokens, twice the MLP's width).
 """

@@ -1,4 +1,4 @@
-"""Who is being decoded: each such request holds a lane and a stretch of the cache.
+"""Seats of the requests that are being decoded: each holds a lane and a stretch of the cache.
 
 Work goes to the GPU in order, so a seat is free as soon as the last work that uses it is launched.
 """

@@ -90,7 +90,7 @@ def llama_weights(model: Any, *, margin: int) -> LlamaWeights | None:
 
 
 def _fits(body: Any, head: Any) -> bool:
-    """Whether every part that the forward pass leaves out is absent."""
+    """True if the model has none of the parts that the forward pass leaves out."""
     try:
         rotation = getattr(body.rotary_emb, "rope_type", "default")
         return (

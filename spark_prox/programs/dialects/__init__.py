@@ -6,11 +6,12 @@ from spark_prox.errors import ConfigError
 from spark_prox.programs.dialects.base import Dialect, Parameter, Signature
 from spark_prox.programs.dialects.prox import PROX
 from spark_prox.programs.dialects.refinex import REFINEX
+from spark_prox.programs.dialects.rescraper import RESCRAPER
 from spark_prox.programs.dialects.ultrax import ULTRAX
 
 __all__ = ["DIALECTS", "Dialect", "Parameter", "Signature", "dialect_for"]
 
-DIALECTS: dict[str, Dialect] = {dialect.name: dialect for dialect in (PROX, REFINEX, ULTRAX)}
+DIALECTS: dict[str, Dialect] = {dialect.name: dialect for dialect in (PROX, REFINEX, ULTRAX, RESCRAPER)}
 
 
 def dialect_for(name: str) -> Dialect:

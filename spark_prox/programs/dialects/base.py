@@ -1,4 +1,6 @@
-"""What a dialect is: names and parameters of its calls, how they become operations, and how operations are written.
+"""A dialect: the names and parameters of its calls, how they become operations, and how operations are written.
+
+A dialect whose programs are no calls brings a reader of its own.
 
 Knows no particular dialect and no document.
 """
@@ -12,6 +14,7 @@ from typing import Literal, NamedTuple
 
 from spark_prox.programs.errors import Code
 from spark_prox.programs.ops import Op
+from spark_prox.programs.reading import Reading
 from spark_prox.programs.scan import Argument
 from spark_prox.programs.values import LineNumber, Quoted
 
@@ -77,6 +80,11 @@ class Dialect:
         quick: a pattern for the calls that make up nearly all real programs, each in a line of its own, as
             `spark_prox.programs.express` takes it; reads what the scanner would.
         read_quick: name and operation of a call that `quick` matched.
+        read: reads a whole program, in time linear in its length, where it is not written as calls; `calls` then say at
+            which level each name may stand. Never raises.
+        frame: puts written operations together to a program; None: one a line.
+        cut_mark: what a program that the token limit cut off is stored with, where nothing else tells it from a whole
+            one.
     """
 
     name: str
@@ -86,6 +94,9 @@ class Dialect:
     keep: str
     quick: re.Pattern[str] | None = None
     read_quick: Callable[[re.Match[str]], tuple[str, Op]] | None = None
+    read: Callable[[str], Reading] | None = None
+    frame: Callable[[Sequence[str]], str] | None = None
+    cut_mark: str = ""
 
 
 def by_name(signatures: Sequence[Signature]) -> dict[str, Signature]:

@@ -21,7 +21,7 @@ from spark_prox.warehouse.schemas import DOCUMENTS, REFINED, REJECTS
 
 __all__ = ["CORE_COLUMNS", "with_core_columns"]
 
-CORE_COLUMNS = ("doc_id", "url", "text", "source", "crawl", "path", "position")
+CORE_COLUMNS = ("doc_id", "url", "text", "source", "crawl", "path", "position", "html_extract")
 VERDICT = ("reject_code", "reject_detail")
 CRAWL_IN_TEXT = r"CC-(?:MAIN|NEWS)-\d{4}-\d{2}"
 
@@ -61,7 +61,10 @@ def with_core_columns(
         _crawl(spec, layout, types).alias("crawl"),
         F.col(PATH).alias("path"),
         F.col(POSITION).alias("position"),
+        (F.col("html_extract") if spec.is_archive else F.lit(None).cast("string")).alias("html_extract"),
     ]
+    if spec.is_archive:
+        consumed.add("html_extract")
     left = {}
     for names in (layout.text, ids, layout.url, layout.crawl):
         for name, value in _unused(names, types, spellings or {}).items():
@@ -167,7 +170,7 @@ def _unused(names: tuple[str, ...], types: dict[str, DataType], spellings: Mappi
 
 
 def _own_columns(types: dict[str, DataType], consumed: set[str | None], changed: Mapping[str, Column]) -> list[Column]:
-    """What was not used, under its name or `input_<name>` where the tables have that name already.
+    """The columns that were not used, under their names, or `input_<name>` where the tables have that name already.
 
     Args:
         changed: what stands in such a column instead of its value.

@@ -125,7 +125,7 @@ def open_stream(spark: SparkSession, spec: InputSpec) -> DeltaStream:
 
 
 def stream_error(error: Exception, source: DeltaStream, checkpoint: str) -> ProxError | None:
-    """What Delta says of a source that cannot be followed any longer, as an error with a code; None for others."""
+    """Give an error with a code for a source that, as Delta says, cannot be followed any longer; None for others."""
     if isinstance(error, ProxError):
         return error
     found = re.search(r"\[((?:DELTA|DIFFERENT_DELTA)_[A-Z_]+)[\].]", str(error))

@@ -6,6 +6,7 @@ Hidden files (`_SUCCESS`, `.x.crc`) are no input, as in Spark. Runs on the drive
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,17 +16,23 @@ from pyspark.sql import SparkSession
 
 from spark_prox.config.input import InputSpec
 from spark_prox.errors import InputError
+from spark_prox.sources.object_store import ObjectStores
+from spark_prox.sources.opening import is_web, open_file
+from spark_prox.sources.path_lists import MAX_LIST_BYTES, is_path_list, listed_paths
 from spark_prox.sources.sniff import SNIFF_BYTES, may_be
 
 __all__ = ["InputFile", "check_format", "list_files", "plain_path"]
 
+LISTED_BYTES = 1 << 30  # a file of a crawl, whose size is not asked for
+
 
 @dataclass(frozen=True, kw_only=True)
 class InputFile:
-    """One file: its path (local ones without a scheme) and its size in bytes."""
+    """One file: its path (local ones without a scheme), its size in bytes, and when it was changed, in milliseconds."""
 
     path: str
     size: int
+    modified: int = 0
 
 
 def list_files(spark: SparkSession, spec: InputSpec) -> list[InputFile]:
@@ -37,7 +44,14 @@ def list_files(spark: SparkSession, spec: InputSpec) -> list[InputFile]:
     found: dict[str, InputFile] = {}
     for name in _names(spark, spec.path):
         try:
-            files = list(_files(spark, name))
+            if spec.is_archive and is_path_list(name):
+                files = list(_listed(spark, name, spec))
+            elif spec.is_archive and is_web(name):
+                files = [InputFile(path=name, size=LISTED_BYTES)]
+            else:
+                files = list(_files(spark, name))
+        except InputError:
+            raise
         except Exception as error:  # noqa: BLE001 - py4j wraps what Java says: scheme, permission, host
             java = getattr(error, "java_exception", None)
             kind = java.getClass().getSimpleName() if java is not None else type(error).__name__
@@ -119,6 +133,28 @@ def _files(spark: SparkSession, name: str) -> Iterator[InputFile]:
             yield from _walk(system, status)
 
 
+def _listed(spark: SparkSession, name: str, spec: InputSpec) -> Iterator[InputFile]:
+    """The files of a list of paths, not looked up: a crawl has 90,000, and the executors say what is missing."""
+    if is_web(name):
+        with ExitStack() as opened:
+            content = open_file(name, opened, ObjectStores()).read(MAX_LIST_BYTES + 1)
+    else:
+        with _opened(spark, name) as stream:
+            content = bytes(stream.readNBytes(MAX_LIST_BYTES + 1))
+    where = name if is_web(name) else plain_path(_hadoop_path(spark, name).toString())
+    for path in listed_paths(content, where=where, prefix=spec.path_prefix):
+        yield InputFile(path=plain_path(path), size=LISTED_BYTES)
+
+
+@contextmanager
+def _opened(spark: SparkSession, name: str) -> Iterator[Any]:
+    stream = _file_system(spark, name).open(_hadoop_path(spark, name))
+    try:
+        yield stream
+    finally:
+        stream.close()
+
+
 def _is_hidden(name: str) -> bool:
     return name.startswith(".") or (name.startswith("_") and "=" not in name)
 
@@ -127,7 +163,7 @@ def _walk(system: Any, status: Any) -> Iterator[InputFile]:
     """The files under one that was named; below it hidden ones are left out."""
     path = status.getPath()
     if not status.isDirectory():
-        yield InputFile(path=plain_path(path.toString()), size=status.getLen())
+        yield InputFile(path=plain_path(path.toString()), size=status.getLen(), modified=status.getModificationTime())
         return
     for inner in system.listStatus(path):
         if not _is_hidden(inner.getPath().getName()):
@@ -138,12 +174,11 @@ def _first_bytes(spark: SparkSession, file: InputFile) -> bytes:
     """The beginning of a file; nothing if it cannot be read, which the executors then report."""
     if not urlsplit(file.path).scheme:
         return _read_local(file.path)
+    if file.size == LISTED_BYTES:
+        return b""  # of a list or of the web: its store may be one that executors alone can reach
     try:
-        stream = _file_system(spark, file.path).open(_hadoop_path(spark, file.path))
-        try:
-            return bytes(stream.readNBytes(min(SNIFF_BYTES, file.size)))
-        finally:
-            stream.close()
+        with _opened(spark, file.path) as stream:
+            return bytes(stream.readNBytes(SNIFF_BYTES))
     except Exception:  # noqa: BLE001 - as above
         return b""
 

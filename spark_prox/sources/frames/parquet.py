@@ -44,7 +44,7 @@ def read_parquet(spark: SparkSession, spec: InputSpec, reader: FileReader) -> Ra
         verdicts.where(F.col("reject_code") != SHAPE).select("path", "position", "reject_code", "reject_detail")
     )
     if not shapes:
-        return RawFrame(rows=rejects, folders=folders)
+        return RawFrame(rows=rejects, folders=folders, files=files)
     merged = _merged(shapes)
     foreign = [text for text, _, _ in shapes if not _is_native(FileShape.from_json(text), merged)]
     is_foreign = F.col("text").isin(foreign) if foreign else F.lit(False)
@@ -63,7 +63,7 @@ def read_parquet(spark: SparkSession, spec: InputSpec, reader: FileReader) -> Ra
     columns = [
         (F.lit(None) if field.name in empty else F.col(quoted(field.name))).alias(field.name) for field in schema.fields
     ]
-    return RawFrame(rows=rows.select(*columns, *PLACES), folders=folders)
+    return RawFrame(rows=rows.select(*columns, *PLACES), folders=folders, files=files)
 
 
 def _shapes(verdicts: DataFrame) -> list[tuple[str, int, str]]:
@@ -102,7 +102,7 @@ def _distinct(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _is_native(shape: FileShape, merged: dict[str, Any]) -> bool:
-    """Whether Spark reads the file under the merged schema as it is."""
+    """True if Spark reads the file under the merged schema as it is."""
     if shape.foreign:
         return False
     types = {field["name"]: field["type"] for field in merged["fields"]}

@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from delta.tables import DeltaTable
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -26,6 +27,7 @@ from spark_prox.sources.frames.places import CODE, DETAIL, PATH, PLACES, POSITIO
 from spark_prox.sources.json_shape import merge_shapes
 from spark_prox.sources.layouts import KNOWN_NAMES, find_layout
 from spark_prox.sources.readers import SHAPE, SLICE_FIELDS
+from spark_prox.sources.snapshot import InputSnapshot
 
 __all__ = [
     "RawFrame",
@@ -36,6 +38,7 @@ __all__ = [
     "read_delta",
     "read_files",
     "read_json",
+    "table_snapshot",
     "tasks_of",
     "whole",
     "with_metadata",
@@ -59,6 +62,7 @@ class RawFrame:
         spellings: what rows call a column, where that is not its name.
         together: such names, in lower case, of which one row has several spellings.
         folders: keys of `key=value` folders.
+        files: what was listed; () for a table.
     """
 
     rows: DataFrame
@@ -67,6 +71,7 @@ class RawFrame:
     spellings: dict[str, str] = field(default_factory=dict)
     together: frozenset[str] = frozenset()
     folders: Sequence[str] = ()
+    files: Sequence[InputFile] = ()
 
 
 def read_archives(spark: SparkSession, spec: InputSpec, reader: FileReader) -> RawFrame:
@@ -74,7 +79,7 @@ def read_archives(spark: SparkSession, spec: InputSpec, reader: FileReader) -> R
     files = checked_files(spark, spec)
     raw = read_files(spark, whole(files, "archive"), reader)
     rows = placed(raw.persist(StorageLevel.DISK_ONLY))
-    return RawFrame(rows=rows, folders=folder_keys(file.path for file in files))
+    return RawFrame(rows=rows, folders=folder_keys(file.path for file in files), files=files)
 
 
 def read_json(spark: SparkSession, spec: InputSpec, reader: FileReader) -> RawFrame:
@@ -89,11 +94,16 @@ def read_json(spark: SparkSession, spec: InputSpec, reader: FileReader) -> RawFr
     schema = json_schema(shape.columns([*KNOWN_NAMES, *given, *(name.partition(".")[0] for name in given)]).bounded())
     rows = placed(lines.select("path", "position", "text", "reject_code", "reject_detail"))
     if not schema.parsed.fields:
-        return RawFrame(rows=rows.drop("text"), mixed=True, folders=folders)
+        return RawFrame(rows=rows.drop("text"), mixed=True, folders=folders, files=files)
     layout = find_layout(spec, flat_columns(schema.named), mixed=True, spellings=schema.spellings)
     schema = schema.with_text((*layout.text, *((layout.doc_id,) if layout.doc_id else ()), *layout.other_ids))
     return RawFrame(
-        rows=_parsed(rows, schema), mixed=True, spellings=schema.spellings, together=schema.together, folders=folders
+        rows=_parsed(rows, schema),
+        mixed=True,
+        spellings=schema.spellings,
+        together=schema.together,
+        folders=folders,
+        files=files,
     )
 
 
@@ -145,8 +155,11 @@ def delta_table(spark: SparkSession, spec: InputSpec) -> tuple[DataFrame, bool]:
         InputError: WRONG_FORMAT, INPUT_NOT_FOUND.
     """
     is_path = "/" in spec.path or _exists(spark, spec)
+    reader = spark.read.format("delta")
+    if spec.version is not None:
+        reader = reader.option("versionAsOf", spec.version)
     try:
-        rows = spark.read.format("delta").load(spec.path) if is_path else spark.table(spec.path)
+        rows = reader.load(spec.path) if is_path else reader.table(spec.path)
         rows.schema  # noqa: B018 - resolves the table
         return rows, is_path
     except Exception:  # noqa: BLE001 - analysis errors of many kinds, from Java and from Delta
@@ -154,6 +167,20 @@ def delta_table(spark: SparkSession, spec: InputSpec) -> tuple[DataFrame, bool]:
         raise InputError(
             code, f"there is no Delta table {spec.path!r}.", "Give the path of a Delta table or a catalog name."
         ) from None
+
+
+def table_snapshot(spark: SparkSession, spec: InputSpec) -> InputSnapshot:
+    """Which version of a Delta table a run reads; without one where that cannot be told, as of a view."""
+    try:
+        is_path = "/" in spec.path or _exists(spark, spec)
+        table = DeltaTable.forPath(spark, spec.path) if is_path else DeltaTable.forName(spark, spec.path)
+        detail, last = table.detail().select("id").first(), table.history(1).select("version").first()
+    except Exception:  # noqa: BLE001 - whoever reads the table says what is wrong with it
+        return InputSnapshot(path=spec.path)
+    assert detail is not None
+    assert last is not None
+    version = last["version"] if spec.version is None else spec.version
+    return InputSnapshot(path=spec.path, digest=detail["id"], version=version)
 
 
 def _exists(spark: SparkSession, spec: InputSpec) -> bool:

@@ -1,12 +1,13 @@
 """Input to rows: one row for each document and for each thing that should have been one.
 
-The columns are `doc_id, url, text, source, crawl, path, position`, the user's own, `reject_code, reject_detail`; a
-row is a document where `reject_code` is null. Knows nothing of tables and of what runs on executors: the file reader
-is handed in.
+The columns are `doc_id, url, text, source, crawl, path, position, html_extract`, the user's own, `reject_code,
+reject_detail`; a row is a document where `reject_code` is null. Knows nothing of tables and of what runs on executors:
+the file reader is handed in.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib import import_module
 from typing import Protocol
@@ -18,6 +19,7 @@ from spark_prox.errors import InputError
 from spark_prox.functions import FileReader
 from spark_prox.sources.formats import FORMATS
 from spark_prox.sources.frames.core_columns import with_core_columns
+from spark_prox.sources.frames.files import InputFile
 from spark_prox.sources.frames.folder_columns import with_folder_columns
 from spark_prox.sources.frames.identity import resolve_duplicates
 from spark_prox.sources.frames.places import flat_columns
@@ -32,7 +34,7 @@ ARCHIVE_LAYOUT = Layout(
 
 
 class FrameReader(Protocol):
-    """What the module of an input format offers."""
+    """The function that the module of an input format offers."""
 
     def __call__(self, spark: SparkSession, spec: InputSpec, reader: FileReader) -> RawFrame:
         """Lazy rows of the input.
@@ -46,13 +48,20 @@ class FrameReader(Protocol):
         ...
 
 
-def read_input(spark: SparkSession, spec: InputSpec, *, archive_reader: FileReader) -> DataFrame:
+def read_input(
+    spark: SparkSession,
+    spec: InputSpec,
+    *,
+    archive_reader: FileReader,
+    listed: Callable[[Sequence[InputFile]], object] | None = None,
+) -> DataFrame:
     """Rows of any input. Bad data never raises here nor when the rows are used; a bad request raises here.
 
     Args:
         spark: the session.
         spec: what to read.
         archive_reader: `udfs.ingest.ReadArchives`, which reads files on the executors.
+        listed: is told which files there are; none for a table.
 
     Returns:
         A lazy frame. What archives and JSON files give is kept on the executors' disks until
@@ -62,6 +71,8 @@ def read_input(spark: SparkSession, spec: InputSpec, *, archive_reader: FileRead
         InputError: INPUT_NOT_FOUND, WRONG_FORMAT, MISSING_COLUMN, BAD_COLUMN, SCHEMA_CONFLICT.
     """
     raw = _read(spark, spec, archive_reader)
+    if listed is not None:
+        listed(raw.files)
     raw = replace(raw, rows=with_folder_columns(raw.rows, raw.folders))
     layout = _layout(spec, raw)
     if layout is None:

@@ -18,9 +18,10 @@ from typing import BinaryIO
 from spark_prox.errors import RejectCode
 from spark_prox.sources.unpacking import PackedError
 
-__all__ = ["ArchiveBytes", "Fault"]
+__all__ = ["GZIP_MAGIC", "ArchiveBytes", "Fault", "begins_member"]
 
 GZIP_MAGIC = b"\x1f\x8b\x08"
+LINE_END = 10
 FEED_BYTES = 1 << 16
 LOOK_BYTES = 1 << 13
 INFLATE_BYTES = 1 << 20
@@ -48,13 +49,15 @@ class ArchiveBytes:
     `offset` counts decompressed bytes. `window[:n]` may be read after `fill(n)`; `advance(n)` drops bytes.
     """
 
-    def __init__(self, raw: BinaryIO) -> None:
-        self.offset = 0
+    def __init__(self, raw: BinaryIO, *, start: int = 0) -> None:
+        """Args: `raw`, at a record of the file; `start`, the offset in the file where that is."""
+        self.offset = start
         self.window = bytearray()
         self.fault: Fault | None = None
+        self._previous = LINE_END
         self._file = raw
         self._raw = bytearray()
-        self._raw_start = 0  # file offset of _raw[0]
+        self._raw_start = start  # file offset of _raw[0]
         self._fed = 0  # bytes of _raw already given to zlib
         self._inflater: zlib._Decompress | None = None
         self._member_start = 0
@@ -63,7 +66,7 @@ class ArchiveBytes:
         self.gzipped = bytes(self._raw[:2]) in (GZIP_MAGIC[:1], GZIP_MAGIC[:2])
         self._marks: deque[tuple[int, int]] = deque()  # (decompressed offset, file offset) where a member starts
         self._mark_offsets: set[int] = set()
-        self._last_mark = (0, 0)
+        self._last_mark = (start, start)
         if self.gzipped:
             self._open_member()
         elif not self._raw.startswith(b"WARC/") and _hidden_member(bytes(self._raw)):
@@ -72,12 +75,12 @@ class ArchiveBytes:
 
     @property
     def is_over(self) -> bool:
-        """Whether there is nothing left, and nothing to recover."""
+        """True if there is nothing left, and nothing to recover."""
         return self._ended and not self.window and self.fault is None
 
     @property
     def position(self) -> int:
-        """Where the first byte of the window is: the file offset of the gzip member that starts with it, if one does;
+        """The place of the window's first byte: the file offset of the gzip member that starts with it, if one does;
         else the offset in the decompressed bytes, which in a plain file is the offset in the file."""
         self._pass_marks()
         decompressed, in_file = self._last_mark
@@ -88,6 +91,16 @@ class ArchiveBytes:
         """File offset of the gzip member that holds the first byte of the window; 0 in a plain file."""
         self._pass_marks()
         return self._last_mark[1]
+
+    @property
+    def after_line_end(self) -> bool:
+        """Whether the byte before the window ends a line, or the window is where reading began."""
+        return self._previous == LINE_END
+
+    @property
+    def stored_at(self) -> int:
+        """File offset of what holds the first byte of the window: its gzip member, or in a plain file the byte."""
+        return self.member if self.gzipped else self.offset
 
     def fill(self, wanted: int) -> int:
         """Make `wanted` bytes readable if the file has them; returns how many there are."""
@@ -104,6 +117,8 @@ class ArchiveBytes:
 
     def advance(self, count: int) -> None:
         """Drop the first `count` bytes of the window."""
+        if count:
+            self._previous = self.window[count - 1]
         del self.window[:count]
         self.offset += count
 
@@ -117,7 +132,7 @@ class ArchiveBytes:
                 yield at - self.offset
 
     def starts_member(self, at: int) -> bool:
-        """Whether a gzip member starts at a window position."""
+        """True if a gzip member starts at a window position."""
         return self.offset + at in self._mark_offsets
 
     def give_up(self, detail: str) -> None:
@@ -139,7 +154,7 @@ class ArchiveBytes:
         while True:
             found = self._raw.find(GZIP_MAGIC, search)
             if 0 <= found <= len(self._raw) - FEED_BYTES or (found >= 0 and self._file_ended):
-                if _begins(bytes(self._raw[found : found + LOOK_BYTES]), starts):
+                if begins_member(bytes(self._raw[found : found + LOOK_BYTES]), starts):
                     self._drop_raw(found)
                     self._fed = 0
                     self.fault = None
@@ -235,7 +250,8 @@ class ArchiveBytes:
         self.fault = Fault(code=code, detail=detail, member=self._member_start)
 
 
-def _begins(compressed: bytes, starts: tuple[bytes, ...]) -> bool:
+def begins_member(compressed: bytes, starts: tuple[bytes, ...]) -> bool:
+    """Whether bytes are the beginning of a gzip member whose content begins with one of `starts`."""
     try:
         return zlib.decompressobj(31).decompress(compressed, 64).startswith(starts)
     except zlib.error:
@@ -243,7 +259,7 @@ def _begins(compressed: bytes, starts: tuple[bytes, ...]) -> bool:
 
 
 def _salvage(inflater: zlib._Decompress, feed: bytes) -> bytes:
-    """What `feed` gives before its error, to the byte."""
+    """The output of `feed` before its error, to the byte."""
     saved = bytearray()
     step = 256
     at = 0
@@ -260,10 +276,10 @@ def _salvage(inflater: zlib._Decompress, feed: bytes) -> bytes:
 
 
 def _hidden_member(start: bytes) -> bool:
-    """Whether a file that does not start like one is a gzip whose first member is damaged."""
+    """True if a file that does not start like one is a gzip whose first member is damaged."""
     found = start.find(GZIP_MAGIC)
     while found >= 0:
-        if _begins(start[found:], (b"WARC/", b"filedesc:")):
+        if begins_member(start[found:], (b"WARC/", b"filedesc:")):
             return True
         found = start.find(GZIP_MAGIC, found + 1)
     return False

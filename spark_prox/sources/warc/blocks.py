@@ -82,7 +82,7 @@ def read_block(
 
 
 def _ends_well(data: ArchiveBytes, length: int, have: int, is_arc: bool) -> bool:
-    """Whether the block is followed by the end, a gzip member, the mark of a record's end, or a record."""
+    """True if the block is followed by the end, a gzip member, the mark of a record's end, or a record."""
     if data.starts_member(length):
         return True
     tail = bytes(data.window[length : min(have, length + TAIL_BYTES)])
@@ -121,7 +121,7 @@ def _end(data: ArchiveBytes, have: int, length: int, has_cr: bool) -> Block:
 
 
 def _only_line_ends_changed(block: bytes, length: int) -> bool:
-    """Whether the missing bytes are the carriage returns of all lines, or of those of a stored HTTP head."""
+    """True if the missing bytes are the carriage returns of all lines, or of those of a stored HTTP head."""
     if b"\r" in block:
         return False
     body = block.rstrip(b"\n")

@@ -14,7 +14,7 @@ from spark_prox.errors import RejectCode
 from spark_prox.sources.warc.archive_bytes import ArchiveBytes
 from spark_prox.sources.warc.blocks import Block, read_block
 from spark_prox.sources.warc.record_heads import MAX_HEAD_BYTES, RecordHead, parse_arc_line, parse_warc_head
-from spark_prox.sources.warc.resync import MAX_BLANK_BYTES, WARC_START, seek_start, skip_blank, starts_of
+from spark_prox.sources.warc.resync import MAX_BLANK_BYTES, WARC_START, begins_range, seek_start, skip_blank, starts_of
 
 __all__ = ["Frame", "Gap", "iterate_frames"]
 
@@ -41,12 +41,13 @@ class Gap:
     head: RecordHead | None = None
 
 
-def iterate_frames(data: ArchiveBytes, *, max_block_bytes: int) -> Iterator[Frame | Gap]:
+def iterate_frames(data: ArchiveBytes, *, max_block_bytes: int, stop: int | None = None) -> Iterator[Frame | Gap]:
     """Every record and every gap of one archive, in order; raises only what reading the file raises.
 
     Args:
         data: the archive.
         max_block_bytes: of a longer block only this much is kept.
+        stop: file offset; ends at the first record there or behind at which a range of the file can begin.
     """
     is_arc: bool | None = None
     while not data.is_over:
@@ -58,6 +59,8 @@ def iterate_frames(data: ArchiveBytes, *, max_block_bytes: int) -> Iterator[Fram
             fault, way = data.fault, _recover(data, is_arc)
             yield Gap(position=fault.member, code=fault.code, detail=fault.detail + way)
             continue
+        if stop is not None and data.stored_at >= stop and begins_range(data, is_arc):
+            return
         position = data.position
         head = _read_head(data, is_arc)
         if head is None or head.length is None:

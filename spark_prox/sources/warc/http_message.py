@@ -212,7 +212,7 @@ def _check_size(out: bytearray, max_bytes: int) -> None:
 
 
 def _is_plain(body: bytes) -> bool:
-    """Whether a body that says it is coded is text as it stands."""
+    """True if a body that says it is coded is text as it stands."""
     start = body[:LOOK_BYTES]
     if CONTROL.search(start):
         return False

@@ -28,7 +28,7 @@ ARC_LINE = re.compile(
 
 @dataclass(frozen=True, kw_only=True)
 class RecordHead:
-    """What the head of a record says.
+    """The content of a record's head.
 
     Attributes:
         kind: WARC-Type in lower case; ARC records are "response", their version block "warcinfo".

@@ -10,18 +10,19 @@ import re
 from spark_prox.sources.warc.archive_bytes import ArchiveBytes
 from spark_prox.sources.warc.record_heads import ARC_LINE, RECORD_START
 
-__all__ = ["WARC_START", "next_start", "seek_start", "skip_blank", "starts_of"]
+__all__ = ["WARC_START", "begins_range", "next_start", "seek_start", "skip_blank", "starts_of"]
 
 WARC_START = b"WARC/"
 ARC_STARTS = (b"filedesc:", b"http://", b"https://", b"ftp://", b"dns:")
 BLANK = re.compile(rb"[\r\n \t\0]*")
 MAX_BLANK_BYTES = 16 << 20
 SEARCH_BYTES = 1 << 16
+MEMBER_LOOK = 64  # decompressed bytes by which a gzip member is recognised
 HEAD_BYTES = 1 << 12  # a record start is recognised if this much of it is in the window
 
 
 def starts_of(is_arc: bool | None) -> tuple[bytes, ...]:
-    """What the first bytes of a record may be in a WARC file, an ARC file, or one not known yet (None)."""
+    """The possible first bytes of a record in a WARC file, an ARC file, or one not known yet (None)."""
     if is_arc is None:
         return (WARC_START, *ARC_STARTS)
     return ARC_STARTS if is_arc else (WARC_START,)
@@ -53,6 +54,16 @@ def next_start(data: ArchiveBytes, begin: int, end: int, is_arc: bool) -> int | 
     if found and found.start() < end:
         places.append(found.start())
     return min(places, default=None)
+
+
+def begins_range(data: ArchiveBytes, is_arc: bool | None) -> bool:
+    """Whether whoever reads the file from here on finds the record at the window's start: the rule of `file_frames`."""
+    have = data.fill(HEAD_BYTES)
+    if data.gzipped:
+        at_member = data.member == data.position
+        return at_member and (have >= MEMBER_LOOK or data.fault is None) and data.window.startswith(starts_of(is_arc))
+    patterns = (RECORD_START, ARC_LINE) if is_arc is None else (ARC_LINE,) if is_arc else (RECORD_START,)
+    return data.after_line_end and any(pattern.match(data.window) for pattern in patterns)
 
 
 def seek_start(data: ArchiveBytes, is_arc: bool) -> tuple[bool, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spark_prox.config.model import ModelSpec
-from spark_prox.documents import Document
+from spark_prox.documents import LEVELS, Document
 from spark_prox.engines.base import Request
 from spark_prox.engines.encoder_engine import EncoderEngine, _of_like_length
 from spark_prox.engines.line_encoder import EncoderConfig, WindowBatch, encode_windows
@@ -21,6 +22,7 @@ from spark_prox.errors import ModelError
 from spark_prox.generation import generate_programs
 from spark_prox.models import is_line_encoder, matrix_parameters
 from spark_prox.prompts.builder import PromptBuilder, PromptSpec, builder_for
+from spark_prox.prompts.page_builder import PagePromptBuilder
 from spark_prox.prompts.templates import template_for
 from tests.tiny_encoder import write_tiny_encoder
 
@@ -123,6 +125,20 @@ def test_both_levels_come_as_rows_of_programs(folder: Path, builder: PromptBuild
     assert sorted(row.doc_id for row in chunk_rows) == sorted(row.doc_id for row in doc_rows) == list("0123")
     assert all(row.line_margins and len(row.line_margins) == row.line_count for row in chunk_rows)
     assert {row.program for row in doc_rows} <= {"keep_doc()", "drop_doc()"}
+
+
+def test_one_pass_gives_the_margins_of_both_levels(folder: Path, builder: PromptBuilder) -> None:
+    assert isinstance(builder, PagePromptBuilder)
+    engine = EncoderEngine(ModelSpec(path=str(folder), max_batch_tokens=1))  # every page alone: the same numbers
+    documents = [Document(doc_id=str(n), text=text) for n, text in enumerate([*PAGES, "the\n" * 2100])]
+    apart = [row for stage in LEVELS for row in generate_programs(documents, engine, builder, stage=stage)]
+    together = list(generate_programs(documents, engine, builder, stage="doc", whole=builder))
+    of_long = {("4", 0), ("4", 1)}  # two chunks: the chunk level asks for them
+    expected = {(row.doc_id, row.chunk_index): row for row in apart}
+    found = {(row.doc_id, row.chunk_index): row for row in together}
+    assert set(found) == set(expected) - of_long
+    for place, row in found.items():
+        assert replace(row, prompt_tokens=0) == replace(expected[place], prompt_tokens=0)
 
 
 def test_text_never_becomes_a_shape_or_a_special_token(builder: PromptBuilder) -> None:

@@ -103,6 +103,31 @@ def test_an_adapter_of_another_model_is_refused(tiny_llama: Path, tmp_path: Path
         margins(tiny_llama, str(adapter))
 
 
+@pytest.mark.parametrize(
+    ("config", "why"),
+    [
+        (b'{"r": 3, "lora_alpha": 12, "x": "' + b"y" * (17 << 20) + b'"}', "16 MiB"),
+        (b"[" * 100_000, "no JSON"),
+        (b"[1]", "no JSON object"),
+        (b'{"r": 0, "lora_alpha": 12}', "rank is 0"),
+        (b'{"r": 1e999, "lora_alpha": 12}', "r is inf"),
+        (b'{"r": 3, "lora_alpha": NaN}', "lora_alpha is nan"),
+    ],
+    ids=["large", "nested", "list", "no rank", "endless rank", "no alpha"],
+)
+def test_a_hostile_configuration_of_an_adapter_is_refused(tmp_path: Path, config: bytes, why: str) -> None:
+    (tmp_path / "adapter_config.json").write_bytes(config)
+    with pytest.raises(ModelError, match=rf"ADAPTER_UNLOADABLE.*{why}"):
+        merge_adapter(None, str(tmp_path))
+
+
+def test_a_header_of_weights_that_claims_too_much_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "adapter_config.json").write_text('{"r": 3, "lora_alpha": 12}')
+    (tmp_path / "adapter_model.safetensors").write_bytes((1 << 40).to_bytes(8, "little") + b"{}")
+    with pytest.raises(ModelError, match=r"ADAPTER_UNLOADABLE.*adapter_model"):
+        merge_adapter(None, str(tmp_path))
+
+
 def test_an_adapter_that_is_not_there_is_refused(tiny_llama: Path) -> None:
     with pytest.raises(ModelError, match="ADAPTER_UNLOADABLE"):
         margins(tiny_llama, "/nowhere")

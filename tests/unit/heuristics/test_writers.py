@@ -23,7 +23,7 @@ from spark_prox.heuristics.writers import (
     write_programs,
 )
 from spark_prox.training.synthetic import synthetic_pages
-from spark_prox.writers import policy_of, writer_of
+from spark_prox.writers import one_pass, policy_of, writer_of, writers_of
 
 SENTENCE = "The river rises in the hills and it reaches the sea after forty miles of meadows, mills and small towns."
 GOOD = [f"In part {number} {SENTENCE}" for number in range(6)]
@@ -125,6 +125,20 @@ def test_revisions_tell_heuristics_and_their_versions_apart(tmp_path: Path) -> N
     assert author_revision(f"line_classifier:{file}") != before
     with pytest.raises(ModelError, match="AUTHOR_UNKNOWN"):
         author_revision("c5")
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ([], True),
+        (["chunk.enabled=false"], False),
+        (["model.engine=scripted", "model.script=keep_doc()"], False),
+        (["chunk.model={threads: 7}"], False),
+        (["model.engine=author", "model.path=c4"], False),
+    ],
+)
+def test_one_pass_needs_one_model_for_both_levels(settings: list[str], expected: bool) -> None:
+    assert one_pass(writers_of(load_config(None, ["model.path=embedded", *settings]))) is expected
 
 
 def test_the_key_of_a_heuristic_needs_no_model_files_and_its_margin_is_the_default_policys(tmp_path: Path) -> None:

@@ -22,6 +22,10 @@ OPS: dict[str, st.SearchStrategy[Op]] = {
     "refinex": st.one_of(
         st.builds(RemoveLines, _LINES, _LINES), st.builds(ReplaceInLine, _LINES, STRINGS), st.just(KeepAll())
     ),
+    "rescraper": st.one_of(
+        st.builds(RemoveLines, _LINES, _LINES),
+        st.builds(ReplaceInLine, _LINES, STRINGS.filter(lambda text: "\ud800" not in text), unique=st.just(False)),
+    ),
     "ultrax": st.one_of(
         st.builds(RemoveLines, _LINES, _LINES),
         st.builds(ReplaceInLine, _LINES, STRINGS, STRINGS),

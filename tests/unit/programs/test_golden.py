@@ -22,7 +22,7 @@ from spark_prox.programs import (
 )
 
 GOLDEN = Path(__file__).parent.parent.parent / "golden"
-FILES = ("prox", "compat", "refinex", "ultrax", "doc")
+FILES = ("prox", "compat", "refinex", "ultrax", "rescraper", "doc")
 
 
 def examples(name: str) -> list[dict[str, Any]]:

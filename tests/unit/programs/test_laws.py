@@ -35,7 +35,7 @@ POLICY = st.sampled_from(
         policy_for("permissive", when_wiped="drop", max_removed_of_document=0.9, min_words_after=3),
     ]
 )
-DIALECT = st.sampled_from(["prox", "refinex", "ultrax"])
+DIALECT = st.sampled_from(["prox", "refinex", "ultrax", "rescraper"])
 
 
 def assert_edits_lead_there_and_back(refinement: Refinement) -> None:

@@ -20,7 +20,7 @@ from spark_prox.programs import (
 from tests.unit.programs.cases import document
 from tests.unit.programs.strategies import DOCUMENTS, ops_of
 
-DIALECTS = ("prox", "refinex", "ultrax")
+DIALECTS = ("prox", "refinex", "ultrax", "rescraper")
 ORIGINAL = (
     "Home | News | About\nThe river rose two metres overnight. [edit]\nShare this page\n"
     "Boats may pass again from Monday on, said the harbour office. [edit]\n© 2020 Example"

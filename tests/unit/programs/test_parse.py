@@ -143,7 +143,7 @@ def test_an_enormous_number_is_cut_and_not_converted() -> None:
     assert parsed.program == (RemoveLines(0, MAX_LINE_NUMBER),)
 
 
-@given(ANY_TEXT | PROGRAM_LIKE, st.sampled_from(["prox", "refinex", "ultrax"]))
+@given(ANY_TEXT | PROGRAM_LIKE, st.sampled_from(["prox", "refinex", "ultrax", "rescraper"]))
 def test_any_text_is_a_program_with_calls_and_positioned_errors(text: str, dialect: str) -> None:
     parsed = parse_program(text, dialect)
     assert parsed.blank == (not text.strip())

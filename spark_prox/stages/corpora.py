@@ -1,0 +1,124 @@
+"""The four corpora that ProX compares, as rows: raw, after rules, after the document level, after both levels.
+
+Rows have doc_id, text, url, source, crawl, tokens, and the user's columns as c0, c1, ... Knows no split and no format.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import StructField
+
+from spark_prox.config.export import ExportConfig
+from spark_prox.config.names import quoted
+from spark_prox.errors import ConfigError, TableError
+from spark_prox.export.functions import ExportFunctions
+from spark_prox.warehouse.tables import Warehouse
+from spark_prox.warehouse.versions import at_version
+
+__all__ = ["DROPPED_BEFORE_CHUNKS", "chosen_columns", "corpus_rows", "rules_of", "tables_of"]
+
+DROPPED_BEFORE_CHUNKS = ("DROP_CALL", "FILTERED")
+"""`refined.doc_reason` of documents that the document level or a filter drops."""
+_ID = ["doc_id", "doc_hash"]
+_COLUMNS = ("doc_id", "text", "url", "source", "crawl")
+
+
+def rules_of(warehouse: Warehouse, config: ExportConfig) -> str:
+    """What `--from rules` means for a warehouse: `verdicts`, or the name of a rule set; "" for the other corpora.
+
+    Raises:
+        TableError: TABLE_MISSING.
+    """
+    if config.corpus != "rules":
+        return ""
+    if config.rules == "verdicts" and not warehouse.exists("verdicts"):
+        raise TableError(
+            "TABLE_MISSING",
+            f"There is no table {warehouse.where('verdicts')!r}.",
+            "Run a job with filters first, or apply a rule set: --set export.rules=c4",
+        )
+    if config.rules != "auto":
+        return config.rules
+    return "verdicts" if warehouse.exists("verdicts") else "c4"
+
+
+def tables_of(warehouse: Warehouse, config: ExportConfig) -> list[str]:
+    """The tables that a corpus is made of; `refined` and `programs` also where only the card speaks of them."""
+    needed = {
+        "raw": ["documents"],
+        "rules": ["documents"],
+        "doc": ["documents", "refined"],
+        "chunk": ["documents", "refined"],
+    }
+    names = needed[config.corpus] + (["verdicts"] if rules_of(warehouse, config) == "verdicts" else [])
+    return names + [name for name in ("refined", "programs", "runs") if name not in names and warehouse.exists(name)]
+
+
+def chosen_columns(warehouse: Warehouse, config: ExportConfig) -> list[StructField]:
+    """The configured columns.
+
+    Raises:
+        ConfigError: EXPORT_UNKNOWN_COLUMN.
+    """
+    fields = {field.name: field for field in warehouse.read("documents").schema.fields}
+    for name in config.columns:
+        if name not in fields or name in _COLUMNS:
+            near = difflib.get_close_matches(
+                name, [other for other in fields if other not in _COLUMNS], n=3, cutoff=0.4
+            )
+            raise ConfigError(
+                "EXPORT_UNKNOWN_COLUMN",
+                f"export.columns names {name[:80]!r}, which `documents` does not have beside {', '.join(_COLUMNS)}.",
+                f"Nearest: {', '.join(near)}." if near else "See DESCRIBE documents.",
+            )
+    return [fields[name] for name in dict.fromkeys(config.columns)]
+
+
+def corpus_rows(
+    spark: SparkSession,
+    warehouse: Warehouse,
+    config: ExportConfig,
+    versions: Mapping[str, int],
+    functions: ExportFunctions,
+) -> DataFrame:
+    """The rows of a corpus.
+
+    Args:
+        versions: of the tables to read.
+    """
+
+    def table(name: str) -> DataFrame:
+        return at_version(spark, warehouse, name, versions[name])
+
+    own = chosen_columns(warehouse, config)
+    documents = table("documents")
+    unknown = F.lit(None).cast("long")
+    if config.corpus == "raw":
+        return documents.select(*_selected(documents, own, tokens=unknown))
+    if config.corpus == "rules":
+        rules = rules_of(warehouse, config)
+        if rules == "verdicts":
+            dropped = table("verdicts").where("verdict = 'drop'").select(*_ID)
+            documents = documents.join(dropped, _ID, "left_anti")
+            return documents.select(*_selected(documents, own, tokens=unknown))
+        rows = documents.select(*_selected(documents, own, tokens=unknown))
+        return rows.mapInArrow(functions.apply_rules(rules=rules), rows.schema)
+    refined = table("refined")
+    if config.corpus == "doc":
+        kept = refined.where(~F.col("doc_reason").isin(*DROPPED_BEFORE_CHUNKS)).select(*_ID, "tokens_before")
+        rows = documents.join(kept, _ID)
+        return rows.select(*_selected(rows, own, tokens=F.col("tokens_before")))
+    kept = refined.where("text IS NOT NULL").select(*_ID, F.col("text").alias("refined_text"), "tokens_after")
+    rows = (
+        documents.drop("text").withColumn("text", F.lit("")).join(kept, _ID).withColumn("text", F.col("refined_text"))
+    )
+    return rows.select(*_selected(rows, own, tokens=F.col("tokens_after")))
+
+
+def _selected(rows: DataFrame, own: Sequence[StructField], *, tokens: Column) -> list[Column]:
+    named = [F.col(quoted(field.name)).alias(f"c{number}") for number, field in enumerate(own)]
+    return [*(F.col(name) for name in _COLUMNS), tokens.alias("tokens"), *named]

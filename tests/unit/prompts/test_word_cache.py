@@ -1,0 +1,57 @@
+"""A cache of words gives the tokenizer's own ids, whatever is in a text, and stays small."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tokenizers import Tokenizer, models, pre_tokenizers
+
+from spark_prox.models import load_tokenizer
+from spark_prox.prompts import word_cache
+from spark_prox.prompts.text_tokenizer import TextTokenizer
+from spark_prox.prompts.word_cache import WordCache, cuts_at_blanks
+
+ODD = "ab \u00a0\u3000\u2581\u00b4\u0301\u200b\n\t…½ﬁ中文Ａ<s>"
+TEXTS = st.text(st.one_of(st.sampled_from(ODD), st.characters(codec="utf-8", exclude_categories=["Cn"])), max_size=40)
+
+
+@pytest.fixture(scope="module")
+def embedded() -> TextTokenizer:
+    found = load_tokenizer("embedded")
+    assert isinstance(found, TextTokenizer)
+    return found
+
+
+@given(st.lists(TEXTS, max_size=4))
+def test_ids_are_those_of_the_whole_text(embedded: TextTokenizer, texts: list[str]) -> None:
+    assert embedded.words is not None
+    expected = [embedded.encode(text, add_special_tokens=False).ids for text in texts]
+    assert embedded.words.encode(texts) == expected
+    assert embedded.words.encode(texts) == expected  # from memory
+
+
+def test_a_word_is_encoded_once_and_long_ones_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def encode(texts: list[str]) -> list[list[int]]:
+        asked.extend(texts)
+        return [[len(text)] for text in texts]
+
+    monkeypatch.setattr(word_cache, "_MAX_WORDS", 3)
+    cache = WordCache(encode)
+    long = "x" * 40
+    assert cache.encode(["a bb", f"a {long} bb"]) == [[1, 2], [1, 40, 2]]
+    assert sorted(asked) == ["a", "bb", long]
+    assert cache.encode([f"bb a {long}"]) == [[2, 1, 40]]
+    assert asked[3:] == [long]
+    cache.encode(["c d e"])  # more than it may hold: it begins anew
+    assert cache.encode(["a"]) == [[1]]
+    assert asked[-1] == "a"
+
+
+def test_other_layouts_have_no_cache() -> None:
+    words = Tokenizer(models.WordLevel({"a": 0}, unk_token="a"))
+    words.pre_tokenizer = pre_tokenizers.Metaspace()
+    assert not cuts_at_blanks(words)
+    assert TextTokenizer(words).words is None
