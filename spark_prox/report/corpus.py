@@ -48,6 +48,11 @@ class Corpus:
         return self.table("rejects")
 
     @property
+    def verdicts(self) -> DataFrame:
+        """Verdicts of the filters before the model."""
+        return self.table("verdicts")
+
+    @property
     def annotations(self) -> DataFrame:
         """Labels of documents and chunks."""
         return self.table("annotations")

@@ -34,7 +34,7 @@ def test_a_run_into_a_hive_metastore_is_found_by_both_names(tiny_llama: Path, re
     assert said["catalog:spark_catalog.corpus"] == said["catalog:corpus"] == 3
     assert said["catalog:spark_catalog.corpus ingested"] == 3
     assert said["catalog:corpus ingested"] == 0  # the same tables: nothing is left to do
-    assert said["tables"] == ["documents", "programs", "refined", "rejects", "runs"]
+    assert {*said["tables"]} >= {"documents", "programs", "refined", "rejects", "runs"}
     assert said["provider"] == "delta"
     assert said["outcomes"] == [["EDITED", "EDITS", 3]]
     assert said["mine"] == [0, 1, 2]
