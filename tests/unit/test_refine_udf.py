@@ -112,6 +112,36 @@ def test_a_document_that_no_engine_answered_for_has_the_code(tiny_llama: Path, s
     assert row["detail"] == ("TIMEOUT: 900 s" if status else None)
 
 
+@dataclass(frozen=True)
+class BothLevels:
+    """Writes both levels' programs of pages without "long", as one pass over a whole page does."""
+
+    columns: ClassVar[str] = PROGRAM_COLUMNS
+
+    def __call__(self, batches: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+        for batch in batches:
+            said = {"status": "OK", "detail": None, "margin": None, "line_margins": None, "first_line": 0}
+            row = {**said, "chunk_count": 1, "line_count": 3, "prompt_tokens": 5, "output_tokens": 0}
+            short = batch[~batch["text"].str.contains("long")]
+            yield short.assign(**row, chunk_index=0, program="remove_lines(start=0, end=0)")
+            yield batch.assign(**row, chunk_index=-1, program="keep_doc()")
+
+
+def test_one_pass_over_a_page_answers_both_levels(tiny_llama: Path) -> None:
+    good = function(tiny_llama, model__script="keep_chunk()")
+    one_pass = RefineRows(
+        programs={**good.programs, "doc": BothLevels()},
+        revisions=good.revisions,
+        decide=good.decide,
+        execute=good.execute,
+    )
+    short, long = rows(one_pass, ("a", PAGE), ("b", f"{PAGE} long"))
+    assert short["text"] == PAGE.partition("\n")[2]
+    assert [program["program"] for program in short["programs"]] == ["keep_doc()", "remove_lines(start=0, end=0)"]
+    assert long["outcome"] == "KEPT"  # its chunk was asked for alone
+    assert [program["program"] for program in long["programs"]] == ["keep_doc()", "keep_chunk()"]
+
+
 def _outer(ddl: str) -> Iterator[str]:
     """The parts of a DDL between commas that lie in no type."""
     depth, start = 0, 0
