@@ -13,7 +13,7 @@ WAREHOUSE ?= warehouse
 # Test files at a time, each process with a JVM of 2 GB of its own.
 TEST_PROCESSES ?= 2
 
-.PHONY: help setup demo test test-slow soak crash-states check format map bench clean
+.PHONY: help setup demo test test-slow test-cloud soak crash-states check format map bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -35,10 +35,15 @@ demo: setup ## refine the example pages and show what happened
 
 test: setup ## run the test suite
 	@$(BIN)/python dev/setup_vllm.py
+	@$(BIN)/python dev/setup_browser.py
 	$(BIN)/python -m pytest -m "not slow" -n $(TEST_PROCESSES) --dist loadscope --no-loadscope-reorder --durations 20
 
 test-slow: setup ## before a release: kills, two jobs at once and the other tests that take minutes each
 	$(BIN)/python -m pytest -m slow
+
+test-cloud: setup ## object stores, HDFS and YARN, on servers that it fetches once (1 GB) and starts on this machine
+	$(BIN)/python dev/setup_cloud.py
+	$(BIN)/python -m pytest tests/cloud --durations 20
 
 soak: setup ## kill drivers, executors and workers of real runs at random moments, for an hour; SOAK="--rounds 5"
 	$(BIN)/python dev/soak.py $(SOAK)

@@ -75,10 +75,10 @@ def gold_lines(page: LabelledPage) -> list[str]:
 def refined_texts(entry: Entry, texts: Sequence[Sequence[str]]) -> list[str]:
     """The texts that both levels leave, through the executor. Dropped documents are left out."""
     keep = [True] * len(texts)
-    if "doc" in entry.stages:
+    if "doc" in entry.levels:
         keep = decide_documents(len(texts), entry.rows(texts, "doc"), entry.policy)
     kept = [lines for lines, wanted in zip(texts, keep, strict=True) if wanted]
-    if "chunk" not in entry.stages:
+    if "chunk" not in entry.levels:
         return [join_lines(list(lines)) for lines in kept]
     pages = execute_pages(kept, entry.rows(kept, "chunk"), entry.policy)
     return [page.text for page in pages if page.text.strip()]

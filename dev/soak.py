@@ -125,7 +125,7 @@ class Soak:
             "kind": kind,
             "engine": engine,
             "share": share,
-            "portion": wanted.outcome.largest_portion,
+            "batch": wanted.outcome.largest_batch,
             **asdict(result),
         }
 
@@ -170,7 +170,7 @@ def _reading_session() -> Iterator[SparkSession]:
 
 
 def _line(row: dict[str, object]) -> str:
-    repeated = "-" if row["repeated"] is None else f"{row['repeated']}/{row['portion']}"
+    repeated = "-" if row["repeated"] is None else f"{row['repeated']}/{row['batch']}"
     struck = "killed" if row["struck"] else "missed"
     state = "; ".join(map(str, row["violations"])) or "good"  # type: ignore[call-overload]
     return (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from spark_prox.export.formats import FORMATS_OF_EXPORT
+from spark_prox.export.push import check_push, push_folder
 from spark_prox.jobkit import config_from_arguments, job_parser, run_job
 from spark_prox.report.export_report import export_report
 from spark_prox.spark.session import build_session
@@ -36,6 +37,7 @@ PARSER.add_argument("--shards", type=int, metavar="N", help="shards of the train
 PARSER.add_argument(
     "--holdout", type=float, metavar="SHARE", help="share of hosts for the split validation (default: 0)"
 )
+PARSER.add_argument("--push-to", metavar="OWNER/NAME", help="upload to this data set of a hub at the end (HF_ENDPOINT)")
 PARSER.add_argument("--overwrite", action="store_true", help="start over where an export is already")
 
 
@@ -47,8 +49,13 @@ def export(arguments: argparse.Namespace) -> None:
     work = Export(spark, Warehouse(spark, config.warehouse), config, EXPORT_FUNCTIONS)
     if not is_local(spark):
         check_executors(spark)
+    folder, repository = work.destination.local_path, config.export.push_to
+    if repository:
+        check_push(folder)
     manifest = work.run(overwrite=arguments.overwrite)
     print(export_report(manifest, work.destination.uri))
+    if repository and folder is not None:
+        print(f"pushed: {push_folder(folder, repository)}")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import sys
 from spark_prox.jobkit import config_from_arguments, job_parser, run_job
 from spark_prox.report.history import histories, ids_of, matching_ids
 from spark_prox.report.history_report import history_report
-from spark_prox.report.what_if import what_if
+from spark_prox.report.other_policy import other_policy
 from spark_prox.spark.session import build_session
 from spark_prox.terminal import paint_for
 from spark_prox.warehouse.tables import Warehouse
@@ -53,7 +53,7 @@ def show(arguments: argparse.Namespace) -> None:
     with_versions = not arguments.no_versions and arguments.sample is None
     paint = paint_for(sys.stdout)
     for number, history in enumerate(histories(spark, warehouse, ids, with_changes=with_versions)):
-        others = [what_if(asked, history.run, config) for asked in arguments.policy]
+        others = [other_policy(asked, history.run, config) for asked in arguments.policy]
         print(("\n" if number else "") + history_report(history, paint=paint, what_if=others))
     if not ids:
         print("No row of refined is like that.")

@@ -9,13 +9,13 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
 from spark_prox.config.run import RunConfig
 from spark_prox.documents import LEVELS
 from spark_prox.errors import ProxError
+from spark_prox.findings import Finding
 
 __all__ = [
     "Finding",
@@ -26,21 +26,6 @@ __all__ = [
     "check_python",
     "check_spark",
 ]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Finding:
-    """The result of one check.
-
-    Attributes:
-        ok: True, False, or None for something that is absent but not needed everywhere.
-        fix: what to do when it is not ok.
-    """
-
-    what: str
-    ok: bool | None
-    found: str
-    fix: str = ""
 
 
 def check_environment(config: RunConfig, *, start_spark: bool = True) -> Iterator[Finding]:
@@ -139,6 +124,7 @@ def check_spark(config: RunConfig) -> Iterator[Finding]:
     """Start a session, write and read a Delta table in the warehouse, run code on the executors."""
     from spark_prox.spark.session import build_session
     from spark_prox.spark.shipping import check_executors, ship_code
+    from spark_prox.warehouse.store_check import check_store
     from spark_prox.warehouse.tables import Warehouse
 
     def attempt(what: str, action: Callable[[], str]) -> Finding:
@@ -156,7 +142,11 @@ def check_spark(config: RunConfig) -> Iterator[Finding]:
         yield Finding(what="Spark", ok=False, found=f"{error.code}: {error.what}", fix=error.todo)
         return
     yield Finding(what="Spark", ok=True, found=f"{spark.version} on {spark.sparkContext.master}, with Delta")
-    warehouse = Warehouse(spark, config.warehouse)
+    try:
+        warehouse = Warehouse(spark, config.warehouse)
+    except ProxError as error:
+        yield Finding(what="warehouse", ok=False, found=f"{error.code}: {error.what}", fix=error.todo)
+        return
 
     def delta() -> str:
         warehouse.check_writable()
@@ -168,8 +158,13 @@ def check_spark(config: RunConfig) -> Iterator[Finding]:
         ship_code(spark)
         return f"{check_executors(spark)} tasks run the driver's code"
 
-    yield attempt("warehouse", delta)
     yield attempt("executors", executors)
+    if "://" in warehouse.location:
+        for finding in check_store(spark, warehouse.location):
+            yield finding
+            if finding.ok is False:
+                return
+    yield attempt("warehouse", delta)
 
 
 def _version(package: str) -> str | None:

@@ -22,15 +22,7 @@ from spark_prox.programs import (
 )
 from spark_prox.rows import Int32, Int64, Origin, Real, Text, Time, Word
 
-__all__ = [
-    "RefinedRow",
-    "StoredChunk",
-    "StoredDecision",
-    "decide_stored",
-    "execute_stored",
-    "line_margins_of",
-    "refine_stored",
-]
+__all__ = ["RefinedRow", "StoredChunk", "StoredDecision", "decide_stored", "execute_stored", "refine_stored"]
 
 
 class StoredChunk(NamedTuple):
@@ -145,25 +137,25 @@ def execute_stored(
 
 
 def refine_stored(text: str, chunks: Sequence[StoredChunk], *, policy: Policy, dialect: str) -> Refinement:
-    """Apply the chunk level's programs to a document that is kept; tells of every call what became of it."""
-    programs = [
-        ChunkProgram(
-            program=chunk.program or "",
-            first_line=chunk.first_line,
-            line_count=chunk.line_count,
-            failed=chunk.status != ProgramStatus.OK or chunk.program is None,
-        )
-        for chunk in chunks
-    ]
-    margins = line_margins_of(chunks)
-    return refine_document(text, programs, dialect=dialect, policy=policy, line_margins=margins or None)
-
-
-def line_margins_of(chunks: Sequence[StoredChunk]) -> dict[int, float]:
-    """log p(keep) - log p(remove) by line of the document, where the writer gave it."""
-    return {
+    """Apply the chunk programs of one document that its document level keeps; tells what became of every call."""
+    margins = {
         chunk.first_line + offset: value for chunk in chunks for offset, value in enumerate(chunk.line_margins or ())
     }
+    return refine_document(
+        text,
+        [
+            ChunkProgram(
+                program=chunk.program or "",
+                first_line=chunk.first_line,
+                line_count=chunk.line_count,
+                failed=chunk.status != ProgramStatus.OK or chunk.program is None,
+            )
+            for chunk in chunks
+        ],
+        dialect=dialect,
+        policy=policy,
+        line_margins=margins or None,
+    )
 
 
 def _unedited(text: str, outcome: Outcome, reason: str, doc_reason: str) -> RefinedRow:

@@ -11,19 +11,22 @@ import dataclasses
 from spark_prox.config.filters import FiltersConfig
 from spark_prox.keys import digest
 
-__all__ = ["EXACT_DUPLICATES", "FILTERED", "filter_hashes"]
+__all__ = ["EXACT_DUPLICATES", "FILTERED", "LANGUAGE", "NEAR_DUPLICATES", "RULES", "filter_hashes"]
 
 EXACT_DUPLICATES = "exact-duplicates"
+LANGUAGE = "language"
+RULES = "rules"
+NEAR_DUPLICATES = "near-duplicates"
 FILTERED = "FILTERED"
 """`refined.doc_reason` of a document that a filter dropped; `reason` has the reason of the verdict."""
 
-_VERSIONS = {EXACT_DUPLICATES: 1}
+_VERSIONS = {EXACT_DUPLICATES: 1, LANGUAGE: 1, RULES: 1, NEAR_DUPLICATES: 1}
 """By filter, in their order; a number grows when the same settings come to give other verdicts."""
-_COMPARING = (EXACT_DUPLICATES,)
+_COMPARING = (EXACT_DUPLICATES, NEAR_DUPLICATES)
 
 
 def filter_hashes(filters: FiltersConfig) -> dict[str, str]:
-    """What decides the verdicts of each filter that is on, by name, in the order of the filters."""
+    """A hash of all that decides the verdicts of each filter that is on, by name, in the order of the filters."""
     hashes: dict[str, str] = {}
     for name, version in _VERSIONS.items():
         section = getattr(filters, name.replace("-", "_"))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from spark_prox.annotation.asking import AskSpec
 
-__all__ = ["ArrowFunction", "FileReader", "Functions", "PandasFunction"]
+__all__ = ["ArrowFunction", "FileReader", "Functions", "PandasFunction", "TextJudge"]
 
 
 class PandasFunction(Protocol):
@@ -41,6 +41,15 @@ class ArrowFunction(Protocol):
     """For `mapInArrow`."""
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]: ...
+
+
+class TextJudge(ArrowFunction, Protocol):
+    """Says of each document (doc_id, doc_hash, text) what a filter wants to know of its text."""
+
+    @property
+    def columns(self) -> str:
+        """Spark DDL of the rows that it gives."""
+        ...
 
 
 class FileReader(PandasFunction, Protocol):
@@ -62,7 +71,7 @@ class _GeneratePrograms(Protocol):
 
 
 class _WritePrograms(Protocol):
-    def __call__(self, *, stage: Level, author: str) -> PandasFunction: ...
+    def __call__(self, *, stage: Level, heuristic: str) -> PandasFunction: ...
 
 
 class _DecideDocuments(Protocol):
@@ -81,6 +90,18 @@ class _JudgeAnswers(Protocol):
     def __call__(self, *, spec: AskSpec) -> PandasFunction: ...
 
 
+class _JudgeLanguage(Protocol):
+    def __call__(self, *, wanted: tuple[str, ...], min_score: float) -> TextJudge: ...
+
+
+class _JudgeRules(Protocol):
+    def __call__(self, *, sets: tuple[str, ...], c4_line_ends: bool) -> TextJudge: ...
+
+
+class _SignDocuments(Protocol):
+    def __call__(self, *, ngram: int, bands: int, rows: int) -> TextJudge: ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Functions:
     """Classes of frozen callables.
@@ -88,11 +109,13 @@ class Functions:
     Attributes:
         read_archives: over parts of files, `spark_prox.sources.readers.SLICE_FIELDS`.
         generate_programs: over (doc_id, doc_hash, text).
-        write_programs: the same for an author that is no language model.
+        write_programs: the same for a heuristic.
         decide_documents: over (doc_id, doc_hash, program, status, margin) of the document level; gives the kept ones.
         annotate_documents: over (doc_id, doc_hash, text).
         judge_answers: over (doc_id, doc_hash, chunk_index, text, answers).
         execute_programs: over documents with their programs.
+        judge_language, judge_rules: over (doc_id, doc_hash, text).
+        sign_documents: over (doc_id, doc_hash, text, better).
     """
 
     read_archives: _ReadArchives
@@ -102,3 +125,6 @@ class Functions:
     annotate_documents: _AnnotateDocuments
     judge_answers: _JudgeAnswers
     execute_programs: _ExecutePrograms
+    judge_language: _JudgeLanguage
+    judge_rules: _JudgeRules
+    sign_documents: _SignDocuments

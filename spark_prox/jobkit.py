@@ -15,7 +15,7 @@ from typing import Any
 from spark_prox.config.run import RunConfig, load_config
 from spark_prox.errors import ConfigError, ProxError, code_in
 from spark_prox.sources.formats import FORMATS
-from spark_prox.spark.failures import mendable_failure
+from spark_prox.spark.failures import fixable_failure
 from spark_prox.terminal import shown
 
 __all__ = ["add_retry", "config_from_arguments", "job_parser", "require_input", "run", "run_job"]
@@ -23,6 +23,8 @@ __all__ = ["add_retry", "config_from_arguments", "job_parser", "require_input", 
 _LINE_WIDTH = 4_000
 EXPORT_OPTIONS = ("corpus", "to", "format", "tokenizer", "eos", "seed", "shards", "holdout", "push_to")
 """Options of jobs/export.py that are keys of the section `export`."""
+_QUOTE_VALUES = ("SQLQueryContextLogger", "DataFrameQueryContextLogger")
+"""Loggers of PySpark that write an error's message, which may quote a document, whoever handles the error."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -112,6 +114,8 @@ def run(parser: argparse.ArgumentParser, job: Callable[[argparse.Namespace], Non
         level=logging.INFO if debug else logging.ERROR,
         format="%(asctime)s %(name)s %(levelname)s %(message)s",
     )
+    for name in () if debug else _QUOTE_VALUES:
+        logging.getLogger(name).disabled = True
     try:
         job(parser.parse_args(arguments))
     except KeyboardInterrupt:
@@ -120,7 +124,7 @@ def run(parser: argparse.ArgumentParser, job: Callable[[argparse.Namespace], Non
     except Exception as error:
         if debug:
             raise
-        error = mendable_failure(str(error)) or error
+        error = fixable_failure(str(error)) or error
         sys.stderr.write(shown(_line(error), _LINE_WIDTH) + "\n")
         return 2 if isinstance(error, ProxError) or code_in(str(error)) else 1
     return 0

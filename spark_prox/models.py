@@ -55,7 +55,7 @@ _WEIGHTS = (
 )
 _MARGINS = "thresholds.json"
 MARGIN_FIELDS = {"doc": ("min_drop_margin",), "chunk": ("min_remove_margin", "min_remove_margin_short")}
-"""Fields of a policy that a model may recommend, by stage."""
+"""Fields of a policy that a model may recommend, by level."""
 _BLOCK = 1 << 20
 
 

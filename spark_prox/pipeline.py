@@ -31,8 +31,10 @@ from spark_prox.stages.generate import Generate
 from spark_prox.stages.guard import RunGuard
 from spark_prox.stages.incremental import backlog, checkpoint_folder, run_micro_batches
 from spark_prox.stages.ingest import Ingest, input_spec, input_with_snapshot
+from spark_prox.stages.near_duplicates import NearDuplicates
 from spark_prox.stages.removal import forget_source, lost_documents
 from spark_prox.stages.runlog import RunLog, new_run_id
+from spark_prox.stages.text_filters import Language, Rules
 from spark_prox.warehouse.tables import Warehouse
 from spark_prox.writers import needs_store, policy_of, settings_hash, writer_of, writers_of
 
@@ -40,6 +42,9 @@ __all__ = ["ANNOTATION", "FILTERS", "STAGES", "Pipeline"]
 
 FILTERS: tuple[Stage, ...] = (
     ExactDuplicates(),  #  documents                       -> verdicts: one of those with an address or a text
+    Language(),  #         documents that are left         -> verdicts: those in a wanted language
+    Rules(),  #            documents that are left         -> verdicts: those that break no published rule
+    NearDuplicates(),  #   documents that are left         -> verdicts: one of those with nearly the same words
 )
 """Stages before the model, see docs/filters.md: each is off by default."""
 

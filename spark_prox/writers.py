@@ -17,7 +17,7 @@ from spark_prox.engines.registry import ENGINES, HEURISTIC
 from spark_prox.errors import ConfigError
 from spark_prox.filters import filter_hashes
 from spark_prox.functions import Functions, PandasFunction
-from spark_prox.heuristics.writers import author_margins, author_revision
+from spark_prox.heuristics.writers import heuristic_margins, heuristic_revision
 from spark_prox.keys import ProgramKey, digest
 from spark_prox.model_names import shown_name, stored_model
 from spark_prox.model_pinning import model_revision, pinned_spec
@@ -166,7 +166,7 @@ class HeuristicWriter:
 
     def revision(self) -> str:
         """See `Writer`."""
-        return self.model.revision or author_revision(self.model.path)
+        return self.model.revision or heuristic_revision(self.model.path)
 
     def key(self) -> ProgramKey:
         """See `Writer`."""
@@ -181,7 +181,7 @@ class HeuristicWriter:
 
     def margins(self) -> dict[str, float]:
         """See `Writer`: from `.thresholds.json` beside a classifier."""
-        return author_margins(self.model.path)
+        return heuristic_margins(self.model.path)
 
     def flop_per_token(self) -> None:
         """See `Writer`."""
@@ -189,7 +189,7 @@ class HeuristicWriter:
 
     def function(self, functions: Functions, *, one_pass: bool = False) -> PandasFunction:
         """See `Writer`."""
-        return functions.write_programs(stage=self.level, author=self.model.path)
+        return functions.write_programs(stage=self.level, heuristic=self.model.path)
 
 
 def writer_of(config: RunConfig, level: Level) -> Writer:

@@ -41,13 +41,14 @@ PIECES = {
             "quarantine",
             "migrations",
             "export",
+            "report",
             "notebook",
             "spark_connect",
         )
     ),
     **{
         name: (f"tests/spark/test_{name}.py",)
-        for name in ("incremental", "real_input", "demo", "authors", "annotate", "train_distributor", "sources")
+        for name in ("incremental", "real_input", "demo", "heuristics", "annotate", "train_distributor", "sources")
     },
     "spark": ("tests/spark/",),
     # They import torch and scikit-learn, and train.

@@ -63,8 +63,8 @@ class AnnotateDocuments:
             for doc_id, doc_hash, text in zip(batch["doc_id"], batch["doc_hash"], batch["text"], strict=True)
         )
         rows = annotate_documents(documents, worker.engine_for(self.model), self.spec)
-        while portion := list(itertools.islice(rows, _ROWS_PER_BATCH)):
-            yield _frame(portion)
+        while batch := list(itertools.islice(rows, _ROWS_PER_BATCH)):
+            yield _frame(batch)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from spark_prox.functions import Functions
 from udfs.annotate import AnnotateDocuments, JudgeAnswers
-from udfs.author import WritePrograms
 from udfs.execute import DecideDocuments, ExecutePrograms
+from udfs.filter import JudgeLanguage, JudgeRules, SignDocuments
 from udfs.generate import GeneratePrograms
+from udfs.heuristic import WritePrograms
 from udfs.ingest import ReadArchives
 
 __all__ = ["FUNCTIONS"]
@@ -19,4 +20,7 @@ FUNCTIONS = Functions(
     annotate_documents=AnnotateDocuments,
     judge_answers=JudgeAnswers,
     execute_programs=ExecutePrograms,
+    judge_language=JudgeLanguage,
+    judge_rules=JudgeRules,
+    sign_documents=SignDocuments,
 )

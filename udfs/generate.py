@@ -18,7 +18,7 @@ from spark_prox.config.model import ModelSpec
 from spark_prox.documents import Document, Level
 from spark_prox.engines import worker
 from spark_prox.generation import GeneratedProgram, generate_programs
-from spark_prox.heuristics.ensemble import SecondOpinion, open_second_opinion
+from spark_prox.heuristics.ensemble import Ensemble, open_ensemble
 from spark_prox.prompts.builder import PromptSpec, WholePageBuilder, builder_for
 from udfs.stores import adopt_stores
 
@@ -78,15 +78,15 @@ class GeneratePrograms:
             whole=cast(WholePageBuilder, builder) if self.one_pass else None,
             dialect=self.prompt.template.dialect or "prox",
         )
-        while portion := list(itertools.islice(rows, _ROWS_PER_BATCH)):
-            yield _frame(portion, engine_id)
+        while batch := list(itertools.islice(rows, _ROWS_PER_BATCH)):
+            yield _frame(batch, engine_id)
 
-    def _opinion(self) -> SecondOpinion | None:
+    def _opinion(self) -> Ensemble | None:
         if (
             self.stage == "doc" and not self.one_pass
         ) or self.model.is_scripted:  # a script's answers are to be seen as they are
             return None
-        return open_second_opinion(self.model.path)
+        return open_ensemble(self.model.path)
 
 
 def _frame(rows: list[GeneratedProgram], engine_id: str) -> pd.DataFrame:

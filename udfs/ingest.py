@@ -43,6 +43,7 @@ COLUMNS = [
     "crawled_at",
     "mime_type",
     "html_extract",
+    "line_hints",
     "reject_code",
     "reject_detail",
 ]
@@ -72,6 +73,7 @@ class ReadArchives:
         """Rows in batches of at most 512 rows and about 4 MB of text."""
         with ContainedPageText(
             extract=self.spec.extract,
+            line_hints=self.spec.line_hints,
             timeout_s=self.page_timeout_s,
             file_timeout_s=self.file_timeout_s,
             max_memory_bytes=self.page_memory_bytes,
@@ -98,7 +100,7 @@ class ReadArchives:
             with ExitStack() as opened:
                 if kind == "parquet":
                     shape = _check_parquet(open_table(path, opened, self.stores), verify=self.spec.verify_files)
-                    yield (path, None, None, None, shape.to_json(), None, None, None, None, SHAPE, None)
+                    yield (path, None, None, None, shape.to_json(), None, None, None, None, None, SHAPE, None)
                     return
                 if kind == "lines" and start and is_packed(open_file(path, opened, self.stores).read(8)):
                     return  # packed, without its suffix: the first part reads all of it
@@ -106,8 +108,9 @@ class ReadArchives:
                 if kind == "archive":
                     html_to_text.next_file()
                     for row in read_archive(stream, max_text_chars=self.spec.max_text_chars, html_to_text=html_to_text):
-                        code, how = row.reject_code, self.spec.extract if row.is_page else None
-                        yield (path, *astuple(row)[:-3], how, code and code.value, row.reject_detail)
+                        code = row.reject_code
+                        how, hints = (self.spec.extract, html_to_text.line_hints) if row.is_page else (None, None)
+                        yield (path, *astuple(row)[:-3], how, hints, code and code.value, row.reject_detail)
                     return
                 yield from self._lines(path, stream, start, stop)
         except UnreadableColumnError as error:
@@ -127,7 +130,7 @@ class ReadArchives:
         except (OSError, EOFError) as error:
             detail = f"cannot be read: {type(error).__name__}"
             yield _row(path, None, None, RejectCode.FILE_UNREADABLE, detail)
-        yield (path, None, None, None, shape.bounded().to_json(), None, None, None, None, SHAPE, None)
+        yield (path, None, None, None, shape.bounded().to_json(), None, None, None, None, None, SHAPE, None)
 
     def tables(self, schema: pa.Schema) -> ReadTables:
         """The reader of whole Parquet files that Spark's own cannot read."""
@@ -164,7 +167,7 @@ class ReadTables:
 
 
 def _row(path: str, position: int | None, text: str | None, code: RejectCode | None, detail: str | None) -> Row:
-    return (path, position, None, None, text, None, None, None, None, code and code.value, detail)
+    return (path, position, None, None, text, None, None, None, None, None, code and code.value, detail)
 
 
 def _check_parquet(stream: BinaryIO, *, verify: bool) -> FileShape:

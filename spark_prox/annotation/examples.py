@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 PEOPLE = "people"
-"""What the table calls the author of labels that people gave."""
+"""The table's name for the annotator of labels that people gave."""
 
 _LINE_FORMAT = "[{:03d}]"  # as the refiners' templates number lines: chunks are cut to the same budget
 

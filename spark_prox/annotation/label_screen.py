@@ -1,4 +1,4 @@
-"""What a person sees while labelling: the lines around the cursor, what the run did with them, and what is marked.
+"""The screen of a person who labels: the lines around the cursor, what the run did with them, and what is marked.
 
 Gives rows of text; every character of a document is escaped. Knows no terminal.
 """
@@ -54,4 +54,4 @@ def _line(state: LineMarks, number: int, line: str, columns: int, paint: Paint) 
 def _state_line(state: LineMarks) -> str:
     marked = len(state.marks) - state.unmarked
     decided = "its decisions are hidden" if state.removed is None else f"the run removed {sum(state.removed):,}"
-    return f"{len(state.marks):,} lines, {decided}, {marked:,} marked   ? for the keys, Enter to store, q to quit"
+    return f"{len(state.marks):,} lines, {decided}, {marked:,} marked   ? for the keys"

@@ -52,7 +52,7 @@ class KeyReader:
                 yield self._character(first)
 
     def _rest_of_escape(self) -> str:
-        """What follows an escape at once, as arrows send it; nothing after the escape key alone."""
+        """The characters that follow an escape at once, as arrows send them; none after the escape key alone."""
         found = b""
         while len(found) < _MOST_BYTES and select.select([self._descriptor], [], [], _ESCAPE_S)[0]:
             byte = os.read(self._descriptor, 1)

@@ -16,12 +16,12 @@ __all__ = ["HELP", "Ending", "LineMarks", "begin", "press"]
 Ending = Literal["stored", "skipped", "quit"]
 
 HELP = (
-    "k keep   r remove   w the run is wrong here: marks this line and goes on to the next one",
-    "12-18 k  the same for lines 12 to 18; 3,7,12-18 r for several. K and R: all lines that have no mark",
-    "j or down, p or up, space and b a page, 12 g: go to line 12, n: the next line without a mark",
-    "u undo   Enter: the rest is as the run decided; store and go on   s skip the document   q quit, resume later",
+    "k keep, r remove, w the run is wrong here: mark this line, go to the next",
+    "12-18 k marks lines 12 to 18, and 3,7,12-18 r several; K, R: all unmarked lines",
+    "j down, p up, space and b a page, 12 g: to line 12, n: the next unmarked line",
+    "u undo, Enter: store; unmarked lines are as the run decided, s skip, q quit",
 )
-"""What the keys do, for the screen."""
+"""The keys, for the screen."""
 
 _UNDO = 1_000
 _PAGE = 20

@@ -13,11 +13,13 @@ from typing import Any, Literal
 
 from spark_prox.config.limits import check_least
 
-__all__ = ["EVERY_OTHER_SOURCE", "MAX_WEIGHT", "ExportConfig"]
+__all__ = ["EVERY_OTHER_SOURCE", "MAX_WEIGHT", "Corpus", "ExportConfig"]
 
 EVERY_OTHER_SOURCE = "*"
 """The key of `mixture` for sources that it does not name."""
 MAX_WEIGHT = 64.0
+Corpus = Literal["raw", "rules", "doc", "chunk"]
+"""The four corpora that ProX compares."""
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -43,7 +45,7 @@ class ExportConfig:
         push_to: repository of a hub, OWNER/NAME, that gets the files at the end; "" for none.
     """
 
-    corpus: Literal["raw", "rules", "doc", "chunk"] = "chunk"
+    corpus: Corpus = "chunk"
     to: str = ""
     format: Literal["parquet", "jsonl", "datatrove", "megatron", "litgpt"] = "parquet"
     seed: int = 0
@@ -66,10 +68,11 @@ class ExportConfig:
                 raise ValueError(f"mixture of {str(source)[:80]!r} is {str(weight)[:40]}; expected 0 to {MAX_WEIGHT:g}")
             if not math.isfinite(weight):
                 raise ValueError(f"mixture of {str(source)[:80]!r} is no number")
+        # YAML reads a source that is called 2024 as a number.
+        object.__setattr__(self, "mixture", {str(source): float(weight) for source, weight in self.mixture.items()})
         if self.push_to and not _REPOSITORY.fullmatch(self.push_to):
             raise ValueError(f"push_to is {self.push_to[:80]!r}; expected OWNER/NAME")
 
     def weight_of(self, source: str | None) -> float:
         """How often a document of a source is taken."""
-        weight = self.mixture.get(source or "", self.mixture.get(EVERY_OTHER_SOURCE, 1.0))
-        return float(weight)
+        return float(self.mixture.get(source or "", self.mixture.get(EVERY_OTHER_SOURCE, 1.0)))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from spark_prox.config.limits import check_least, check_shares
 from spark_prox.errors import GuardError
 
-__all__ = ["GuardConfig", "PortionCounts", "verdict"]
+__all__ = ["BatchCounts", "GuardConfig", "verdict"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,12 +42,12 @@ class GuardConfig:
 
     @property
     def evidence(self) -> int:
-        """Documents that a first portion should have; 0 when nothing is watched."""
+        """Documents that a first batch should have; 0 when nothing is watched."""
         return self.min_documents if self.enabled else 0
 
 
 @dataclass(frozen=True, kw_only=True)
-class PortionCounts:
+class BatchCounts:
     """Counts of what a stage did to some documents.
 
     Attributes:
@@ -64,15 +64,15 @@ class PortionCounts:
     chars_before: int = 0
     chars_after: int = 0
 
-    def __add__(self, other: PortionCounts) -> PortionCounts:
-        return PortionCounts(**{name: value + getattr(other, name) for name, value in vars(self).items()})
+    def __add__(self, other: BatchCounts) -> BatchCounts:
+        return BatchCounts(**{name: value + getattr(other, name) for name, value in vars(self).items()})
 
     def figures(self) -> dict[str, float]:
         """The counts by name, for the table `runs`."""
         return {name: float(value) for name, value in vars(self).items()}
 
     @classmethod
-    def of(cls, figures: dict[str, float]) -> PortionCounts:
+    def of(cls, figures: dict[str, float]) -> BatchCounts:
         """Back from `figures`; names of other versions are left out."""
         return cls(**{name: int(value) for name, value in figures.items() if name in cls.__dataclass_fields__})
 
@@ -93,7 +93,7 @@ class PortionCounts:
 
 
 def verdict(
-    stage: str, run_id: str, window: PortionCounts, history: PortionCounts, limits: GuardConfig
+    stage: str, run_id: str, window: BatchCounts, history: BatchCounts, limits: GuardConfig
 ) -> GuardError | None:
     """Judge a window of documents.
 
@@ -108,7 +108,7 @@ def verdict(
     """
     if not limits.enabled or window.documents < limits.min_documents:
         return None
-    earlier = history if limits.history and history.documents >= limits.min_documents else PortionCounts()
+    earlier = history if limits.history and history.documents >= limits.min_documents else BatchCounts()
     what = f"{stage} of run {run_id}, the last {window.documents:,} documents"
     for name, label, sign, limit_name in (
         ("failure_ratio", "failed", 1, "max_failure_ratio"),

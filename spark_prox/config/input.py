@@ -22,7 +22,8 @@ class InputSpec:
     given is used as it is, and a missing one is an error.
 
     Attributes:
-        path: a file, directory, glob or comma-separated list of them; for delta a table's path or catalog name.
+        path: a file, directory, glob or comma-separated list of them; for archives also an address of the web or a list
+            of paths (`warc.paths.gz`); for delta a table's path or catalog name.
         format: a name of `spark_prox.sources.formats`: jsonl (plain, .gz, .bz2, .zst), parquet, delta, wet or warc
             (WARC, WET and ARC files, plain or gzip; both names read every kind, record by record).
         id_column: unique id of a document; a null is MISSING_ID, a second use is DUPLICATE_ID. None: look for one,
@@ -34,6 +35,8 @@ class InputSpec:
             CC-MAIN-YYYY-WW in the file's path.
         extract: how an HTML page becomes text: all (its whole visible text), main (resiliparse's main content) or
             trafilatura (as FineWeb made its text). See docs/sources.md.
+        line_hints: keep what only HTML says of each line of a page's text, in the column `line_hints`: its element, its
+            share of link text, its heading level. With `extract: all` alone, and from the first ingest of a warehouse.
         path_prefix: stands before the relative paths of a list of archives (`warc.paths.gz`); None: the host or bucket
             that the list is from, or its folder.
         max_text_chars: a longer text is TEXT_TOO_LARGE.
@@ -57,6 +60,7 @@ class InputSpec:
     source: str | None = None
     crawl: str | None = None
     extract: str = "all"
+    line_hints: bool = False
     path_prefix: str | None = None
     max_text_chars: int = 20_000_000
     verify_files: bool = True
@@ -79,6 +83,12 @@ class InputSpec:
         if self.extract not in EXTRACTS:
             raise InputError(
                 "INPUT_BAD_VALUE", f"input.extract is {self.extract!r}.", f"Use one of {', '.join(EXTRACTS)}."
+            )
+        if self.line_hints and not (self.is_archive and self.extract == "all"):
+            raise InputError(
+                "INPUT_BAD_VALUE",
+                f"input.line_hints is set, with input.format {self.format} and input.extract {self.extract}.",
+                "Hints are for the whole text of pages in archives: format warc, extract all.",
             )
         for name in ("id_column", "text_column", "url_column", "checkpoint"):
             if getattr(self, name) == "":

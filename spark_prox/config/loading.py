@@ -112,6 +112,8 @@ def _convert(hint: Any, value: Any, name: str) -> Any:
             raise bad_value(name, value, "one of " + ", ".join(map(str, typing.get_args(hint))))
         return value
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        if isinstance(value, hint):  # the default of a section inside a section
+            return value
         return build(hint, {} if value is None else value, name)
     if isinstance(origin, type) and issubclass(origin, Mapping):
         if value is not None and not isinstance(value, Mapping):

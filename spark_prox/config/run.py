@@ -37,18 +37,18 @@ _HIDDEN = "(hidden)"
 
 @dataclass(frozen=True, kw_only=True)
 class StageConfig:
-    """One stage of ProX: "doc" keeps or drops documents, "chunk" edits what was kept.
+    """One level of ProX: "doc" keeps or drops documents, "chunk" edits what was kept.
 
     Attributes:
-        enabled: run the stage.
+        enabled: run the level.
         template: prompt template; "auto" takes that of line encoders for one, and the Llama-2 one otherwise.
         model: overrides of the top-level `model` keys, for example `{path: /models/web-doc-refining-lm}`.
         max_prompt_tokens: context window that a prompt and its answer share, in tokens.
         max_chunk_tokens: budget of the numbered lines of one chunk, in tokens (ProX: 1,500).
         max_new_tokens: most tokens decoded for one program (ProX: 256 for chunks).
         max_chunks: most chunks of one document; the lines behind them stay as they are, and `programs` says
-            TOO_MANY_CHUNKS. 0 for no limit. Chunk stage only.
-        decide: "read" the answer from the log-probabilities after one prefill, or "generate" it. Document stage only.
+            TOO_MANY_CHUNKS. 0 for no limit. Chunk level only.
+        decide: "read" the answer from the log-probabilities after one prefill, or "generate" it. Document level only.
     """
 
     enabled: bool = True
@@ -81,7 +81,7 @@ class RunConfig:
         warehouse: directory or URI that holds the tables, or `catalog:<schema>` for tables of a catalog.
         input: what to read.
         filters: which documents are dropped before a model sees them.
-        model: the refining model of both stages; `doc.model` and `chunk.model` override it.
+        model: the refining model of both levels; `doc.model` and `chunk.model` override it.
         dialect: spelling of the programs: prox, refinex, ultrax or rescraper.
         annotate: how jobs/annotate.py asks and checks.
         guard: when a run that goes wrong stops.
@@ -112,11 +112,11 @@ class RunConfig:
     show_example: bool = False
 
     def stage(self, name: str) -> StageConfig:
-        """The configuration of stage "doc" or "chunk"."""
+        """The configuration of level "doc" or "chunk"."""
         return self.doc if name == "doc" else self.chunk
 
     def stage_model(self, name: str) -> ModelSpec:
-        """`model` with the overrides of one stage."""
+        """`model` with the overrides of one level."""
         overrides = self.stage(name).model
         merged = {**as_mapping(self.model), **overrides}
         return build(ModelSpec, merged, f"{name}.model")

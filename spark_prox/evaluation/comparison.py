@@ -94,7 +94,7 @@ def compare_on_held_out_hosts(
     margins: dict[str, list[list[float]]] = {}
     judged = [page.lines for page in (*test, *others)]
     for entry in entries:
-        if "chunk" in entry.stages:
+        if "chunk" in entry.levels:
             say(f"{entry.name}: {len(judged)} pages")
             rows = entry.rows(judged, "chunk")
             executed[entry.name] = execute_pages(judged, rows, entry.policy)
@@ -117,7 +117,7 @@ def _compare_documents(entries: Sequence[Entry], path: str, say: Say) -> list[Do
     texts, gold = load_labelled_documents(path)
     figures = []
     for entry in entries:
-        if "doc" in entry.stages:
+        if "doc" in entry.levels:
             say(f"{entry.name}: {len(texts)} documents")
             rows = entry.rows(texts, "doc")
             keep = decide_documents(len(texts), rows, entry.policy)

@@ -18,7 +18,7 @@ from spark_prox.documents import Document, Level, join_lines
 from spark_prox.engines.worker import engine_for
 from spark_prox.evaluation.thresholds import best_margin, margin_curve
 from spark_prox.generation import GeneratedProgram, generate_programs
-from spark_prox.heuristics.ensemble import open_second_opinion
+from spark_prox.heuristics.ensemble import open_ensemble
 from spark_prox.heuristics.line_classifier import LineClassifier, train_line_classifier
 from spark_prox.heuristics.line_rules import keep_everything
 from spark_prox.heuristics.writers import RULE_SETS, ClassifierHeuristic, Heuristic, RuleSet, write_programs
@@ -40,15 +40,15 @@ class Entry:
     """One writer under its own policy.
 
     Attributes:
-        write: rows for documents and a stage.
+        write: rows for documents and a level.
         policy: the default one, with the margins that this writer asks for.
-        stages: the levels that it decides on.
+        levels: the levels that it decides on.
     """
 
     name: str
     write: Callable[[Sequence[Document], Level], Iterator[GeneratedProgram]]
     policy: Policy
-    stages: tuple[Level, ...] = ("doc", "chunk")
+    levels: tuple[Level, ...] = ("doc", "chunk")
 
     def rows(self, texts: Sequence[Sequence[str]], stage: Level) -> list[GeneratedProgram]:
         """Programs for documents given as lines; a row's `doc_id` is the document's index."""
@@ -63,7 +63,7 @@ def rule_entries() -> list[Entry]:
             name=name,
             write=partial(_write_rules, rules),
             policy=policy_for("default"),
-            stages=_stages_of(rules),
+            levels=_levels_of(rules),
         )
         for name, rules in RULE_SETS.items()
     ]
@@ -89,7 +89,7 @@ def classifier_entry(classifier: LineClassifier, validation: Sequence[LabelledPa
         name=CLASSIFIER,
         write=partial(_write_rules, writer),
         policy=policy_for("default", min_remove_margin=margin),
-        stages=("chunk",),
+        levels=("chunk",),
     )
 
 
@@ -120,13 +120,13 @@ def model_entry(model: str, *, threads: int, template: str = "auto") -> Entry:
     )
 
 
-def _stages_of(rules: RuleSet) -> tuple[Level, ...]:
-    stages: list[Level] = []
+def _levels_of(rules: RuleSet) -> tuple[Level, ...]:
+    levels: list[Level] = []
     if rules.document_rule is not None or rules.name == KEEP:
-        stages.append("doc")
+        levels.append("doc")
     if rules.line_rule is not keep_everything or rules.name == KEEP:
-        stages.append("chunk")
-    return tuple(stages)
+        levels.append("chunk")
+    return tuple(levels)
 
 
 def _write_rules(writer: Heuristic, documents: Sequence[Document], stage: Level) -> Iterator[GeneratedProgram]:
@@ -151,5 +151,5 @@ def _write_model(
         builder_for(prompt),
         stage=stage,
         answers=prompt.template.answers,
-        opinion=open_second_opinion(spec.path) if stage == "chunk" else None,
+        opinion=open_ensemble(spec.path) if stage == "chunk" else None,
     )

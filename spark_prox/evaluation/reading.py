@@ -17,7 +17,7 @@ from spark_prox.engines.base import Engine
 from spark_prox.engines.encoder_engine import EncoderEngine
 from spark_prox.engines.transformers_engine import TransformersEngine
 from spark_prox.generation import generate_programs
-from spark_prox.heuristics.ensemble import SecondOpinion, open_second_opinion
+from spark_prox.heuristics.ensemble import Ensemble, open_ensemble
 from spark_prox.models import is_line_encoder
 from spark_prox.prompts.builder import PromptBuilder, PromptSpec, builder_for
 from spark_prox.prompts.templates import template_for
@@ -41,7 +41,7 @@ class Reader:
 
     engine: Engine
     builder: PromptBuilder
-    opinion: SecondOpinion | None = None
+    opinion: Ensemble | None = None
 
     def line_margins(self, documents: Sequence[Sequence[str]]) -> list[list[float]]:
         """A margin for each line of each document; +inf (keep) where there is no answer."""
@@ -81,4 +81,4 @@ def open_reader(
         )
     )
     engine: Engine = EncoderEngine(spec) if is_line_encoder(spec.path) else TransformersEngine(spec)
-    return Reader(engine, builder, open_second_opinion(spec.path))
+    return Reader(engine, builder, open_ensemble(spec.path))

@@ -140,7 +140,7 @@ def _flow(manifest: ExportManifest) -> list[str]:
 def _made(manifest: ExportManifest) -> list[str]:
     if not manifest.made:
         return []
-    rows = [[made.what, _code(made.name), _code(made.detail), f"{made.rows:,}"] for made in manifest.made]
+    rows = [[made.what, _code(_last(made.name)), _code(made.detail), f"{made.rows:,}"] for made in manifest.made]
     return ["", "## What made it", "", *_table(["", "name", "version", "rows"], rows)]
 
 
@@ -154,7 +154,7 @@ def _tokens(manifest: ExportManifest, tokenizer: ExportTokenizer | None) -> list
     if tokenizer is None:
         return []
     settings = manifest.plan.settings
-    text = f"Tokenizer {_code(tokenizer.path)} ({tokenizer.fingerprint}), {tokenizer.vocabulary:,} ids."
+    text = f"Tokenizer {_code(_last(tokenizer.path))} ({tokenizer.fingerprint}), {tokenizer.vocabulary:,} ids."
     if settings.get("dtype"):
         text += f" Tokens are `{settings['dtype']}`; token {settings['eos']} ends every document and is counted."
     return [text, ""]
@@ -193,6 +193,11 @@ def _code(text: str) -> str:
     """A text of strangers as code in a cell."""
     plain = re.sub(r"[`|\x00-\x1f\x7f-\x9f]", "_", text)[:100].strip()
     return f"`{plain}`" if plain else "(none)"
+
+
+def _last(name: str) -> str:
+    """The last part of a path: a card for everybody says nothing of this machine's folders."""
+    return re.sub(r"(?:/|\b[A-Za-z]:)\S*/(?=[^/\s]+)", "", name)
 
 
 def _share(part: int, whole: int) -> str:

@@ -11,12 +11,13 @@ import hashlib
 import io
 import json
 import re
+import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from spark_prox.errors import ConfigError, ProxError, TableError
 
@@ -46,12 +47,15 @@ class _HashedOutput(io.RawIOBase):
         self._stream = stream
         self._digest = hashlib.sha256()
         self.size = 0
+        self.is_dropped = False
 
     def writable(self) -> bool:
         return True
 
     def write(self, data: Any) -> int:
         block = memoryview(data).cast("B")
+        if self.is_dropped:  # a Parquet writer ends its file when it is collected, long after the file is gone
+            return len(block)
         self._stream.write(block)
         self._digest.update(block)
         self.size += len(block)
@@ -75,6 +79,7 @@ class PendingFiles:
     def __init__(self, destination: Destination) -> None:
         self._destination = destination
         self._open: list[tuple[str, str, _HashedOutput]] = []
+        self._spools: list[IO[bytes]] = []
         self.written: tuple[WrittenFile, ...] = ()
 
     def open(self, path: str) -> io.RawIOBase:
@@ -83,6 +88,16 @@ class PendingFiles:
         stream = self._destination.output(temporary)
         self._open.append((path, temporary, _HashedOutput(stream)))
         return self._open[-1][2]
+
+    def spool(self) -> IO[bytes]:
+        """A file of this machine that is gone at the end."""
+        self._spools.append(tempfile.TemporaryFile())  # noqa: SIM115 - closed with the others
+        return self._spools[-1]
+
+    def close_spools(self) -> None:
+        """Close the files of `spool`."""
+        for spool in self._spools:
+            spool.close()
 
     def commit(self) -> None:
         """Close all files, and give each its name."""
@@ -96,6 +111,7 @@ class PendingFiles:
         for _, temporary, out in self._open:
             with suppress(Exception):  # the error that led here is the one to report
                 out.close_file()
+            out.is_dropped = True
             with suppress(Exception):
                 self._destination.delete(temporary)
 
@@ -155,6 +171,8 @@ class Destination:
             if isinstance(error, OSError):
                 raise self._unwritable(error) from None
             raise
+        finally:
+            files.close_spools()
 
     def output(self, path: str) -> Any:
         """A stream for a new file; its folder is made."""

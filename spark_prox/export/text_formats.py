@@ -14,10 +14,11 @@ from typing import Any
 from spark_prox.export.destination import PendingFiles
 from spark_prox.export.shards import ExportDocument, ShardName
 
-__all__ = ["COLUMNS", "JsonLinesShard", "ParquetShard"]
+__all__ = ["OWN_NAMES", "JsonLinesShard", "ParquetShard"]
 
-COLUMNS = ("id", "text", "url", "source", "crawl", "tokens")
-"""What a row has, before the configured columns; a mixture that takes documents twice adds `copy` behind them."""
+_COLUMNS = ("id", "text", "url", "source", "crawl", "tokens")
+OWN_NAMES = (*_COLUMNS, "copy")
+"""What a row has, before the configured columns; `copy` only where a mixture takes documents twice."""
 _GROUP_BYTES = 32 << 20
 _GROUP_ROWS = 20_000
 _LEVEL = 6
@@ -36,7 +37,7 @@ class ParquetShard:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        names = (*COLUMNS, *(("copy",) if copies else ()))
+        names = (*_COLUMNS, *(("copy",) if copies else ()))
         core = [(column, pa.type_for_alias(_CORE_TYPES.get(column, "string"))) for column in names]
         self._schema = pa.schema([*core, *extra.items()])
         self._copies = copies
@@ -71,7 +72,7 @@ class JsonLinesShard:
     """One file `.jsonl.zst`; one object a line, keys as Parquet's columns. Arguments as there."""
 
     def __init__(self, files: PendingFiles, name: ShardName, extra: dict[str, Any], *, copies: bool) -> None:
-        self._keys = (*COLUMNS, *(("copy",) if copies else ()), *extra)
+        self._keys = (*_COLUMNS, *(("copy",) if copies else ()), *extra)
         self._copies = copies
         self._file = files.open(name.path(".jsonl.zst"))
         self._packer = _zstd().ZstdCompressor(level=_LEVEL)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import shutil
 import struct
 import sys
-import tempfile
 from array import array
 from collections.abc import Sequence
 from typing import Any
@@ -112,7 +111,7 @@ class LitgptShard:
         self._file = files.open(name.path(".bin"))
         self._dtype = dtype
         self._lengths = array("I")
-        self._spool: Any = tempfile.TemporaryFile()  # noqa: SIM115 - the header comes first and needs the lengths
+        self._spool = files.spool()  # the header comes first, and needs the lengths
 
     def add(self, ids: Sequence[int]) -> None:
         """Add a document."""
@@ -140,7 +139,6 @@ class LitgptShard:
         self._file.write(struct.pack("<I", count) + _little(offsets))
         self._spool.seek(0)
         shutil.copyfileobj(self._spool, self._file, _COPY_BYTES)
-        self._spool.close()
         return {"chunk_bytes": head + width * total, "chunk_size": count, "dim": total}
 
 

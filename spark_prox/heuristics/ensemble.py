@@ -19,13 +19,13 @@ from spark_prox.heuristics.line_classifier import LineClassifier
 from spark_prox.metadata import finite_number, read_object
 from spark_prox.models import model_directory
 
-__all__ = ["SecondOpinion", "open_second_opinion", "store_second_opinion"]
+__all__ = ["Ensemble", "open_ensemble", "store_ensemble"]
 
 _CLASSIFIER, _SETTINGS = "second_opinion.npz", "second_opinion.json"
 
 
 @dataclass(frozen=True, kw_only=True)
-class SecondOpinion:
+class Ensemble:
     """A line classifier and its weight beside a language model, as `generate_programs` uses them.
 
     Attributes:
@@ -46,7 +46,7 @@ class SecondOpinion:
         return tuple(own * first + other * second for first, second in zip(model, classifier, strict=True))
 
 
-def open_second_opinion(model: str) -> SecondOpinion | None:
+def open_ensemble(model: str) -> Ensemble | None:
     """The ensemble of a model's folder, read once in a process unless its files change; None without one.
 
     Raises:
@@ -61,7 +61,7 @@ def open_second_opinion(model: str) -> SecondOpinion | None:
 
 
 @lru_cache(maxsize=4)
-def _read(arrays: Path, settings: Path, written: tuple[int, ...]) -> SecondOpinion:
+def _read(arrays: Path, settings: Path, written: tuple[int, ...]) -> Ensemble:
     classifier = LineClassifier.load(arrays)
     try:
         share = finite_number(settings, read_object(settings), "model_share")
@@ -69,10 +69,10 @@ def _read(arrays: Path, settings: Path, written: tuple[int, ...]) -> SecondOpini
         raise ModelError(
             "CLASSIFIER_UNREADABLE", f"{str(arrays)!r} has no share of the model in {settings.name} beside it."
         ) from error
-    return SecondOpinion(classifier=classifier, model_share=share)
+    return Ensemble(classifier=classifier, model_share=share)
 
 
-def store_second_opinion(opinion: SecondOpinion, model: Path) -> None:
+def store_ensemble(opinion: Ensemble, model: Path) -> None:
     """Store a line classifier and its weight in a model's folder."""
     opinion.classifier.save(model / _CLASSIFIER)
     (model / _SETTINGS).write_text(json.dumps({"model_share": opinion.model_share}) + "\n", encoding="utf-8")

@@ -29,9 +29,9 @@ __all__ = [
     "Heuristic",
     "RuleSet",
     "Written",
-    "author_for",
-    "author_margins",
-    "author_revision",
+    "heuristic_for",
+    "heuristic_margins",
+    "heuristic_revision",
     "write_programs",
 ]
 
@@ -117,7 +117,7 @@ class ClassifierHeuristic:
 
 
 @lru_cache(maxsize=4)
-def author_for(path: str) -> Heuristic:
+def heuristic_for(path: str) -> Heuristic:
     """The heuristic that `model.path` names: a rule set, or `line_classifier:FILE`. A process reads a file once.
 
     Raises:
@@ -132,7 +132,7 @@ def author_for(path: str) -> Heuristic:
     return RULE_SETS[path]
 
 
-def author_revision(path: str) -> str:
+def heuristic_revision(path: str) -> str:
     """The revision of a heuristic in the tables: a rule set's name and version, or the hash of a file.
 
     Raises:
@@ -140,12 +140,12 @@ def author_revision(path: str) -> str:
     """
     if path.startswith(_CLASSIFIER):
         return "author-" + hashlib.sha256(_classifier_file(path).read_bytes()).hexdigest()[:16]
-    rules = author_for(path)
+    rules = heuristic_for(path)
     assert isinstance(rules, RuleSet)
     return f"author-{rules.name}-{rules.version}"
 
 
-def author_margins(path: str) -> dict[str, float]:
+def heuristic_margins(path: str) -> dict[str, float]:
     """Recommended margins, as `models.recommended_margins` gives them: from `thresholds.json` beside a classifier."""
     if not path.startswith(_CLASSIFIER):
         return {}

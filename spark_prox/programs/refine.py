@@ -1,6 +1,6 @@
 """The way in: programs and a document go in, a `Refinement` comes out. Never raises for any text or program.
 
-Ties reading, planning and executing together, for the two stages and for both ways of reading programs.
+Ties reading, planning and executing together, for the two levels and for both ways of reading programs.
 """
 
 from __future__ import annotations

@@ -165,7 +165,7 @@ def _template_of_folder(stage: Level, model_path: str) -> str:
 
 
 def template_for(name: str, stage: Level, model_path: str, dialect: str = "") -> PromptTemplate:
-    """The template of a stage; "auto" takes the one that the model's folder names (`folder_settings`), that of line
+    """The template of a level; "auto" takes the one that the model's folder names (`folder_settings`), that of line
     encoders for a line encoder, the one that a model in `models` has a name for, the one that asks for the dialect, and
     ProX's for any other model.
 

@@ -124,5 +124,5 @@ def _row(sign: str, number: int, pieces: Sequence[Piece], paint: Paint, width: i
 
 
 def _middle_out(text: str) -> str:
-    """What stays, short enough that what changed behind it is seen."""
+    """Shorten a text that stays, so that a change behind it is seen."""
     return text if len(text) <= 2 * _AROUND else f"{text[:_AROUND]} ... {text[-_AROUND:]}"

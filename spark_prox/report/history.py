@@ -13,12 +13,12 @@ from datetime import datetime
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
-from spark_prox.errors import InputError
+from spark_prox.errors import ConfigError, InputError
 from spark_prox.execution import StoredChunk
 from spark_prox.programs import Edit, Policy
 from spark_prox.warehouse.tables import Warehouse
 
-__all__ = ["Change", "DocumentHistory", "RunRecord", "histories", "ids_of", "matching_ids", "policy_of_row"]
+__all__ = ["DocumentHistory", "RowChange", "RunRecord", "histories", "ids_of", "matching_ids"]
 
 _FOLLOWED = {
     "documents": ("doc_hash", "ingested_by"),
@@ -28,7 +28,7 @@ _FOLLOWED = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Change:
+class RowChange:
     """One change of a row of this document, by the table's own change feed."""
 
     when: datetime
@@ -62,7 +62,7 @@ class RunRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class DocumentHistory:
-    """What the tables say of a document.
+    """All that the tables say of a document.
 
     Attributes:
         document, refined: its rows; None where there is none.
@@ -80,7 +80,7 @@ class DocumentHistory:
     programs: Sequence[Row] = field(default=(), repr=False)
     run: RunRecord | None = None
     ingest: RunRecord | None = None
-    changes: Sequence[Change] = ()
+    changes: Sequence[RowChange] = ()
 
     @property
     def text(self) -> str:
@@ -89,7 +89,7 @@ class DocumentHistory:
 
     @property
     def edits(self) -> tuple[Edit, ...]:
-        """What was cut out and put in."""
+        """The edits, as cut out and put in."""
         rows = self.refined["edits"] if self.refined is not None else ()
         return tuple(Edit(**row.asDict()) for row in rows or ())
 
@@ -124,7 +124,10 @@ def matching_ids(warehouse: Warehouse, predicate: str, *, limit: int, seed: int)
 
     Raises:
         InputError: SAMPLE_BAD_SQL; never with a value out of the table.
+        ConfigError: USAGE for a limit below 1.
     """
+    if limit < 1:
+        raise ConfigError("USAGE", f"--limit is {limit}.", "Give a number of documents, at least 1.")
     refined = warehouse.read("refined")
     try:
         rows = refined.where(predicate).orderBy(F.xxhash64("doc_id", F.lit(seed)), "doc_id").limit(limit)
@@ -212,8 +215,8 @@ def _runs(warehouse: Warehouse, rows: Sequence[Row]) -> list[Row]:
     return warehouse.read("runs").where(wanted).orderBy("started_at").collect()
 
 
-def _changes(spark: SparkSession, warehouse: Warehouse, table: str, ids: Sequence[str]) -> list[Change]:
-    """What the change feed says; nothing where VACUUM or log retention has taken it."""
+def _changes(spark: SparkSession, warehouse: Warehouse, table: str, ids: Sequence[str]) -> list[RowChange]:
+    """Read the change feed; nothing where VACUUM or log retention has taken it."""
     if not warehouse.exists(table):
         return []
     names = ("doc_id", *_FOLLOWED[table])
@@ -226,7 +229,7 @@ def _changes(spark: SparkSession, warehouse: Warehouse, table: str, ids: Sequenc
     except Exception:  # noqa: BLE001 - Delta has a class for each thing that can be gone
         return []
     return [
-        Change(
+        RowChange(
             when=row["_commit_timestamp"],
             table=table,
             version=row["_commit_version"],
@@ -257,14 +260,14 @@ def _record(runs: Sequence[Row], run_id: str, stage: str, *, by_settings: bool =
         started=row["started_at"],
         versions=row["versions"] or {},
         writers={writer["stage"]: writer.asDict() for writer in row["writers"] or ()},
-        policy=policy_of_row(row["policy"]),
+        policy=_policy(row["policy"]),
         dialect=str(json.loads(row["config"] or "{}").get("dialect", "prox")),
         input=row["input"],
         by_settings=by_settings,
     )
 
 
-def policy_of_row(text: str | None) -> Policy | None:
+def _policy(text: str | None) -> Policy | None:
     """The policy that `runs.policy` holds; fields of other versions are left out."""
     if text is None:
         return None

@@ -10,11 +10,11 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from pyspark.sql import Row
 
-from spark_prox.execution import line_margins_of, refine_stored
+from spark_prox.execution import refine_stored
 from spark_prox.programs import CallStatus, Code, Outcome, Refinement, RemoveLines, removed_lines
 from spark_prox.report.edit_lines import edit_lines
-from spark_prox.report.history import Change, DocumentHistory, RunRecord
-from spark_prox.report.what_if import WhatIf, replay_under
+from spark_prox.report.history import DocumentHistory, RowChange, RunRecord
+from spark_prox.report.other_policy import OtherPolicy, replay_under
 from spark_prox.sources.snapshot import InputSnapshot
 from spark_prox.terminal import Colour, Paint, shown, shown_lines
 
@@ -27,7 +27,7 @@ _MOST_CHANGES = 30
 _OUTCOMES: dict[str, Colour] = {"KEPT": "green", "EDITED": "blue", "DROPPED": "red", "REFUSED": "yellow"}
 
 
-def history_report(history: DocumentHistory, *, paint: Paint, what_if: Sequence[WhatIf] = ()) -> str:
+def history_report(history: DocumentHistory, *, paint: Paint, what_if: Sequence[OtherPolicy] = ()) -> str:
     """The whole history.
 
     Args:
@@ -113,7 +113,7 @@ def _writer(level: str, used: Sequence[Row], run: RunRecord | None) -> Iterator[
         yield f"  {level:<9} no program"
 
 
-def _changes(changes: Sequence[Change], paint: Paint) -> Iterator[str]:
+def _changes(changes: Sequence[RowChange], paint: Paint) -> Iterator[str]:
     if not changes:
         return
     yield paint("bold", "Versions")
@@ -164,10 +164,11 @@ def _calls(replayed: Refinement, chunk: int, paint: Paint) -> Iterator[str]:
     results = [result for result in replayed.calls if result.chunk == chunk]
     for call, result in itertools.islice(zip(parsed.calls, results, strict=True), _MOST_CALLS):
         source = shown(parsed.text[call.start : call.stop].strip(), 70)
-        why = f" {result.code.value}" if result.code is not None else ""
+        code, status = result.code, result.status.value
+        why = f" {code.value}" if code is not None and code.value != status.replace(" ", "_").upper() else ""
         count = f", {result.count:,}" if result.count else ""
         colour: Colour = "green" if result.status is CallStatus.APPLIED else "yellow"
-        yield f"    {source:<44}  {paint(colour, f'{result.status.value}{count}{why}')}"
+        yield f"    {source:<44}  {paint(colour, f'{status}{count}{why}')}"
     if len(results) > _MOST_CALLS:
         yield f"    ... {len(results) - _MOST_CALLS:,} calls more"
 
@@ -213,7 +214,11 @@ def _unsure(history: DocumentHistory, replayed: Refinement | None) -> dict[int, 
     """Lines that a program names and that stay because its margin is too small."""
     if replayed is None:
         return {}
-    margins = line_margins_of(history.chunks() or ())
+    margins = {
+        chunk.first_line + offset: value
+        for chunk in history.chunks() or ()
+        for offset, value in enumerate(chunk.line_margins or ())
+    }
     asked = (result.op for result in replayed.calls if result.code is Code.UNSURE)
     ranges = sorted((op.first, op.last) for op in asked if isinstance(op, RemoveLines))
     gone, found, place = removed_lines(history.text, history.edits), dict[int, str](), 0
@@ -225,8 +230,8 @@ def _unsure(history: DocumentHistory, replayed: Refinement | None) -> dict[int, 
     return found
 
 
-def _under(history: DocumentHistory, other: WhatIf, paint: Paint) -> Iterator[str]:
-    """What another policy would make of the same programs."""
+def _under(history: DocumentHistory, other: OtherPolicy, paint: Paint) -> Iterator[str]:
+    """The outcome and the edits of the same programs under another policy."""
     row = replay_under(history, other.policy)
     yield paint("bold", shown(f"Under policy {other.name}", _WIDTH))
     yield f"  {_outcome(row.outcome, paint)}: {row.reason}, lines {row.lines_before:,} -> {row.lines_after:,}"

@@ -57,7 +57,8 @@ def cast_array(array: Any, target: Any) -> Any:
         return in_micros.cast(pa.int64()).cast(target)
     if is_type.is_duration(kind):
         return array.cast(pa.int64()).cast(target)
-    return array.cast(target, safe=not is_type.is_floating(target))
+    rounds = is_type.is_floating(target) and not is_type.is_integer(kind)  # an integer is never rounded
+    return array.cast(target, safe=not rounds)
 
 
 def _cast_struct(array: Any, target: Any) -> Any:

@@ -7,24 +7,30 @@ the next page gets a new child. Knows nothing of archives.
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import struct
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import asdict
 from types import TracebackType
 from typing import IO
 
 from spark_prox.errors import RejectCode
 from spark_prox.sources.extraction import check_extract, extract_function
+from spark_prox.sources.page_text import hinted_text
+from spark_prox.sources.warc.contents import HtmlToText
 from spark_prox.sources.warc.http_message import PayloadError
 
 __all__ = ["ContainedPageText", "serve"]
 
 REQUEST = struct.Struct("!IId")  # bytes of payload, bytes of charset, most seconds
 MIB = 1 << 20
-ANSWER = struct.Struct("!?I")  # whether it worked, bytes of text
+HINTED = "all, with hints"
+ANSWER = struct.Struct("!?II")  # whether it worked, bytes of text, bytes of hints
 
 
 class ContainedPageText:
@@ -32,6 +38,7 @@ class ContainedPageText:
 
     Args:
         extract: how pages become text, a name of `extraction`; EXTRACT_MISSING where its package is not installed.
+        line_hints: make hints for the lines of each text.
         timeout_s: most seconds for one page.
         file_timeout_s: seconds for the pages of one file (see `next_file`) beyond a second for each mebibyte of them;
             when they are used up, each further page has half a second and one for each mebibyte.
@@ -42,12 +49,15 @@ class ContainedPageText:
         self,
         *,
         extract: str = "all",
+        line_hints: bool = False,
         timeout_s: float = 30.0,
         file_timeout_s: float = 120.0,
         max_memory_bytes: int = 3 << 30,
     ) -> None:
         check_extract(extract)
-        self._extract = extract
+        self._extract = HINTED if line_hints else extract
+        self.line_hints: str | None = None
+        """Hints for the lines of the last text, as JSON; None where they are not made."""
         self._timeout_s = timeout_s
         self._file_timeout_s = file_timeout_s
         self._spent_s = 0.0
@@ -84,8 +94,9 @@ class ContainedPageText:
             stdin.write(name)
             stdin.write(payload)
             stdin.flush()
-            worked, size = ANSWER.unpack(_read(stdout, ANSWER.size))
+            worked, size, hint_size = ANSWER.unpack(_read(stdout, ANSWER.size))
             text = _read(stdout, size).decode("utf-8", "replace")
+            self.line_hints = _read(stdout, hint_size).decode() or None
         except (OSError, EOFError):
             raise PayloadError(RejectCode.RECORD_UNREADABLE, self._reason(limit_s)) from None
         if not worked:
@@ -139,7 +150,7 @@ def serve(max_memory_bytes: int, extract: str) -> None:
     """The child: pages from standard input, texts to standard output, until the parent is gone."""
     import resource
 
-    html_to_text = extract_function(extract)
+    html_to_text = _with_hints if extract == HINTED else _without_hints(extract_function(extract))
     resource.setrlimit(resource.RLIMIT_AS, (max_memory_bytes, max_memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     source, sink = sys.stdin.buffer, sys.stdout.buffer
@@ -152,13 +163,24 @@ def serve(max_memory_bytes: int, extract: str) -> None:
             return
         signal.setitimer(signal.ITIMER_REAL, timeout_s)  # its default action ends the process, native code included
         try:
-            worked, answer = True, html_to_text(payload, charset).encode("utf-8", "replace")
+            text, hints = html_to_text(payload, charset)
+            worked, answer = True, text.encode("utf-8", "replace")
         except Exception as error:  # noqa: BLE001 - whatever native code raises is one page's fault
-            worked, answer = False, type(error).__name__.encode()
+            worked, answer, hints = False, type(error).__name__.encode(), b""
         signal.setitimer(signal.ITIMER_REAL, 0)
-        sink.write(ANSWER.pack(worked, len(answer)))
+        sink.write(ANSWER.pack(worked, len(answer), len(hints)))
         sink.write(answer)
+        sink.write(hints)
         sink.flush()
+
+
+def _with_hints(payload: bytes, charset: str | None) -> tuple[str, bytes]:
+    text, hints = hinted_text(payload, charset)
+    return text, json.dumps([asdict(hint) for hint in hints]).encode()
+
+
+def _without_hints(html_to_text: HtmlToText) -> Callable[[bytes, str | None], tuple[str, bytes]]:
+    return lambda payload, charset: (html_to_text(payload, charset), b"")
 
 
 def _read(stream: IO[bytes], size: int) -> bytes:

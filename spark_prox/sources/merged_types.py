@@ -1,16 +1,21 @@
 """One type for the columns of several files: null and anything is that, integers and floats of two widths the wider.
 
+Integers and floats go together where no integer would be rounded.
+
 Types are those of Spark's JSON of schemas. Knows nothing of files.
 """
 
 from __future__ import annotations
 
+from collections.abc import Set
 from typing import Any
 
 __all__ = ["TypeConflictError", "is_wider", "merge_types", "widest"]
 
 INTEGERS = ("byte", "short", "integer", "long")
 FLOATS = ("float", "double")
+_EXACT = {"byte": "float", "short": "float", "integer": "double"}
+"""The narrowest float that holds every integer of a type."""
 Kind = str | dict[str, Any]
 
 
@@ -23,8 +28,12 @@ class TypeConflictError(ValueError):
         super().__init__(f"{self.column}: {self.types[0]} and {self.types[1]}")
 
 
-def merge_types(one: Kind, other: Kind, path: tuple[str, ...] = ()) -> Kind:
+def merge_types(one: Kind, other: Kind, path: tuple[str, ...] = (), large: Set[str] | None = None) -> Kind:
     """The type that holds the values of both.
+
+    Args:
+        large: columns of type `long`, by path with dots, that may have values which a `double` rounds; None where
+            nothing is known of values.
 
     Raises:
         TypeConflictError: there is none.
@@ -34,11 +43,14 @@ def merge_types(one: Kind, other: Kind, path: tuple[str, ...] = ()) -> Kind:
     if one == "void":
         return other
     if isinstance(one, dict) and isinstance(other, dict) and one["type"] == other["type"]:
-        return _merge_nested(one, other, path)
+        return _merge_nested(one, other, path, large)
     if isinstance(one, str) and isinstance(other, str):
         for ladder in (INTEGERS, FLOATS):
             if one in ladder and other in ladder:
                 return max(one, other, key=ladder.index)
+        mixed = _integer_and_float(one, other, large is not None and ".".join(path) not in large)
+        if mixed:
+            return mixed
         decimals = [_decimal(kind) for kind in (one, other)]
         if decimals[0] and decimals[1]:
             return _wider_decimal(decimals[0], decimals[1], path)
@@ -66,18 +78,32 @@ def is_wider(table: Kind, incoming: Kind) -> bool:
         return False
 
 
-def _merge_nested(one: dict[str, Any], other: dict[str, Any], path: tuple[str, ...]) -> dict[str, Any]:
+def _integer_and_float(one: str, other: str, is_exact: bool) -> str:
+    """The float type that holds an integer type and a float type; "" without one."""
+    integer, real = (one, other) if one in INTEGERS else (other, one)
+    if integer not in INTEGERS or real not in FLOATS:
+        return ""
+    if integer == "long":
+        return "double" if is_exact else ""
+    return max(_EXACT[integer], real, key=FLOATS.index)
+
+
+def _merge_nested(
+    one: dict[str, Any], other: dict[str, Any], path: tuple[str, ...], large: Set[str] | None
+) -> dict[str, Any]:
     if one["type"] == "struct":
         found = {field["name"]: field for field in one["fields"]}
         for field in other["fields"]:
             name = field["name"]
-            kind = merge_types(found[name]["type"], field["type"], (*path, name)) if name in found else field["type"]
+            kind = field["type"]
+            if name in found:
+                kind = merge_types(found[name]["type"], kind, (*path, name), large)
             found[name] = {**field, "type": kind}
         return {**one, "fields": list(found.values())}
     return {
         **one,
         **{
-            part: merge_types(one[part], other[part], (*path, part.removesuffix("Type")))
+            part: merge_types(one[part], other[part], (*path, part.removesuffix("Type")), large)
             for part in ("elementType", "keyType", "valueType")
             if part in one
         },

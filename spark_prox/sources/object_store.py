@@ -1,6 +1,7 @@
-"""Opens files of object stores with pyarrow under the settings of Hadoop's S3A, so that both readers see one store.
+"""Opens remote files under the settings of Spark's own Hadoop, so that both readers see one store.
 
-What `fs.s3a.*` says travels to executors as an `ObjectStores`, and becomes the arguments of pyarrow's own client there.
+Object stores are read by pyarrow, HDFS and others by Hadoop's clients (`hadoop_files`). What `fs.s3a.*` says travels to
+executors as an `ObjectStores`, and becomes the arguments of pyarrow's own client there.
 Knows no Spark: `spark_prox.spark.hadoop_settings` asks a session for the settings.
 """
 
@@ -14,14 +15,17 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from spark_prox.errors import InputError
+from spark_prox.sources.hadoop_files import HadoopFile
 from spark_prox.sources.s3a_settings import S3Access, s3_access
 
 if TYPE_CHECKING:
+    from pyarrow import NativeFile
     from pyarrow.fs import FileSystem
 
 __all__ = ["ObjectStores", "store_error"]
 
 _SCHEMES = ("s3", "s3a", "s3n")
+_OF_PYARROW = ("gs", "gcs", "abfs", "abfss", "file")
 # Where pyarrow itself learns of another store, or of a region.
 _VARIABLES = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_REGION", "AWS_DEFAULT_REGION")
 _FAILURE = re.compile(r"AWS Error ([A-Z][A-Z_ ]*?)(?: \(HTTP status (\d+)\))? during (\w+) operation")
@@ -34,14 +38,34 @@ class ObjectStores:
 
     Attributes:
         settings: keys of `S3A_KEYS`, and the same for single buckets (`fs.s3a.bucket.NAME.…`), in order.
+        hadoop: what else Hadoop was told, for the file systems that its own clients read.
     """
 
     settings: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    hadoop: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
     @classmethod
-    def of(cls, settings: Mapping[str, str]) -> ObjectStores:
+    def of(cls, settings: Mapping[str, str], hadoop: Mapping[str, str] | None = None) -> ObjectStores:
         """The settings, empty ones left out."""
-        return cls(settings=tuple(sorted((key, value) for key, value in settings.items() if value.strip())))
+        found = (
+            sorted((key, value) for key, value in some.items() if value.strip()) for some in (settings, hadoop or {})
+        )
+        return cls(settings=tuple(next(found)), hadoop=tuple(next(found)))
+
+    def open(self, uri: str) -> NativeFile | HadoopFile:
+        """A file for random access.
+
+        Raises:
+            InputError: STORE_REQUESTER_PAYS, STORE_UNREADABLE.
+            OSError, ValueError: it cannot be opened.
+        """
+        if uri.partition("://")[0] not in (*_SCHEMES, *_OF_PYARROW):
+            return HadoopFile(uri, self.hadoop)
+        system, path = self.resolve(uri)
+        try:
+            return system.open_input_file(path)
+        except OSError as error:
+            raise store_error(uri, error) or error from None
 
     def resolve(self, uri: str) -> tuple[FileSystem, str]:
         """The file system of a URI and the path in it: s3a:// (s3://, s3n://) by these settings, others by pyarrow's.
@@ -62,6 +86,10 @@ class ObjectStores:
         knows = access.region or access.endpoint or any(os.environ.get(name) for name in _VARIABLES)
         region = access.region or ("us-east-1" if access.endpoint else "" if knows else _region_of(bucket))
         return _connect(access, region), path.rstrip("/")
+
+
+def _filled(settings: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted((key, value) for key, value in settings.items() if value.strip()))
 
 
 def store_error(uri: str, error: OSError) -> InputError | None:
@@ -115,7 +143,7 @@ def _connect(access: S3Access, region: str) -> FileSystem:
 
 @lru_cache(maxsize=64)
 def _region_of(bucket: str) -> str:
-    """Where AWS keeps a bucket; S3A finds it out too. A request that needs no credentials."""
+    """The region in which AWS keeps a bucket; S3A finds it out too. A request that needs no credentials."""
     from pyarrow.fs import resolve_s3_region
 
     try:

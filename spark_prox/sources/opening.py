@@ -1,8 +1,7 @@
 """Opens a file by its path or address as a stream of its bytes as stored.
 
-Local paths are opened directly, http:// and https:// through `http_file`, all others through `pyarrow.fs`: s3a:// as
-the session's Hadoop settings say, gs://, abfs://, and hdfs:// where libhdfs is installed. Knows nothing of what a file
-holds.
+Local paths are opened directly, http:// and https:// through `http_file`, all others as the session's Hadoop settings
+say: s3a://, gs:// and abfs:// by pyarrow, hdfs:// and others by Hadoop's own client. Knows nothing of what is in it.
 """
 
 from __future__ import annotations
@@ -10,14 +9,11 @@ from __future__ import annotations
 import io
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import BinaryIO, cast
 
 from spark_prox.sources.http_file import HttpFile
 from spark_prox.sources.object_store import ObjectStores
 from spark_prox.sources.store_file import StoreFile
-
-if TYPE_CHECKING:
-    from pyarrow.fs import FileSystem
 
 __all__ = ["is_local", "is_web", "local_path", "open_file", "open_table"]
 
@@ -56,8 +52,7 @@ def open_file(path: str, opened: ExitStack, stores: ObjectStores, offset: int = 
         remote = HttpFile(path)
         remote.seek(offset)
     else:
-        system, name = stores.resolve(path)
-        remote = _StoreStream(path, system, name, offset)
+        remote = _StoreStream(path, stores, offset)
     opened.callback(remote.close)
     return cast(BinaryIO, remote)
 
@@ -66,15 +61,14 @@ def open_table(path: str, opened: ExitStack, stores: ObjectStores) -> BinaryIO:
     """A file for a reader that jumps in it; arguments and errors as above."""
     if is_local(path):
         return opened.enter_context(local_path(path).open("rb"))
-    system, name = stores.resolve(path)
-    return cast(BinaryIO, opened.enter_context(system.open_input_file(name)))
+    return cast(BinaryIO, opened.enter_context(stores.open(path)))
 
 
 class _StoreStream:
     """A file of a store, opened again where it is read from another offset."""
 
-    def __init__(self, uri: str, system: FileSystem, name: str, offset: int) -> None:
-        self._uri, self._system, self._name = uri, system, name
+    def __init__(self, uri: str, stores: ObjectStores, offset: int) -> None:
+        self._uri, self._stores = uri, stores
         self._at = offset
         self._stream = self._open()
 
@@ -96,5 +90,4 @@ class _StoreStream:
         self._stream.close()
 
     def _open(self) -> io.BufferedReader:
-        file = self._system.open_input_file(self._name)
-        return io.BufferedReader(StoreFile(self._uri, file, self._at))
+        return io.BufferedReader(StoreFile(self._uri, self._stores.open(self._uri), self._at))

@@ -11,13 +11,14 @@ import re
 from typing import TYPE_CHECKING
 
 from spark_prox.sources.charsets import decode_page
+from spark_prox.sources.line_hints import MARKS, LineHint, hinted_lines
 from spark_prox.sources.page_tree import KEPT_BLANK, KEPT_TAB, NO_TEXT_ELEMENTS, keep_lists, prepare_tree
 from spark_prox.sources.xhtml import as_html, is_xhtml
 
 if TYPE_CHECKING:
     from resiliparse.parse.html import HTMLTree
 
-__all__ = ["conversion_text", "fold_lines", "main_text", "page_text", "plain_text", "tree_text"]
+__all__ = ["conversion_text", "fold_lines", "hinted_text", "main_text", "page_text", "plain_text", "tree_text"]
 
 WHITE_SPACE = re.compile(r"\s+")
 
@@ -39,11 +40,16 @@ def main_text(payload: bytes, charset: str | None) -> str:
     return tree_text(tree, main_content=True)
 
 
+def hinted_text(payload: bytes, charset: str | None) -> tuple[str, list[LineHint]]:
+    """What `page_text` gives, and a hint for each of its lines; arguments as above."""
+    return hinted_lines(_parsed(payload, charset), tree_text)
+
+
 def _parsed(payload: bytes, charset: str | None) -> HTMLTree:
     from resiliparse.parse.html import HTMLTree
 
     page = decode_page(payload, charset)
-    for mark in (KEPT_BLANK, KEPT_TAB):
+    for mark in (KEPT_BLANK, KEPT_TAB, *MARKS):
         page = page.replace(mark, "")
     return HTMLTree.parse(as_html(page) if is_xhtml(page) else page)
 

@@ -19,6 +19,7 @@ __all__ = ["FileShape", "UnreadableColumnError", "shape_of_file"]
 
 SPARK_CODECS = ("UNCOMPRESSED", "SNAPPY", "GZIP", "ZSTD")
 FOREIGN_ENCODINGS = ("BYTE_STREAM_SPLIT",)
+EXACT_IN_DOUBLE = 1 << 53
 MAX_CHUNK_BYTES = 256 << 20
 MAX_CHUNK_RATIO = 200
 """A chunk of a column over both is no text: real pages pack to a tenth."""
@@ -44,20 +45,22 @@ class FileShape:
     Attributes:
         schema: a struct, as in Spark's JSON of schemas.
         foreign: why Spark's reader cannot read it; "" if it can.
+        large: columns of type `long`, by path with dots, that may have values beyond 2^53, which a `double` rounds.
     """
 
     schema: dict[str, Any]
     foreign: str
+    large: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         """The shape as text; equal for files of equal shape."""
-        return json.dumps([self.schema, self.foreign], separators=(",", ":"))
+        return json.dumps([self.schema, self.foreign, self.large], separators=(",", ":"))
 
     @staticmethod
     def from_json(text: str) -> FileShape:
         """The inverse of `to_json`."""
-        schema, foreign = json.loads(text)
-        return FileShape(schema=schema, foreign=foreign)
+        schema, foreign, large = json.loads(text)
+        return FileShape(schema=schema, foreign=foreign, large=tuple(large))
 
 
 def shape_of_file(file: Any) -> FileShape:
@@ -73,7 +76,8 @@ def shape_of_file(file: Any) -> FileShape:
         repeated = next(name for name in names if names.count(name) > 1)
         walk.foreign.append(f"two columns are called {repeated!r} in one spelling or another")
     foreign = [*walk.foreign, *_foreign_chunks(file.metadata)]
-    return FileShape(schema={"type": "struct", "fields": fields}, foreign=foreign[0] if foreign else "")
+    large = tuple(name for name, leaf in walk.longs if not _is_exact(file.metadata, leaf))
+    return FileShape(schema={"type": "struct", "fields": fields}, foreign=foreign[0] if foreign else "", large=large)
 
 
 class _Walk:
@@ -81,6 +85,7 @@ class _Walk:
 
     def __init__(self, schema: Any) -> None:
         self.foreign: list[str] = []
+        self.longs: list[tuple[str, int]] = []
         self._schema = schema
         self._leaf = 0
 
@@ -107,7 +112,10 @@ class _Walk:
             return {"type": "array", "elementType": element, "containsNull": True}
         column = self._schema.column(self._leaf)
         self._leaf += 1
-        return self._leaf_kind(arrow, column, name)
+        kind = self._leaf_kind(arrow, column, name)
+        if kind == "long":
+            self.longs.append((name, self._leaf - 1))
+        return kind
 
     def _leaf_kind(self, arrow: Any, column: Any, name: str) -> str:
         import pyarrow.types as is_type
@@ -144,6 +152,22 @@ class _Walk:
     def _cast(self, name: str, what: str, kind: str) -> str:
         self.foreign.append(f"column {name!r} is of type {what}")
         return kind
+
+
+def _is_exact(metadata: Any, leaf: int) -> bool:
+    """True if the statistics of a column of integers say that a `double` holds each of them."""
+    for group in range(metadata.num_row_groups):
+        chunk = metadata.row_group(group).column(leaf)
+        found = chunk.statistics
+        if chunk.num_values and found is not None and found.null_count == chunk.num_values:
+            continue
+        if found is None or not found.has_min_max:
+            return False
+        if not (isinstance(found.min, int) and isinstance(found.max, int)):
+            return False
+        if found.min < -EXACT_IN_DOUBLE or found.max > EXACT_IN_DOUBLE:
+            return False
+    return True
 
 
 def _decimal(arrow: Any) -> str | None:

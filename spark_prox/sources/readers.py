@@ -12,7 +12,7 @@ SLICE_FIELDS = "path: string, kind: string, start: bigint, stop: bigint"
 
 RAW_COLUMNS = (
     "path string, position long, record_id string, url string, text string, crawl string, crawled_at string, "
-    "mime_type string, html_extract string, reject_code string, reject_detail string"
+    "mime_type string, html_extract string, line_hints string, reject_code string, reject_detail string"
 )
 """A record of an archive, a line of a JSON file (in `text`), or the verdict on a Parquet file."""
 

@@ -1,4 +1,4 @@
-"""What Hadoop's S3A settings mean for pyarrow's S3 client: endpoint, region, addressing, credentials, proxy.
+"""The meaning of Hadoop's S3A settings for pyarrow's S3 client: endpoint, region, addressing, credentials, proxy.
 
 Knows the names of `fs.s3a.*` and the rules by which S3A reads them; opens nothing.
 """
@@ -45,7 +45,7 @@ _LEAST_ATTEMPTS = 10  # pyarrow's default, 3, gives up within a second of thrott
 
 @dataclass(frozen=True, kw_only=True)
 class S3Access:
-    """How a bucket is reached, in the words of `pyarrow.fs.S3FileSystem`.
+    """The way to a bucket, in the words of `pyarrow.fs.S3FileSystem`.
 
     Without keys, a role or `anonymous` pyarrow looks for credentials: environment, profile, container, instance.
 
@@ -77,7 +77,7 @@ class S3Access:
 
 
 def s3_access(settings: Mapping[str, str], bucket: str) -> S3Access:
-    """How S3A would reach a bucket: what is said for it alone (`fs.s3a.bucket.NAME.…`) goes first.
+    """The way on which S3A would reach a bucket: what is said for it alone (`fs.s3a.bucket.NAME.…`) goes first.
 
     Raises:
         InputError: STORE_REQUESTER_PAYS: pyarrow's client cannot offer to pay.
@@ -119,7 +119,7 @@ def _with_endpoint(found: Mapping[str, str]) -> S3Access:
 
 
 def _with_credentials(access: S3Access, found: Mapping[str, str]) -> S3Access:
-    """What the first provider of the list gives that can; nothing where pyarrow has to look for itself."""
+    """Add what the first provider of the list gives that can; nothing where pyarrow has to look for itself."""
     key, secret, token = (found.get(name, "") for name in S3A_SECRETS[:3])
     listed = found.get("fs.s3a.aws.credentials.provider", "") or ",".join(_KEYS)
     for name in (provider.strip().rpartition(".")[2] for provider in listed.split(",")):

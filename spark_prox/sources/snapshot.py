@@ -1,4 +1,4 @@
-"""What an input was when a run read it: enough to tell later whether it is still the same.
+"""A snapshot of an input when a run read it: enough to tell later whether it is still the same.
 
 Files are told by path, size and time of change, a Delta table by its version. Reads nothing itself.
 """
@@ -49,7 +49,7 @@ class InputSnapshot:
         return f"{self.path}: {self.files:,} files, {self.bytes:,} bytes, digest {self.digest}"
 
     def differs(self, other: InputSnapshot) -> str | None:
-        """What differs from another reading of the input, in words; None if nothing does."""
+        """Name what differs from another reading of the input, in words; None if nothing does."""
         if (self.version is None) != (other.version is None):
             return "a table, and files"
         if self.version is not None:

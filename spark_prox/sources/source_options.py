@@ -90,7 +90,8 @@ def _paths(options: Mapping[str, str], format_name: str) -> tuple[str, ...]:
     named: Sequence[object] = []
     if "paths" in options:
         try:
-            named = json.loads(options["paths"])
+            loaded = json.loads(options["paths"])
+            named = loaded if isinstance(loaded, list) else [options["paths"]]
         except ValueError:
             named = [options["paths"]]
     paths = [path for text in (*named, options.get("path", "")) for path in _split(str(text))]

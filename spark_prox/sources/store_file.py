@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
     from pyarrow import NativeFile
 
+    from spark_prox.sources.hadoop_files import HadoopFile
+
 __all__ = ["StoreFile"]
 
 FIRST_BYTES = 1 << 20  # enough for a small file, and for a look at how a large one begins
@@ -28,11 +30,11 @@ class StoreFile(io.RawIOBase):
 
     Args:
         uri: for messages.
-        file: of `pyarrow.fs`, open for random access.
+        file: open for random access.
         offset: of the first byte to read.
     """
 
-    def __init__(self, uri: str, file: NativeFile, offset: int = 0) -> None:
+    def __init__(self, uri: str, file: NativeFile | HadoopFile, offset: int = 0) -> None:
         super().__init__()
         self._uri = uri
         self._file = file

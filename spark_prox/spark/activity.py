@@ -1,4 +1,4 @@
-"""What Spark works on: jobs that say which stage and batch they belong to, and how far such a job is.
+"""Jobs that say which stage and batch they belong to, and how far such a job is.
 
 Asks the status that Spark's web interface shows, also where that is switched off. Adds nothing to a plan.
 """

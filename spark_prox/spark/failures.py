@@ -9,7 +9,7 @@ import re
 
 from spark_prox.errors import ProxError, TableError
 
-__all__ = ["mendable_failure"]
+__all__ = ["fixable_failure"]
 
 _FULL = re.compile(r"No space left on device|Disk quota exceeded")
 _UNREADABLE = re.compile(r"\[FAILED_READ_FILE[.\w]*\] Encountered error while reading file (?:file:/*(?=/))?(\S+?)\.\s")
@@ -21,7 +21,7 @@ _LACKING = re.compile(
 )
 
 
-def mendable_failure(text: str) -> ProxError | None:
+def fixable_failure(text: str) -> ProxError | None:
     """The failure that an exception's text tells of: DISK_FULL, TABLE_FILE_UNREADABLE; None for any other."""
     if _FULL.search(text):
         return TableError(

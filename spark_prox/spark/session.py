@@ -31,6 +31,8 @@ def session_settings(*, arrow_batch_rows: int = 256, arrow_batch_bytes: int = 32
         "spark.sql.execution.arrow.maxBytesPerBatch": str(arrow_batch_bytes),
         # A batch of long documents passes 2 GiB of string data only with 64-bit offsets.
         "spark.sql.execution.arrow.useLargeVarTypes": "true",
+        # A run has a line of its own for each stage (spark_prox.stages.figures); both at once overwrite each other.
+        "spark.ui.showConsoleProgress": "false",
         # Times in the tables mean the same everywhere.
         "spark.sql.session.timeZone": "UTC",
         # Killing a slow copy of a generating task would throw away a loaded model and its work.

@@ -87,17 +87,16 @@ def ship_code(spark: SparkSession) -> None:
     if is_local(spark):
         _use_this_interpreter(spark)
         return
-    # The client of Spark Connect has its own id; a classic context is its application's.
-    session = spark.session_id if is_connect(spark) else spark.sparkContext.applicationId  # type: ignore[attr-defined]
-    if session in _shipped:
-        return
-    folder = Path(tempfile.mkdtemp(prefix="spark_prox-code-"))
-    archive = str(build_zip(folder / f"spark_prox-{code_fingerprint()}.zip"))
+    name = f"spark_prox-{code_fingerprint()}.zip"
     if is_connect(spark):
-        spark.addArtifacts(archive, pyfile=True)
-    else:
-        spark.sparkContext.addPyFile(archive)
-    _shipped.add(session)
+        session = str(spark.session_id)  # type: ignore[attr-defined]
+        if session not in _shipped:
+            spark.addArtifacts(str(build_zip(Path(tempfile.mkdtemp(prefix="spark_prox-code-")) / name)), pyfile=True)
+            _shipped.add(session)
+    elif name not in (spark.sparkContext._python_includes or ()):
+        # Spark refuses a second file of the same name from another folder.
+        folder = Path(tempfile.mkdtemp(prefix="spark_prox-code-"))
+        spark.sparkContext.addPyFile(str(build_zip(folder / name)))
 
 
 def _use_this_interpreter(spark: SparkSession) -> None:

@@ -1,4 +1,4 @@
-"""Annotate: documents without a label under the current prompts and model get one, in portions, each stored at once.
+"""Annotate: documents without a label under the current prompts and model get one, in batches, each stored at once.
 
 A document counts as done when all of its rows have an answer; where one had
 none, the whole document is asked again and its rows are replaced. Knows engines only as the callable it is given.

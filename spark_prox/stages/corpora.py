@@ -16,10 +16,18 @@ from spark_prox.config.export import ExportConfig
 from spark_prox.config.names import quoted
 from spark_prox.errors import ConfigError, TableError
 from spark_prox.export.functions import ExportFunctions
+from spark_prox.export.text_formats import OWN_NAMES
 from spark_prox.warehouse.tables import Warehouse
 from spark_prox.warehouse.versions import at_version
 
-__all__ = ["DROPPED_BEFORE_CHUNKS", "chosen_columns", "corpus_rows", "rules_of", "tables_of"]
+__all__ = [
+    "DROPPED_BEFORE_CHUNKS",
+    "chosen_columns",
+    "corpus_rows",
+    "described_tables",
+    "rules_of",
+    "text_tables",
+]
 
 DROPPED_BEFORE_CHUNKS = ("DROP_CALL", "FILTERED")
 """`refined.doc_reason` of documents that the document level or a filter drops."""
@@ -46,16 +54,18 @@ def rules_of(warehouse: Warehouse, config: ExportConfig) -> str:
     return "verdicts" if warehouse.exists("verdicts") else "c4"
 
 
-def tables_of(warehouse: Warehouse, config: ExportConfig) -> list[str]:
-    """The tables that a corpus is made of; `refined` and `programs` also where only the card speaks of them."""
-    needed = {
-        "raw": ["documents"],
-        "rules": ["documents"],
-        "doc": ["documents", "refined"],
-        "chunk": ["documents", "refined"],
-    }
-    names = needed[config.corpus] + (["verdicts"] if rules_of(warehouse, config) == "verdicts" else [])
-    return names + [name for name in ("refined", "programs", "runs") if name not in names and warehouse.exists(name)]
+def text_tables(warehouse: Warehouse, config: ExportConfig) -> list[str]:
+    """The tables that decide the text of a corpus."""
+    if config.corpus in ("doc", "chunk"):
+        return ["documents", "refined"]
+    return ["documents", "verdicts"] if rules_of(warehouse, config) == "verdicts" else ["documents"]
+
+
+def described_tables(warehouse: Warehouse, config: ExportConfig) -> list[str]:
+    """The same, and those of which only the manifest and the card speak."""
+    names = text_tables(warehouse, config)
+    others = ("programs",) if "refined" in names else ("refined",)
+    return names + [name for name in others if warehouse.exists(name)]
 
 
 def chosen_columns(warehouse: Warehouse, config: ExportConfig) -> list[StructField]:
@@ -74,6 +84,12 @@ def chosen_columns(warehouse: Warehouse, config: ExportConfig) -> list[StructFie
                 "EXPORT_UNKNOWN_COLUMN",
                 f"export.columns names {name[:80]!r}, which `documents` does not have beside {', '.join(_COLUMNS)}.",
                 f"Nearest: {', '.join(near)}." if near else "See DESCRIBE documents.",
+            )
+        if name in OWN_NAMES:
+            raise ConfigError(
+                "EXPORT_UNKNOWN_COLUMN",
+                f"export.columns names {name[:80]!r}, which is the name of a column that every export has.",
+                "Leave it out, or give the table another name for it.",
             )
     return [fields[name] for name in dict.fromkeys(config.columns)]
 

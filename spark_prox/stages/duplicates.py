@@ -1,4 +1,4 @@
-"""What filters of duplicates share: which document of several stays, and which verdicts hold when documents leave.
+"""The common part of filters of duplicates: which document of several stays, and which verdicts hold later.
 
 A document that a run has kept stays kept, so that a model's work on it is not lost: of later duplicates, the later one
 is dropped. Otherwise the configured policy chooses, and the smallest id where it cannot tell. Knows no kind of

@@ -1,7 +1,7 @@
 """Execute: stored programs are applied to their documents; every document gets one row, of `refined` or of `rejects`.
 
 Needs no model and can be run again under another policy: rows whose settings differ are replaced, and documents move
-into quarantine and out of it. Works in portions, each watched, so that a run that drifts stops early. Knows the
+into quarantine and out of it. Works in batches, each watched, so that a run that drifts stops early. Knows the
 language only as the callables it is given.
 """
 

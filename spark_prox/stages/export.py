@@ -30,7 +30,7 @@ from spark_prox.export.shards import ShardRecord, shard_names
 from spark_prox.export.token_formats import litgpt_index, token_dtype
 from spark_prox.export.tokenizing import ExportTokenizer, find_tokenizer
 from spark_prox.spark.progress import announce, announced
-from spark_prox.stages.corpora import chosen_columns, corpus_rows, rules_of, tables_of
+from spark_prox.stages.corpora import chosen_columns, corpus_rows, described_tables, rules_of, text_tables
 from spark_prox.stages.provenance import flow_of, made_by
 from spark_prox.stages.runlog import versions
 from spark_prox.warehouse.tables import Warehouse
@@ -85,7 +85,8 @@ class Export:
             plan, done = None, False
         if plan is not None:
             check_same(plan, self._settings(), self.destination.uri)
-            self._check_tables(plan, done=done)
+            if done:
+                self._check_tables(plan)
         self.destination.check_writable()
         self.destination.delete_temporary()
         if plan is None:
@@ -111,7 +112,7 @@ class Export:
             "shards": config.shards,
             "shard_bytes": config.shard_bytes,
             "holdout": config.holdout,
-            "mixture": {str(name): float(weight) for name, weight in sorted(config.mixture.items())},
+            "mixture": dict(sorted(config.mixture.items())),
             "columns": [field.name for field in self._columns],
             "tokenizer": tokenizer and tokenizer.fingerprint,
             "eos": tokenizer.eos if tokenizer and is_token else None,
@@ -121,7 +122,8 @@ class Export:
 
     def _new_plan(self) -> ExportPlan:
         tables = {
-            name: version_of(self._spark, self._warehouse, name) for name in tables_of(self._warehouse, self._config)
+            name: version_of(self._spark, self._warehouse, name)
+            for name in described_tables(self._warehouse, self._config)
         }
         placed = self._placed(ExportPlan(settings={}, tables=tables, shards={}))
         with announced("export: count"):
@@ -160,7 +162,7 @@ class Export:
             format=self._config.format,
             tokenizer=self._tokenizer,
             extra={field.name: to_arrow_type(field.dataType) for field in self._columns},
-            copies=any(float(weight) > 1 for weight in self._config.mixture.values()),
+            copies=any(weight > 1 for weight in self._config.mixture.values()),
         )
         rows = self._placed(plan)
         if len(missing) < len(names):
@@ -200,11 +202,11 @@ class Export:
                 "Use a destination that driver and executors share.",
             )
 
-    def _check_tables(self, plan: ExportPlan, *, done: bool) -> None:
+    def _check_tables(self, plan: ExportPlan) -> None:
         """An export that is done stands for its versions; one that is cut off goes on with them."""
-        for name, version in plan.tables.items():
-            now = version_of(self._spark, self._warehouse, name)
-            if done and now != version:
+        for name in text_tables(self._warehouse, self._config):
+            version, now = plan.tables.get(name), version_of(self._spark, self._warehouse, name)
+            if now != version:
                 raise TableError(
                     "EXPORT_OUTDATED",
                     f"The export in {self.destination.uri[:200]!r} is done, of version {version} of {name!r}; "
@@ -220,7 +222,7 @@ class Export:
             versions=versions(),
             records=tuple(records[number] for number in sorted(records)),
             flow=flow_of(self._spark, self._warehouse, plan.tables),
-            made=made_by(self._spark, self._warehouse, plan.tables),
+            made=made_by(self._spark, self._warehouse, plan.tables, self._config.corpus),
         )
         files = [file for record in manifest.records for file in record.files]
         if self._config.format == "litgpt":

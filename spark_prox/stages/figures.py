@@ -13,7 +13,7 @@ __all__ = ["InFlight", "StageFigures", "figures_line", "samples"]
 
 @dataclass(frozen=True, kw_only=True)
 class InFlight:
-    """What a stage works on at this moment.
+    """The work of a stage at this moment.
 
     Attributes:
         what: a word or two where the stage has several steps; "" for a portion.
@@ -45,7 +45,7 @@ class InFlight:
 
 @dataclass(kw_only=True)
 class StageFigures:
-    """What a stage did so far; filled in while it runs.
+    """All that a stage did so far; filled in while it runs.
 
     Attributes:
         stage: its name.
@@ -59,8 +59,9 @@ class StageFigures:
         tokens_before, tokens_after: of the texts that were executed; None for other stages, or where none are counted.
         flop: 2 x parameters x tokens, prompt and output; None where the model's size is unknown.
         guard: what the guard rails counted, for later runs to compare with.
-        input: what was read, as JSON of `spark_prox.sources.frames.snapshot`; None for stages that read tables.
+        input: what was read, as JSON of `spark_prox.sources.snapshot`; None for stages that read tables.
         in_flight: what it works on now; None between two portions.
+        counted_seconds: how long it had worked on documents when the last portion was stored.
     """
 
     stage: str = ""
@@ -81,6 +82,7 @@ class StageFigures:
     guard: dict[str, float] = field(default_factory=dict)
     input: str | None = None
     in_flight: InFlight | None = None
+    counted_seconds: float = 0.0
 
     @property
     def tokens(self) -> int:
@@ -109,7 +111,18 @@ class StageFigures:
             seconds: how long it has worked on documents.
         """
         share = self.share_done
-        return seconds * (1 - share) / share if share else None
+        if not share or share >= 1:
+            return None
+        if self.about_documents > self.documents or not self.counted_seconds:
+            return seconds * (1 - share) / share
+        left = (
+            self.counted_seconds * (1 - share) / share
+        )  # at the speed of what is stored; nothing is known of the rest
+        return max(left - (seconds - self.counted_seconds), 0.0)
+
+    def tokens_per_second(self, seconds: float) -> float:
+        """The speed of what is stored, after so many seconds of the stage."""
+        return self.tokens / (self.counted_seconds or seconds or 1.0)
 
     def add_verdicts(self, judged: int, kept: int) -> None:
         """Add documents of which it is known whether they are kept."""
@@ -127,7 +140,7 @@ class StageFigures:
 
 
 def figures_line(figures: StageFigures, seconds: float, *, working: float | None = None, ended: str = "") -> str:
-    """One line about a stage.
+    """One line about a stage, with what a narrow terminal must show first.
 
     Args:
         seconds: since the stage began.
@@ -139,21 +152,24 @@ def figures_line(figures: StageFigures, seconds: float, *, working: float | None
     if flight is not None and flight.what:
         parts.append(flight.what)
     parts += _documents(figures, ended=bool(ended))
-    if flight is not None:
-        parts += [f"batch {flight.portion}/{flight.portions}"] if flight.portions > 1 else []
-        parts += [f"{flight.tasks_done:,}/{flight.tasks:,} tasks"] if flight.tasks and flight.read is None else []
+    left = figures.seconds_left(working) if working is not None and not ended else None
+    if left is not None:
+        parts.append(f"{_time(left)} left")
     if figures.tokens:
-        speed = figures.tokens / (working or seconds or 1.0)
-        parts.append(f"{_short(figures.tokens)} tokens, {_short(speed)} tokens/s")
+        parts.append(f"{_short(figures.tokens_per_second(seconds))} tokens/s")
     if figures.keep_rate is not None:
         parts.append(f"{figures.keep_rate:.1%} kept")
-    if figures.documents or figures.failed:
+    if figures.programs or figures.judged or figures.failed:
         parts.append(f"{figures.failed:,} failed")
     if figures.rejects:
         parts.append(f"{figures.rejects:,} rejects")
+    if figures.tokens:
+        parts.append(f"{_short(figures.tokens)} tokens")
+    if flight is not None:
+        parts += [f"batch {flight.portion}/{flight.portions}"] if flight.portions > 1 else []
+        parts += [f"{flight.tasks_done:,}/{flight.tasks:,} tasks"] if flight.tasks and flight.read is None else []
     if not ended:
-        left = figures.seconds_left(working) if working is not None else None
-        parts.append(_time(seconds) + (f", about {_time(left)} left" if left is not None else ""))
+        parts.append(_time(seconds))
     return f"{figures.stage}: {', '.join(parts)}"
 
 
@@ -168,7 +184,7 @@ def samples(figures: StageFigures, seconds: float, *, working: float | None = No
         "failed": figures.failed,
         "prompt_tokens": figures.prompt_tokens,
         "output_tokens": figures.output_tokens,
-        "tokens_per_second": figures.tokens / (working or seconds or 1.0),
+        "tokens_per_second": figures.tokens_per_second(seconds),
         "keep_rate": figures.keep_rate,
         "share_done": figures.share_done,
         "seconds": seconds,

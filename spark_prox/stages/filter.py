@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from spark_prox.config.guard import PortionCounts
+from spark_prox.config.guard import BatchCounts
 from spark_prox.spark.counting import count_rows, observed
 from spark_prox.spark.progress import announce
 from spark_prox.stages.base import Run, Stage
@@ -71,11 +71,11 @@ class Filter(Stage):
             with decided_once(self._work(run.warehouse, run.filters, documents, only)) as work:
                 counts = count_rows(work, _WORK_COUNTS)
                 figures.planned, figures.skipped = counts["new"], counts["done"]
-                figures.guard = PortionCounts().figures()
+                figures.guard = BatchCounts().figures()
                 if counts["new"]:
                     self.decide(run, work, figures)
                     figures.documents = figures.planned
-                    done = PortionCounts.of(figures.guard)
+                    done = BatchCounts.of(figures.guard)
                     announce(f"{self.name}: {done.judged - done.kept:,} of {done.judged:,} documents dropped")
 
     def store(
@@ -110,8 +110,8 @@ class Filter(Stage):
                 run.warehouse.append("verdicts", watched)
         counts = counted.get
         kept = counts["documents"] - counts["dropped"]
-        portion = PortionCounts(documents=counts["documents"], judged=counts["documents"], kept=kept)
-        figures.guard = (PortionCounts.of(figures.guard) + portion).figures()
+        portion = BatchCounts(documents=counts["documents"], judged=counts["documents"], kept=kept)
+        figures.guard = (BatchCounts.of(figures.guard) + portion).figures()
 
     def plan(self, dry: DryRun) -> list[PlannedStage]:
         """See `Stage`: an upper bound, because what this filter would drop is not known."""

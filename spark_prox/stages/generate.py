@@ -1,6 +1,6 @@
-"""Generate: documents without a program for the current settings get one, in portions, each stored before it is used.
+"""Generate: documents without a program for the current settings get one, in batches, each stored before it is used.
 
-A portion is one Delta commit: what a killed run can lose at most. Model output is never shuffled before it is stored,
+A batch is one Delta commit: what a killed run can lose at most. Model output is never shuffled before it is stored,
 because a retry would compute it again, and differently. Knows engines only as the callable it is given.
 """
 
@@ -18,8 +18,10 @@ from spark_prox.config.run import RunConfig
 from spark_prox.documents import Level
 from spark_prox.engines.worker import engine_name
 from spark_prox.keys import ProgramKey
+from spark_prox.spark.balancing import balanced
 from spark_prox.spark.counting import count_rows, observed
 from spark_prox.spark.placement import generation_partitions, generation_workers
+from spark_prox.spark.progress import announce
 from spark_prox.spark.shipping import is_local
 from spark_prox.stages.base import Run, Stage
 from spark_prox.stages.dry_run import DryRun, PlannedStage
@@ -34,6 +36,11 @@ from spark_prox.warehouse.schemas import BUCKETS, PROGRAMS
 from spark_prox.writers import writer_of
 
 __all__ = ["Generate"]
+
+_FEW = 2_000
+"""Documents that are not worth a job that finds out what each costs."""
+_TOKEN_BYTES = 4
+_PROMPT_BYTES = 400
 
 
 @dataclass(frozen=True)
@@ -72,10 +79,11 @@ class Generate(Stage):
                 figures.planned, figures.skipped = counts["new"], counts["done"]
                 pending = work.where("done IS NULL")
                 ranges = portions(figures.planned, run.config.placement.batch_documents, guard.limits.evidence)
+                largest = 0.0
                 for portion, (first, stop) in enumerate(ranges):
                     size = math.ceil(figures.planned * (stop - first) / BUCKETS)
                     before = datetime.now(timezone.utc)
-                    found = self._rows(run, pending, (first, stop), size, one_pass=run.one_pass)
+                    found, skew = self._rows(run, pending, (first, stop), size, one_pass=run.one_pass)
                     rows, counted = observed(found, PROGRAM_COUNTS)
                     asking = run.log.portion(
                         number=portion + 1, count=len(ranges), documents=size, reads_documents=True
@@ -86,7 +94,11 @@ class Generate(Stage):
                     self._add(run, counted.get, figures)
                     guard.programs(key, before, counted.get, figures)
                     run.log.grown()
+                    largest = max(largest, skew)
                 figures.documents = figures.planned
+                if largest:
+                    figures.guard = {**figures.guard, "largest_task_over_mean": largest}
+                    announce(f"{self.name}: largest task / mean {largest:.2f}, by the bytes to read")
 
     def retry(self, run: Run, codes: tuple[str, ...]) -> int:
         """See `Stage`: failed programs are asked for again and replaced, each with one attempt more."""
@@ -103,7 +115,7 @@ class Generate(Stage):
                 ranges = portions(figures.planned, run.config.placement.batch_documents, 0)
                 for portion, (first, stop) in enumerate(ranges):
                     size = math.ceil(figures.planned * (stop - first) / BUCKETS)
-                    rows = self._rows(run, failed, (first, stop), size)
+                    rows, _ = self._rows(run, failed, (first, stop), size)
                     asking = run.log.portion(
                         number=portion + 1, count=len(ranges), documents=size, reads_documents=True
                     )
@@ -132,8 +144,10 @@ class Generate(Stage):
 
     def _rows(
         self, run: Run, wanted: DataFrame, buckets: tuple[int, int], documents: int, *, one_pass: bool = False
-    ) -> DataFrame:
+    ) -> tuple[DataFrame, float]:
         """Rows of `programs`, asked for once, of the documents of a range of buckets that are in `wanted`.
+
+        Also the largest task over the mean; 0 for few documents, which are dealt out by their number.
 
         Args:
             wanted: (doc_id, doc_hash), at least.
@@ -146,10 +160,13 @@ class Generate(Stage):
         texts = stored.select("doc_id", "doc_hash", "text").join(wanted, ["doc_id", "doc_hash"], "left_semi")
         placement, writer = run.config.placement, run.writers[self.level]
         function = writer.function(run.functions, one_pass=one_pass and self.level == "doc")
+        tasks, skew = generation_partitions(run.spark, placement, documents), 0.0
+        if documents >= _FEW and tasks > 1:
+            spread, skew = balanced(texts, "doc_id", self._cost(run, one_pass=one_pass), tasks)
+        else:
+            spread = texts.repartition(tasks)
         with generation_workers(run.spark, placement):
-            rows = texts.repartition(generation_partitions(run.spark, placement, documents)).mapInPandas(
-                function, function.columns, profile=run.profile
-            )
+            rows = spread.mapInPandas(function, function.columns, profile=run.profile)
         constants = {
             # "auto" can be resolved here only where the driver's machine is the executors'.
             "engine": engine_name(writer.model) if is_local(run.spark) else writer.model.engine,
@@ -157,7 +174,18 @@ class Generate(Stage):
             "attempts": 1,
         }
         named = rows.withColumns({**self._key_columns(run), **{name: F.lit(it) for name, it in constants.items()}})
-        return named.withColumn("generated_at", F.current_timestamp()).select(*PROGRAMS.schema.fieldNames())
+        stored_rows = named.withColumn("generated_at", F.current_timestamp()).select(*PROGRAMS.schema.fieldNames())
+        return stored_rows, skew
+
+    def _cost(self, run: Run, *, one_pass: bool) -> Column:
+        """Bytes of UTF-8 of a document, of which a token has about as many in any script, and those of a prompt.
+
+        A text prompt of the document level reads no more than fits into it.
+        """
+        read, prompt = F.octet_length("text"), run.writers[self.level].prompt
+        if self.level == "doc" and not one_pass and prompt is not None and prompt.template.kind == "text":
+            read = F.least(read, F.lit(_TOKEN_BYTES * prompt.max_prompt_tokens))
+        return (read + F.lit(_PROMPT_BYTES)).cast("long")
 
     def _key_columns(self, run: Run) -> dict[str, Column]:
         """The columns of `ProgramKey`. A row of the document level has no chunk."""

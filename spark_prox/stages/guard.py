@@ -1,4 +1,4 @@
-"""The guard rails of a run: what each portion did is counted while it is stored, and a run that drifts is stopped.
+"""The guard rails of a run: what each batch did is counted while it is stored, and a run that drifts is stopped.
 
 `spark_prox.config.guard` decides; this counts, remembers what earlier runs did, and leaves the counts for later ones in
 `runs.guard`.
@@ -11,7 +11,7 @@ from datetime import datetime
 
 from pyspark.sql import functions as F
 
-from spark_prox.config.guard import GuardConfig, PortionCounts, verdict
+from spark_prox.config.guard import BatchCounts, GuardConfig, verdict
 from spark_prox.documents import LEVELS
 from spark_prox.filters import FILTERED
 from spark_prox.functions import PandasFunction
@@ -81,8 +81,8 @@ class RunGuard:
         self._run_id = run_id
         self._settings = settings
         self._decide = decide
-        self._windows: dict[str, PortionCounts] = {}
-        self._histories: dict[str, PortionCounts] = {}
+        self._windows: dict[str, BatchCounts] = {}
+        self._histories: dict[str, BatchCounts] = {}
 
     def programs(self, key: ProgramKey, since: datetime, counts: Mapping[str, int], figures: StageFigures) -> None:
         """Judge the programs that this run stored since a time.
@@ -98,21 +98,21 @@ class RunGuard:
         documents, judged, kept = counts[f"documents_{key.stage}"], 0, 0
         if key.stage == "doc":
             judged = documents
-            # The time selects this portion's files by their statistics.
+            # The time selects this batch's files by their statistics.
             stored = with_stage_programs(self._warehouse, key).where(
                 (F.col("run_id") == self._run_id) & (F.col("generated_at") >= F.lit(since))
             )
             columns = stored.select("doc_id", "doc_hash", "program", "status", "margin")
             kept = count_rows(columns.mapInPandas(self._decide, self._decide.columns), {"kept": "count(*)"})["kept"]
             figures.add_verdicts(judged, kept)
-        portion = PortionCounts(
+        batch = BatchCounts(
             documents=documents,
             judged=judged,
             kept=kept,
             tried=counts[f"tried_{key.stage}"],
             failed=counts[f"failed_{key.stage}"],
         )
-        self._judge(f"generate-{key.stage}", portion, figures)
+        self._judge(f"generate-{key.stage}", batch, figures)
 
     def refined(self, counts: Mapping[str, int], figures: StageFigures) -> None:
         """Judge rows of `refined`: stored ones, or such that are about to be.
@@ -126,7 +126,7 @@ class RunGuard:
         if not self.limits.enabled:
             return
         documents = counts["documents"]
-        portion = PortionCounts(
+        batch = BatchCounts(
             documents=documents,
             judged=documents,
             kept=documents - counts["dropped"],
@@ -135,26 +135,26 @@ class RunGuard:
             chars_before=counts["chars_before"],
             chars_after=counts["chars_after"],
         )
-        self._judge("execute", portion, figures)
+        self._judge("execute", batch, figures)
 
-    def _judge(self, stage: str, counts: PortionCounts, figures: StageFigures) -> None:
-        figures.guard = (PortionCounts.of(figures.guard) + counts).figures()
-        window = self._windows.get(stage, PortionCounts()) + counts
+    def _judge(self, stage: str, counts: BatchCounts, figures: StageFigures) -> None:
+        figures.guard = (BatchCounts.of(figures.guard) + counts).figures()
+        window = self._windows.get(stage, BatchCounts()) + counts
         if window.documents < self.limits.min_documents:
             self._windows[stage] = window
             return
-        self._windows[stage] = PortionCounts()
+        self._windows[stage] = BatchCounts()
         error = verdict(stage, self._run_id, window, self._history(stage), self.limits)
         if error is not None:
             raise error
 
-    def _history(self, stage: str) -> PortionCounts:
+    def _history(self, stage: str) -> BatchCounts:
         """The counts of the last runs of a stage under the same settings; runs that failed do not count."""
         if not self.limits.history:
-            return PortionCounts()
+            return BatchCounts()
         if stage not in self._histories:
             runs = self._warehouse.read("runs") if self._warehouse.exists("runs") else None
-            total = PortionCounts()
+            total = BatchCounts()
             if runs is not None:
                 mine = (
                     (F.col("stage") == stage)
@@ -164,6 +164,6 @@ class RunGuard:
                     & F.col("guard").isNotNull()
                 )
                 last = runs.where(mine).orderBy(F.desc("started_at")).limit(_RUNS_REMEMBERED).select("guard")
-                total = sum((PortionCounts.of(row["guard"]) for row in last.collect()), total)
+                total = sum((BatchCounts.of(row["guard"]) for row in last.collect()), total)
             self._histories[stage] = total
         return self._histories[stage]

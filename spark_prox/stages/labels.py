@@ -1,4 +1,4 @@
-"""Labels of people go into `annotations` beside those of models, as rows of an author called people."""
+"""Labels of people go into `annotations` beside those of models, as rows of an annotator called people."""
 
 from __future__ import annotations
 

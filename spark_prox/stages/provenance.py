@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from pyspark.sql import SparkSession
 
+from spark_prox.config.export import Corpus
 from spark_prox.export.manifest import FlowStep, Made
 from spark_prox.warehouse.accounting import token_flow_sql
 from spark_prox.warehouse.tables import Warehouse
@@ -40,12 +41,16 @@ def flow_of(spark: SparkSession, warehouse: Warehouse, tables: Mapping[str, int]
     return tuple(FlowStep(*row) for row in rows)
 
 
-def made_by(spark: SparkSession, warehouse: Warehouse, tables: Mapping[str, int]) -> tuple[Made, ...]:
-    """The runs and policies of `refined`, and the models of `programs`, with numbers of rows."""
+def made_by(spark: SparkSession, warehouse: Warehouse, tables: Mapping[str, int], corpus: Corpus) -> tuple[Made, ...]:
+    """The runs and policies of `refined`, and the models of `programs`, with numbers of rows; none for raw text."""
+    if corpus in ("raw", "rules"):
+        return ()
     found = []
     for table, what, name, detail in _GROUPS:
         if table in tables:
             rows = at_version(spark, warehouse, table, tables[table])
+            if table == "programs" and corpus == "doc":
+                rows = rows.where("stage = 'doc'")
             groups = rows.selectExpr(f"{name} AS name", f"{detail} AS detail").groupBy("name", "detail").count()
             found += [Made(what, *row) for row in groups.orderBy("name", "detail").limit(_MOST).collect()]
     return tuple(found)

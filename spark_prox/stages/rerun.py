@@ -1,4 +1,4 @@
-"""Run again what a row of `runs` says: its configuration, and what has become of code, models and input since.
+"""Do a run again from its row of `runs`: its configuration, and what differs in code, models and input since.
 
 The row comes from one warehouse, and the run goes into another one, so that nothing of the first changes.
 """
@@ -29,7 +29,7 @@ _KEY = ("model", "model_revision", "template", "template_hash", "generation_hash
 
 @dataclass(frozen=True, kw_only=True)
 class Origins:
-    """What decides a run's texts, besides its configuration.
+    """All that decides a run's texts, besides its configuration.
 
     Attributes:
         versions: of the code and of packages.
@@ -123,7 +123,7 @@ def recorded_run(warehouse: Warehouse, run_id: str) -> RecordedRun:
 
 
 def origins_now(run: Run) -> Origins:
-    """What a run will be made of. Errors as in `list_files`."""
+    """The origins of a run that is about to begin. Errors as in `list_files`."""
     spec = run.config.input
     assert spec is not None
     if FORMATS[spec.format].is_table:
@@ -140,7 +140,7 @@ def origins_now(run: Run) -> Origins:
 
 
 def differences(before: Origins, now: Origins) -> list[str]:
-    """What is not as it was, one line each; what is not known is a line too."""
+    """Name all that is not as it was, one line each; something that is not known is a line too."""
     found = [
         f"{name}: was {before.versions.get(name, 'absent')}, is {now.versions.get(name, 'absent')}"
         for name in sorted({*before.versions, *now.versions})

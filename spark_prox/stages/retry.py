@@ -46,7 +46,7 @@ def failed_programs(warehouse: Warehouse, key: ProgramKey, codes: tuple[str, ...
     """The stored programs of a stage that failed with one of the codes, of documents that are there.
 
     Args:
-        codes: FAILED for every failure that another attempt may mend; else a status, or the code that `detail` begins
+        codes: FAILED for every failure that another attempt may fix; else a status, or the code that `detail` begins
             with.
         candidates: (doc_id, doc_hash).
     """

@@ -177,6 +177,7 @@ class RunLog:
                 yield
         finally:
             running.figures.in_flight = None
+            running.figures.counted_seconds = running.working or 0.0
 
     def grown(self) -> None:
         """After a portion: bring the row of the stage that runs up to date, if the last time is a while ago."""

@@ -1,6 +1,6 @@
-"""Rows that say what is to be done, decided once and kept by the executors while a stage does it in portions.
+"""Rows that say what is to be done, decided once and kept by the executors while a stage does it in batches.
 
-Spark forgets what it has cached from a table as soon as the table is written, so that every portion would decide anew.
+Spark forgets what it has cached from a table as soon as the table is written, so that every batch would decide anew.
 Rows that come from an RDD are not known to come from a table. Knows no stage.
 """
 

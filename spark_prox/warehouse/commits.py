@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from spark_prox.errors import TableError
+from spark_prox.warehouse.java_errors import java_name
 from spark_prox.warehouse.lease import Lease
-from spark_prox.warehouse.scratch import java_name
 
 __all__ = ["under_lease"]
 

@@ -1,8 +1,7 @@
-"""The place of lease files: a local folder, or any file system that Hadoop knows.
+"""The place of lease files: a local folder, or any file system that Hadoop knows; `lease_store` has those of S3.
 
 `create` must give a name to one of several contenders only. A local folder does that itself; HDFS does through Hadoop;
-an object store without conditional writes lets the last one win, which `settle_s` leaves time to see. Knows nothing of
-what is in the files.
+another store may let the last one win, which `settle_s` leaves time to see. Knows nothing of what is in the files.
 """
 
 from __future__ import annotations
@@ -16,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-__all__ = ["HadoopLeaseFiles", "LeaseFiles", "LocalLeaseFiles"]
+__all__ = ["LEASE_NAME", "MAX_LEASE_BYTES", "HadoopLeaseFiles", "LeaseFiles", "LocalLeaseFiles"]
 
-_NAME = re.compile(r"[0-9]{12,15}\.json")
-_MAX_BYTES = 1 << 16
+LEASE_NAME = re.compile(r"[0-9]{12,15}\.json")
+MAX_LEASE_BYTES = 1 << 16
 
 
 class LeaseFiles(Protocol):
@@ -59,7 +58,7 @@ class LocalLeaseFiles:
     def names(self) -> list[str]:
         """The lease files."""
         try:
-            return [name for name in os.listdir(self.folder) if _NAME.fullmatch(name)]  # noqa: PTH208 - names alone
+            return [name for name in os.listdir(self.folder) if LEASE_NAME.fullmatch(name)]  # noqa: PTH208 - names alone
         except (FileNotFoundError, NotADirectoryError):
             return []
 
@@ -69,7 +68,7 @@ class LocalLeaseFiles:
         try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise OSError("no regular file")
-            return os.read(descriptor, _MAX_BYTES)
+            return os.read(descriptor, MAX_LEASE_BYTES)
         finally:
             os.close(descriptor)
 
@@ -132,11 +131,11 @@ class HadoopLeaseFiles:
         if not self.files.exists(self.path):
             return []
         found = [str(status.getPath().getName()) for status in self.files.listStatus(self.path)]
-        return [name for name in found if _NAME.fullmatch(name)]
+        return [name for name in found if LEASE_NAME.fullmatch(name)]
 
     def read(self, name: str) -> bytes:
         """The content of a file."""
-        if self.files.getFileStatus(self._path(name)).getLen() > _MAX_BYTES:
+        if self.files.getFileStatus(self._path(name)).getLen() > MAX_LEASE_BYTES:
             raise OSError("too large")
         stream = self.files.open(self._path(name))
         try:

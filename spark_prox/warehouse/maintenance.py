@@ -1,7 +1,7 @@
 """Keep the tables quick to read and small to store: fewer and larger files, no files of old versions, no programs that
 nobody will apply again.
 
-Plain OPTIMIZE packs files by their size and so mixes their ranges of `documents.bucket`, by which a portion of a stage
+Plain OPTIMIZE packs files by their size and so mixes their ranges of `documents.bucket`, by which a batch of a stage
 finds its files: tables with an order are sorted by it instead. No query's answer changes. Knows no models.
 """
 

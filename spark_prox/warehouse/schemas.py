@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 BUCKETS = 1 << 16
-"""`documents.bucket` is a hash of doc_id below this. Files hold ranges of it, so that a portion of a stage, which takes
+"""`documents.bucket` is a hash of doc_id below this. Files hold ranges of it, so that a batch of a stage, which takes
 a range, reads its own files only."""
 
 

@@ -19,13 +19,15 @@ from pyspark.sql import DataFrame, SparkSession
 
 from spark_prox.config.names import quoted
 from spark_prox.errors import TableError
+from spark_prox.warehouse.java_errors import java_name
 from spark_prox.warehouse.lease_files import HadoopLeaseFiles, LeaseFiles, LocalLeaseFiles
+from spark_prox.warehouse.lease_store import StoreLeaseFiles, creates_conditionally
 from spark_prox.warehouse.marks import Marks, hadoop_path, is_link
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-__all__ = ["Scratch", "hadoop_path", "java_name", "lease_files", "reason_of"]
+__all__ = ["Scratch", "hadoop_path", "lease_files"]
 
 _READ_ONLY_JOBS = ("doctor",)  # stage rows without a lease, for seconds
 _YOUNG_S = 3600.0
@@ -141,6 +143,16 @@ class Scratch:
         if not DeltaTable.isDeltaTable(self._spark, path):
             self._delete(table)
 
+    def has(self, name: str) -> bool:
+        """Check if something of that name lies beside the tables."""
+        files, path = hadoop_path(self._spark, str(self._location))
+        try:
+            return any(status.getPath().getName() == name for status in files.listStatus(path))
+        except Exception as error:
+            if java_name(error) in ("FileNotFoundException", "NotDirectoryException"):
+                return False
+            raise
+
     def is_free(self, table: str) -> bool:
         """True if nothing lies where a table would be."""
         return not self._children(table, "")
@@ -253,19 +265,10 @@ def lease_files(spark: SparkSession, folder: str) -> LeaseFiles:
     return _on_hadoop(spark, *hadoop_path(spark, folder))
 
 
-def reason_of(error: Exception) -> str:
-    """The first line of what the Java side raised."""
-    return str(getattr(error, "java_exception", "") or type(error).__name__).split("\n", maxsplit=1)[0][:160]
-
-
-def java_name(error: Exception) -> str:
-    """The class of an exception, whether PySpark has one of its own for it or wraps the Java one."""
-    java = getattr(error, "java_exception", None)
-    return type(error).__name__ if java is None else str(java.getClass().getSimpleName())
-
-
-def _on_hadoop(spark: SparkSession, files: Any, path: Any) -> HadoopLeaseFiles:
+def _on_hadoop(spark: SparkSession, files: Any, path: Any) -> LeaseFiles:
     path = files.makeQualified(path)
+    if creates_conditionally(files, path):
+        return StoreLeaseFiles(str(path.toString()), path, files, spark._jvm)
     return HadoopLeaseFiles(str(path.toString()), path, files, spark._jvm)
 
 

@@ -21,10 +21,11 @@ from spark_prox.errors import TableError
 from spark_prox.warehouse.columns import check_columns
 from spark_prox.warehouse.commits import under_lease
 from spark_prox.warehouse.creation import create_by_rows, create_empty, empty_rows, is_created_by_rows
+from spark_prox.warehouse.java_errors import reason_of, unwritable
 from spark_prox.warehouse.lease import Lease, hold
 from spark_prox.warehouse.migrations import check_core, migrate, pending_fields
 from spark_prox.warehouse.schemas import TABLES, TableSpec
-from spark_prox.warehouse.scratch import Scratch, hadoop_path, lease_files, reason_of
+from spark_prox.warehouse.scratch import Scratch, hadoop_path, lease_files
 
 __all__ = ["Warehouse"]
 
@@ -94,7 +95,8 @@ class Warehouse:
         if self._schema is not None:
             found = self._spark.catalog.tableExists(self._listed(table))
         else:
-            found = bool(DeltaTable.isDeltaTable(self._spark, self._path(table)))
+            # Delta looks for a log in the folders above as well, with four requests to an object store.
+            found = self._scratch.has(table) and bool(DeltaTable.isDeltaTable(self._spark, self._path(table)))
         if found:
             self._found.add(table)
         return found
@@ -139,11 +141,7 @@ class Warehouse:
         try:
             self._scratch.probe()
         except Exception as error:  # noqa: BLE001 - py4j wraps whatever the file system raises
-            raise TableError(
-                "WAREHOUSE_UNWRITABLE",
-                f"The warehouse {self.location!r} cannot be written ({reason_of(error)}).",
-                "Check that it is a directory and its permissions.",
-            ) from None
+            raise unwritable(f"The warehouse {self.location!r} cannot be written", reason_of(error), error) from None
 
     def check_schemas(self) -> None:
         """Compare every existing table with what this version writes.
@@ -281,11 +279,8 @@ class Warehouse:
             files, path = hadoop_path(self._spark, location.rstrip("/") or "/")
             return str(files.makeQualified(path).toString()).removeprefix("file:")
         except Exception as error:  # noqa: BLE001 - py4j wraps whatever the file system raises
-            raise TableError(
-                "WAREHOUSE_UNWRITABLE",
-                f"The warehouse {location!r} has no file system that Spark knows ({type(error).__name__}).",
-                "Use a directory, or a URI whose file system is on Spark's class path.",
-            ) from None
+            what = f"The warehouse {location!r} has no file system that Spark knows"
+            raise unwritable(what, type(error).__name__, error) from None
 
     def _listed(self, table: str) -> str:
         """A table's name in the catalog, quoted."""

@@ -123,8 +123,8 @@ def run(config: RunConfig, repository: Path, stage: str) -> tuple[Pipeline, list
 def test_documents_get_scores_once_and_what_failed_is_asked_again(
     spark: SparkSession, teacher: RunConfig, repository: Path
 ) -> None:
-    portions = replace(teacher.placement, batch_documents=2)
-    few = replace(teacher, annotate=replace(teacher.annotate, max_documents=3), placement=portions)
+    batches = replace(teacher.placement, batch_documents=2)
+    few = replace(teacher, annotate=replace(teacher.annotate, max_documents=3), placement=batches)
     _, rows, asked = run(few, repository, "doc")
     assert (len(rows), asked) == (3, 6)
     other = next(page for page in PAGES if page.page_id not in {row["doc_id"] for row in rows})

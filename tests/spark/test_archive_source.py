@@ -115,4 +115,16 @@ def test_another_extraction_makes_documents_and_their_programs_anew(
     assert second["generate-chunk"] == 2  # the third page's text is the same
     assert documents["urn:uuid:0001"] == ("main", "Tide")
     assert documents["urn:uuid:0009"][0] == "main"
-    assert run("main")[0]["ingest"] == 0
+
+
+def test_hints_of_lines_are_a_column_when_they_are_asked_for(spark: SparkSession, archives: Path) -> None:
+    from spark_prox.config.input import InputSpec
+    from spark_prox.sources.frames import read_input
+    from udfs.ingest import ReadArchives
+
+    spec = InputSpec(path=f"{archives}/*.w*", format="warc", line_hints=True)
+    rows = read_input(spark, spec, archive_reader=ReadArchives(spec=spec)).where("reject_code IS NULL").collect()
+    pages = [row for row in rows if row.html_extract]
+    assert len(pages) == 3
+    assert {tuple(hint.tag for hint in row.line_hints) for row in pages} == {("h1", "p")}
+    assert {row.line_hints for row in rows if not row.html_extract} == {None}

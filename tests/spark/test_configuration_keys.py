@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 # Keys that carry a name of the user's choice and so are in no registry.
 NAMED = re.compile(
     r"spark\.master|"  # older than the registry
+    r"spark\.hadoop\.fs\.s3a\.[a-z.]+|"  # Hadoop's own: tests/cloud asks S3A
     r"spark\.(?:(?:executor|worker)\.resource\.gpu\.(?:amount|discoveryScript|vendor)"
     r"|executorEnv\.[A-Z_]+"
     r"|kubernetes\.(?:driver|executor)\.volumes\.persistentVolumeClaim\.\w+\.(?:options\.claimName|mount\.(?:path|readOnly)))"
@@ -45,7 +46,7 @@ def known_keys(spark: SparkSession) -> set[str]:
 
 def test_every_key_is_one_that_this_spark_knows(known_keys: set[str], repository: Path) -> None:
     files = sorted((repository / "conf").glob("spark-*.conf"))
-    assert len(files) == 4
+    assert len(files) == 5
     for file in files:
         unknown = {key for key in settings(file) if key not in known_keys and not NAMED.fullmatch(key)}
         assert not unknown, file.name

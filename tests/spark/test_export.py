@@ -98,6 +98,14 @@ def test_the_four_corpora_are_what_the_tables_hold(
     assert not passing  # no page of these has five sentences
     assert job(warehouse, tmp_path / "rules", "--from", "rules") == 2
     assert "[SPARK_PROX.EXPORT_EMPTY] The corpus 'rules'" in capsys.readouterr().err
+    verdicts = spark.table(f"delta.`{warehouse}/documents`").selectExpr(
+        "doc_id", "if(doc_id = 'd2', 'of another text', doc_hash) AS doc_hash", "'rules' AS stage",
+        "if(doc_id IN ('d1', 'd2'), 'drop', 'keep') AS verdict",
+    )  # fmt: skip
+    verdicts.write.format("delta").save(f"{warehouse}/verdicts")
+    assert job(warehouse, tmp_path / "verdicts", "--from", "rules") == 0
+    found = rows(tmp_path / "verdicts")
+    assert {str(row["id"]): row["text"] for row in found} == {n: text for n, text in texts.items() if n != "d1"}
     manifest = json.loads((tmp_path / "chunk" / "manifest.json").read_text())
     tokens = sum(row["tokens_after"] for name, row in finished.refined.items() if name in refined)
     assert manifest["totals"][0] == {"split": "train", "source": "*", "documents": len(refined), "tokens": tokens}

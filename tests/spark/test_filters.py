@@ -5,13 +5,19 @@ Spark runs, because filters are joins of tables; what they decide of one text is
 
 from __future__ import annotations
 
+import random
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
+from spark_prox.pipeline import FILTERS
 from spark_prox.stages.addresses import normal_address
+from spark_prox.stages.components import components
+from spark_prox.stages.ingest import Ingest
 from spark_prox.stages.removal import remove_documents
+from spark_prox.warehouse.tables import Warehouse
 from tests.spark import runs
 from tests.spark.conftest import page
 
@@ -19,6 +25,7 @@ if TYPE_CHECKING:
     from pyspark.sql import Row, SparkSession
 
     from spark_prox.pipeline import Pipeline
+    from tests.spark.conftest import Finished
 
 EXACT = "filters.exact_duplicates.enabled=true"
 
@@ -91,6 +98,94 @@ def test_exact_duplicates_are_dropped_with_a_verdict_and_no_model_sees_them(
     off = runs.pipeline(tmp_path / "w", source, *runs.scripted(tiny_llama), id_column="id")
     off.advance()
     assert {row["outcome"] for row in runs.refined(off).values()} == {"EDITED"}
+
+
+def test_language_and_rules_give_verdicts_with_scores_and_figures(finished: Finished, tmp_path: Path) -> None:
+    warehouse, source = finished.copy(tmp_path)
+    on = ("filters.language.enabled=true", "filters.language.keep=[en, de]", "filters.language.min_score=0")
+    only_c4 = ("filters.rules.enabled=true", "filters.rules.sets=[c4]")
+    pipe = runs.pipeline(warehouse, source, "model.engine=scripted", *on, *only_c4, id_column="id")
+    with pipe.phase():
+        for stage in FILTERS:
+            stage.run(pipe.run)
+    languages, rules = verdicts(pipe, "language"), verdicts(pipe, "rules")
+    assert len(languages) == pipe.warehouse.read("documents").count()
+    assert all(row["language"] and 0 < row["score"] <= 1 for row in languages.values())
+    kept = {key for key, row in languages.items() if row["verdict"] == "keep"}
+    assert {row["reason"] for key, row in languages.items() if key not in kept} <= {"LANGUAGE"}
+    assert {*rules} == kept  # a filter looks at what those before it keep
+    assert {(row["verdict"], row["reason"], row["detail"]) for row in rules.values()} == {
+        ("drop", "RULE_C4_SENTENCES", "0 < 5")
+    }
+    # Another wanted language: all are decided again and replaced.
+    other = runs.pipeline(
+        warehouse, source, "model.engine=scripted", *on[:1], "filters.language.keep=[tlh]", id_column="id"
+    )
+    with other.phase():
+        for stage in FILTERS:
+            stage.run(other.run)
+    assert {row["reason"] for row in verdicts(other, "language").values()} == {"LANGUAGE"}
+    assert runs.figures(other) == {"language": len(languages)}
+
+
+def near_text(seed: int, changed: int, extra: str = "") -> str:
+    rng = random.Random(seed)
+    words = ["".join(rng.choices("abcdefgh", k=6)) for _ in range(200)]
+    return " ".join([*words[:changed], f"changed{'abcdefgh'[changed % 8]}", *words[changed + 1 :], extra])
+
+
+def test_of_near_duplicates_the_longest_stays_and_later_ones_are_dropped(spark: SparkSession, tmp_path: Path) -> None:
+    on = ("model.engine=scripted", "filters.near_duplicates.enabled=true")
+
+    def run(name: str, rows: list[tuple[str, str]]) -> Pipeline:
+        source = runs.write_lines(tmp_path / name, [{"id": key, "text": text} for key, text in rows])
+        pipe = runs.pipeline(tmp_path / "w", source, *on, id_column="id")
+        with pipe.phase():
+            Ingest().run(pipe.run)
+            for stage in FILTERS:
+                stage.run(pipe.run)
+        return pipe
+
+    first = [("a", near_text(1, 5)), ("b", near_text(1, 90, "the longest of them")), ("c", near_text(1, 150))]
+    pipe = run("1", [*first, ("other", near_text(2, 5)), ("short", "two words")])
+    found = verdicts(pipe, "near-duplicates")
+    assert {key: row["duplicate_of"] for key, row in found.items()} == {
+        **{"a": "b", "b": None, "c": "b"},
+        **{"other": None, "short": None},
+    }
+    assert {row["reason"] for row in found.values()} == {"NEAR_DUPLICATE", None}
+    assert found["short"]["keys"] is None
+
+    # A longer one that comes later is dropped: a model has worked on b. It is found through a, which was dropped, too.
+    pipe = run("2", [("later", near_text(1, 30, "the longest of them all and even longer"))])
+    assert verdicts(pipe, "near-duplicates")["later"]["duplicate_of"] == "b"
+    assert runs.figures(pipe)["near-duplicates"] == 1
+
+    with pipe.phase(), pipe.warehouse.staged(spark.createDataFrame([("b",)], "doc_id string"), "gone") as gone:
+        remove_documents(pipe.run, gone)
+    pipe = run("3", [("other", near_text(2, 5))])
+    found = verdicts(pipe, "near-duplicates")
+    assert {key: row["duplicate_of"] for key, row in found.items() if key != "short"} == {
+        **{"a": "later", "c": "later", "later": None},
+        "other": None,
+    }
+    assert runs.figures(pipe)["near-duplicates"] == 3
+
+
+def test_components_are_whole_however_long_their_paths(spark: SparkSession, tmp_path: Path) -> None:
+    path = [(n + 1, n) for n in range(30)]
+    ring = [(101, 100), (102, 101), (102, 100)]
+    shuffled = [(211, 207), (213, 211), (213, 204), (209, 204)]
+    edges = spark.createDataFrame([*path, *ring, *shuffled], "node long, root long")
+    wanted = dict.fromkeys(range(1, 31), 0) | dict.fromkeys((101, 102), 100)
+    wanted |= dict.fromkeys((207, 209, 211, 213), 204)
+    warehouse = Warehouse(spark, str(tmp_path / "w"))
+    with components(warehouse, edges, rounds=20, progress=lambda _: nullcontext()) as found:
+        assert {row["node"]: row["root"] for row in found.collect()} == wanted
+    with components(
+        warehouse, edges, rounds=1, progress=lambda _: nullcontext()
+    ) as found:  # in parts, but no node without a smaller one
+        assert all(row["root"] < row["node"] for row in found.collect())
 
 
 def test_addresses_that_only_look_different_are_one(spark: SparkSession) -> None:

@@ -41,7 +41,7 @@ def written(pipe: Pipeline) -> int:
     return pipe.warehouse.read("programs").where(f"run_id = '{pipe.log.run_id}'").count()
 
 
-def test_a_model_that_drops_everything_stops_after_the_first_portion_and_goes_on_when_allowed(
+def test_a_model_that_drops_everything_stops_after_the_first_batch_and_goes_on_when_allowed(
     spark: SparkSession, tiny_llama: Path, finished: Finished, tmp_path: Path
 ) -> None:
     warehouse, _ = finished.copy(tmp_path)
@@ -113,7 +113,7 @@ class Failing:
             yield rows.assign(status="ENGINE_FAILED", program=None)
 
 
-def test_an_engine_that_fails_stops_the_run_before_the_next_portion(
+def test_an_engine_that_fails_stops_the_run_before_the_next_batch(
     spark: SparkSession, tiny_llama: Path, finished: Finished, tmp_path: Path
 ) -> None:
     broken = dataclasses.replace(FUNCTIONS, generate_programs=lambda **settings: Failing(GeneratePrograms(**settings)))

@@ -1,4 +1,4 @@
-"""`jobs/maintain.py`: fewer files, the same rows, the layout that portions rely on."""
+"""`jobs/maintain.py`: fewer files, the same rows, the layout that batches rely on."""
 
 from __future__ import annotations
 

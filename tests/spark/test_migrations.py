@@ -14,7 +14,7 @@ from spark_prox.errors import TableError
 from spark_prox.warehouse import migrations, schemas
 from spark_prox.warehouse.creation import create_empty
 from spark_prox.warehouse.migrations import MIGRATIONS, VERSION, Migration
-from spark_prox.warehouse.schemas import DOCUMENTS, REJECTS, TABLES
+from spark_prox.warehouse.schemas import DOCUMENTS, REJECTS, RUNS, TABLES
 from spark_prox.warehouse.tables import Warehouse
 
 if TYPE_CHECKING:
@@ -115,6 +115,21 @@ def test_a_table_of_a_later_version_stops_a_job_of_older_code(spark: SparkSessio
     with pytest.raises(TableError, match=r"TABLE_NEWER.*rejects.*version 99"):
         old.open_for_writing(LeaseConfig(), "test")
     assert old.read("rejects").count() == 1
+
+
+def test_runs_of_version_1_are_read_as_they_are_and_migrated(spark: SparkSession, tmp_path: Path) -> None:
+    """The first step of a real table."""
+    warehouse = Warehouse(spark, str(tmp_path / "w"))
+    (step,) = (step for step in MIGRATIONS if step.table == "runs")
+    added = {field.name for field in step.fields}
+    first = ", ".join(f"{f.name} {f.dataType.simpleString()}" for f in RUNS.schema.fields if f.name not in added)
+    spark.sql(f"CREATE TABLE {warehouse.name('runs')} ({first}) USING delta")
+    spark.sql(f"INSERT INTO {warehouse.name('runs')} (run_id, stage, status) VALUES ('r', 'execute', 'DONE')")
+    assert Warehouse(spark, str(tmp_path / "w")).read("runs").first()["writers"] is None
+    assert warehouse.open_for_writing(LeaseConfig(), "test") == ["runs-lineage"]
+    assert warehouse.read("runs").columns == RUNS.schema.fieldNames()
+    assert warehouse.read("runs").first()["run_id"] == "r"
+    assert shape(spark, warehouse, "runs")[0][VERSION] == "2"
 
 
 def test_tables_of_a_schema_are_migrated_too(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -109,7 +109,7 @@ def test_another_policy_executes_again_without_a_model(
     assert other.warehouse.read("programs").count() == programs
 
 
-def test_a_changed_chunk_model_redoes_only_the_chunk_stage_and_stores_portion_by_portion(
+def test_a_changed_chunk_model_redoes_only_the_chunk_stage_and_stores_batch_by_batch(
     spark: SparkSession, tiny_llama: Path, finished: Finished, tmp_path: Path
 ) -> None:
     sets = ("chunk.model.script=keep_chunk()", "placement.batch_documents=16")

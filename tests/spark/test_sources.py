@@ -242,6 +242,17 @@ def test_parquet_files_with_other_types_under_one_name_are_an_error(read: Reader
         read(tmp_path, "parquet")
 
 
+def test_integers_in_one_file_and_floats_in_another_are_doubles_unless_one_would_be_rounded(
+    read: Reader, tmp_path: Path
+) -> None:
+    write_parquet(tmp_path / "a.parquet", text=["1"], n=[1])
+    write_parquet(tmp_path / "b.parquet", text=["2"], n=[0.5])
+    assert {(row.text, row.n) for row in read(tmp_path, "parquet").collect()} == {("1", 1.0), ("2", 0.5)}
+    write_parquet(tmp_path / "c.parquet", text=["3"], n=[(1 << 53) + 1])
+    with pytest.raises(InputError, match=r"SCHEMA_CONFLICT.*'n'.*a double would round"):
+        read(tmp_path, "parquet")
+
+
 def test_a_delta_table_is_read_by_path_and_by_name(read: Reader, spark: SparkSession, tmp_path: Path) -> None:
     frame = spark.createDataFrame([("d1", "text one", 3)], "doc_id string, text string, n int")
     frame.write.format("delta").save(str(tmp_path / "t"))

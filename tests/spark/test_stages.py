@@ -65,7 +65,16 @@ def test_stages_say_what_they_read_and_write() -> None:
         assert {*stage.reads, *stage.writes} <= set(TABLES)
         assert stage.writes
     names = [stage.name for stage in STAGES]
-    assert names == ["ingest", "exact-duplicates", "generate-doc", "generate-chunk", "execute"]
+    assert names == [
+        "ingest",
+        "exact-duplicates",
+        "language",
+        "rules",
+        "near-duplicates",
+        "generate-doc",
+        "generate-chunk",
+        "execute",
+    ]
     before: set[str] = set()
     for stage in STAGES:
         assert set(stage.reads) <= before | set(stage.writes), f"{stage.name} reads what nobody wrote"

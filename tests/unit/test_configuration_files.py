@@ -20,7 +20,7 @@ def settings(file: Path) -> dict[str, str]:
     return dict(line.split(None, 1) for line in lines)
 
 
-@pytest.mark.parametrize("file", GPU_FILES, ids=lambda file: file.name)
+@pytest.mark.parametrize("file", [*GPU_FILES, ROOT / "conf" / "spark-s3.conf"], ids=lambda file: file.name)
 def test_every_line_of_a_properties_file_has_its_reason(file: Path) -> None:
     lines = file.read_text(encoding="utf-8").splitlines()
     for number, line in enumerate(lines):

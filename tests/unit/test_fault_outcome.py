@@ -14,7 +14,7 @@ GOOD = Outcome(
     refined=[("a", "x", "KEPT", None), ("b", "y", "EDITED", None)],
     rejects=[("c", "FAILED", None, None), ("a", "DUPLICATE_ID", "in", 7)],
     programs=[("a", 0), ("b", 0), ("c", 0)],
-    largest_portion=2,
+    largest_batch=2,
 )
 
 
@@ -45,7 +45,5 @@ def test_every_breach_is_named(change: dict[str, Any], said: str) -> None:
 
 
 @pytest.mark.parametrize("repeated", [3, -1])
-def test_more_than_a_portion_of_repeated_work_is_a_breach_and_so_is_less_than_none(repeated: int) -> None:
-    assert violations(GOOD, GOOD, lines=4, repeated=repeated) == [
-        f"{repeated} requests repeated, a portion is at most 2"
-    ]
+def test_more_than_a_batch_of_repeated_work_is_a_breach_and_so_is_less_than_none(repeated: int) -> None:
+    assert violations(GOOD, GOOD, lines=4, repeated=repeated) == [f"{repeated} requests repeated, a batch is at most 2"]

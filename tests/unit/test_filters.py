@@ -2,8 +2,11 @@ from __future__ import annotations
 
 import dataclasses
 
-from spark_prox.config.filters import ExactConfig, FiltersConfig
+import pytest
+
+from spark_prox.config.filters import ExactConfig, FiltersConfig, LanguageConfig, NearConfig, RulesConfig
 from spark_prox.config.run import load_config
+from spark_prox.errors import ConfigError
 from spark_prox.execution import execute_stored
 from spark_prox.filters import filter_hashes
 from spark_prox.programs import policy_for
@@ -33,6 +36,32 @@ def test_every_setting_of_a_filter_decides() -> None:
     sections = [on, *(dataclasses.replace(on, **change) for change in changes)]  # type: ignore[arg-type]
     hashes = {filter_hashes(FiltersConfig(exact_duplicates=section))["exact-duplicates"] for section in sections}
     assert len(hashes) == len(sections)
+
+
+def test_filters_that_compare_depend_on_those_before_them() -> None:
+    rules, language = RulesConfig(enabled=True), LanguageConfig(enabled=True)
+    near = NearConfig(enabled=True)
+    alone = filter_hashes(FiltersConfig(near_duplicates=near))
+    behind = filter_hashes(FiltersConfig(near_duplicates=near, rules=rules))
+    assert list(behind) == ["rules", "near-duplicates"]
+    assert alone["near-duplicates"] != behind["near-duplicates"]
+    both = filter_hashes(FiltersConfig(rules=rules, language=language))
+    assert both["rules"] == behind["rules"]  # a text's rules do not depend on other documents
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "rules.sets=[gopher]",
+        "rules.sets=[]",
+        "language.min_score=2",
+        "near_duplicates.bands=0",
+        "near_duplicates.keep=best",
+    ],
+)
+def test_settings_that_mean_nothing_are_errors(setting: str) -> None:
+    with pytest.raises(ConfigError, match="CONFIG_BAD_VALUE"):
+        load_config(None, [f"filters.{setting}"])
 
 
 def test_a_document_that_a_filter_drops_is_dropped_with_the_filters_reason() -> None:

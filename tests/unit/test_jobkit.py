@@ -78,3 +78,18 @@ def test_the_command_line_becomes_configuration() -> None:
     assert (config.input.path, config.input.format, config.input.text_column) == ("p", "wet", "t")
     assert config.warehouse == "w"
     assert config.doc.enabled is False
+
+
+def test_spark_does_not_quote_values_on_standard_error_before_the_jobs_own_line(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """PySpark logs the message of an error of SQL, a document's text in it, even if the error is handled."""
+
+    def job(_: argparse.Namespace) -> None:
+        from pyspark.logger import PySparkLogger
+
+        for name in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):
+            PySparkLogger.getLogger(name).exception("The value 'words of a page' cannot be cast.", errorClass="CAST")
+
+    assert run(argparse.ArgumentParser(), job, []) == 0
+    assert capsys.readouterr().err == ""

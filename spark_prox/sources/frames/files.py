@@ -19,6 +19,7 @@ from spark_prox.errors import InputError
 from spark_prox.sources.object_store import ObjectStores
 from spark_prox.sources.opening import is_web, open_file
 from spark_prox.sources.path_lists import MAX_LIST_BYTES, is_path_list, listed_paths
+from spark_prox.sources.s3_faults import s3_fault
 from spark_prox.sources.sniff import SNIFF_BYTES, may_be
 
 __all__ = ["InputFile", "check_format", "list_files", "plain_path"]
@@ -55,9 +56,10 @@ def list_files(spark: SparkSession, spec: InputSpec) -> list[InputFile]:
         except Exception as error:  # noqa: BLE001 - py4j wraps what Java says: scheme, permission, host
             java = getattr(error, "java_exception", None)
             kind = java.getClass().getSimpleName() if java is not None else type(error).__name__
-            raise InputError(
-                "INPUT_NOT_FOUND", f"input {name!r} cannot be listed ({kind}).", "Check path and access."
-            ) from None
+            fault = s3_fault(str(error))
+            why = f"{kind}: {fault.what}" if fault else kind
+            todo = fault.fix if fault else "Check path and access."
+            raise InputError("INPUT_NOT_FOUND", f"input {name!r} cannot be listed ({why}).", todo) from None
         if not files:
             raise InputError(
                 "INPUT_NOT_FOUND", f"input {name!r} names no file.", "Give an existing file, directory or glob."

@@ -74,13 +74,16 @@ def _shapes(verdicts: DataFrame) -> list[tuple[str, int, str]]:
 
 def _merged(shapes: list[tuple[str, int, str]]) -> dict[str, Any]:
     whole_type: Any = {"type": "struct", "fields": []}
-    for text, _, path in shapes:
+    found = [(FileShape.from_json(text), path) for text, _, path in shapes]
+    large = {column for shape, _ in found for column in shape.large}
+    for shape, path in found:
         try:
-            whole_type = merge_types(whole_type, _distinct(FileShape.from_json(text).schema))
+            whole_type = merge_types(whole_type, _distinct(shape.schema), large=large)
         except TypeConflictError as error:
             raise InputError(
                 "SCHEMA_CONFLICT",
-                f"column {error.column!r} is {error.types[0]} in most files and {error.types[1]} in {path!r}.",
+                f"column {error.column!r} is {error.types[0]} in most files and {error.types[1]} in {path!r}"
+                + (", and a double would round some of its integers." if {*error.types} == {"long", "double"} else "."),
                 "Cast it in one of them, or give the other files only and run again for the rest.",
             ) from None
     made: dict[str, Any] = _distinct(whole_type)

@@ -26,6 +26,7 @@ from spark_prox.sources.frames.json_schema import JsonSchema, json_schema
 from spark_prox.sources.frames.places import CODE, DETAIL, PATH, PLACES, POSITION, flat_columns
 from spark_prox.sources.json_shape import merge_shapes
 from spark_prox.sources.layouts import KNOWN_NAMES, find_layout
+from spark_prox.sources.line_hints import HINT_TYPE
 from spark_prox.sources.readers import SHAPE, SLICE_FIELDS
 from spark_prox.sources.snapshot import InputSnapshot
 
@@ -79,6 +80,8 @@ def read_archives(spark: SparkSession, spec: InputSpec, reader: FileReader) -> R
     files = checked_files(spark, spec)
     raw = read_files(spark, whole(files, "archive"), reader)
     rows = placed(raw.persist(StorageLevel.DISK_ONLY))
+    hints = F.from_json("line_hints", HINT_TYPE)
+    rows = rows.withColumn("line_hints", hints) if spec.line_hints else rows.drop("line_hints")
     return RawFrame(rows=rows, folders=folder_keys(file.path for file in files), files=files)
 
 

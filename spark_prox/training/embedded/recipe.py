@@ -20,7 +20,7 @@ from spark_prox.evaluation.metrics import auc, mean
 from spark_prox.evaluation.reading import Reader, open_reader
 from spark_prox.evaluation.thresholds import MarginPoint, choose_margins, drop_margin, score_at
 from spark_prox.folder_settings import write_folder_settings
-from spark_prox.heuristics.ensemble import SecondOpinion, store_second_opinion
+from spark_prox.heuristics.ensemble import Ensemble, store_ensemble
 from spark_prox.heuristics.line_classifier import LineClassifier, out_of_fold_scores, train_line_classifier
 from spark_prox.prompts.compact import CompactPrompt
 from spark_prox.training.embedded.data import TrainingData, load_unlabelled_texts, mix_labels, teacher_pages
@@ -149,7 +149,7 @@ def choose_thresholds(
     if classifier is not None:
         others = [classifier.margins(page.lines) for page in pages]
         for candidate in _MODEL_SHARES:
-            opinion = SecondOpinion(classifier=classifier, model_share=candidate)
+            opinion = Ensemble(classifier=classifier, model_share=candidate)
             both = [opinion.combine(own, other) for own, other in zip(margins, others, strict=True)]
             point, points = choose_margins(pages, both)
             if point.word_f1 > chosen.word_f1:
@@ -224,7 +224,7 @@ def make_refiner(
 def store_verdicts(thresholds: Thresholds, classifier: LineClassifier | None, model: Path) -> None:
     """Store the choices made on validation hosts beside the model: recommended margins, and the ensemble."""
     if classifier is not None and thresholds.model_share < 1:
-        store_second_opinion(SecondOpinion(classifier=classifier, model_share=thresholds.model_share), model)
+        store_ensemble(Ensemble(classifier=classifier, model_share=thresholds.model_share), model)
     chosen = {"min_remove_margin": thresholds.chunk.margin, "min_drop_margin": thresholds.min_drop_margin}
     if thresholds.chunk.short_margin is not None:
         chosen["min_remove_margin_short"] = thresholds.chunk.short_margin

@@ -44,7 +44,7 @@ Prompts: `{c.chunk_template}` and `{c.doc_template}`, as `spark_prox.json` says.
 {c.learning_rate:g} to {c.final_learning_rate:g} after a rise over {c.warmup_share:.0%} of the steps, {c.precision}.
 Loss on program tokens alone, each weighted by the square root of the words at stake in it (a word of content counts
 {c.content_factor:g}, a word of boilerplate 1). The weights are those of step {best_step}, the best F1 on at most
-{c.evaluate_pages} validation texts of each stage.
+{c.evaluate_pages} validation texts of each level.
 
 ## Data and split
 

@@ -50,7 +50,7 @@ class SftSample:
 
 
 def prompt_builder(config: SftConfig, stage: Level, model: str, *, decide: str = "generate") -> PromptBuilder:
-    """The production prompt builder of a stage, with the settings of a training run."""
+    """The production prompt builder of a level, with the settings of a training run."""
     return builder_for(
         PromptSpec(
             template=_template(config, stage),

@@ -52,7 +52,7 @@ class SftFigures:
 
 
 def some_examples(examples: Sequence[Example], stage: str, most: int) -> list[Example]:
-    """At most so many examples of a stage, evenly spaced; all for 0."""
+    """At most so many examples of a level, evenly spaced; all for 0."""
     found = [example for example in examples if example.stage == stage]
     return found[:: -(-len(found) // most)] if most and len(found) > most else found
 

@@ -32,7 +32,7 @@ def arena(
     served: ServedModel,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Arena:
-    """Runs of sixty documents, and some lines that are none, in two portions."""
+    """Runs of sixty documents, and some lines that are none, in two batches."""
 
     def session() -> AbstractContextManager[SparkSession]:
         return cluster_session({"spark.master": "local[1]"}, ship=False)

@@ -28,7 +28,7 @@ class Outcome:
         refined: doc_id, hash of the text, outcome, reason of `refined`.
         rejects: doc_id, code, file, position of `rejects`.
         programs: keys of `programs`.
-        largest_portion: most rows of `programs` in one commit.
+        largest_batch: most rows of `programs` in one commit.
         leftovers: what lies beside the tables that a run should have removed.
     """
 
@@ -36,7 +36,7 @@ class Outcome:
     refined: list[Row]
     rejects: list[Row]
     programs: list[Row]
-    largest_portion: int = 0
+    largest_batch: int = 0
     leftovers: tuple[str, ...] = ()
 
 
@@ -58,7 +58,7 @@ def read_outcome(spark: SparkSession, warehouse: Path) -> Outcome:
         refined=rows("refined", "doc_id", "sha2(text, 256)", "outcome", "reason"),
         rejects=rows("rejects", "doc_id", "code", "path", "position"),
         programs=rows("programs", *TABLES["programs"].key),
-        largest_portion=max(commits.values(), default=0),
+        largest_batch=max(commits.values(), default=0),
         leftovers=tuple(sorted(left)),
     )
 
@@ -72,7 +72,7 @@ def violations(
         wanted: of a run of the same input that nothing disturbed.
         lines: lines of the input.
         repeated: requests that the engine got more than once; None where nobody counted.
-        strikes: faults that there were, each of which may repeat one portion.
+        strikes: faults that there were, each of which may repeat one batch.
     """
     found_ids, refined_ids = ([row[0] for row in rows] for rows in (found.documents, found.refined))
     broken = []
@@ -94,8 +94,8 @@ def violations(
         broken += _listed(f"{name}: not in an undisturbed run", (here - there).elements())
         broken += _listed(f"{name}: missing against an undisturbed run", (there - here).elements())
     broken += _listed("programs: missing against an undisturbed run", set(wanted.programs).difference(found.programs))
-    if repeated is not None and not 0 <= repeated <= strikes * wanted.largest_portion:
-        broken.append(f"{repeated} requests repeated, a portion is at most {wanted.largest_portion}")
+    if repeated is not None and not 0 <= repeated <= strikes * wanted.largest_batch:
+        broken.append(f"{repeated} requests repeated, a batch is at most {wanted.largest_batch}")
     broken += _listed("left over", found.leftovers)
     return broken
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from tests.cluster.faults.job import Job, start
 from tests.cluster.faults.outcome import Outcome, read_outcome, violations
 from tests.cluster.faults.served import ServedModel
-from tests.cluster.faults.victims import kill, mend
+from tests.cluster.faults.victims import fix, kill
 from tests.cluster.standalone import StandaloneCluster
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ class Arena:
                     struck.append(strike.kind)
                     stage = _last_stage(job)
             codes = [job.wait()]
-        mend(self.cluster)
+        fix(self.cluster)
         broken = []
         if codes[0] != 0 and "driver" not in struck:
             broken.append(f"the run did not survive the loss of {' and '.join(struck)}: {_last_line(job)}")

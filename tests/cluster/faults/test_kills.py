@@ -22,7 +22,7 @@ def after(share: float, arena: Arena, wanted: Undisturbed) -> Callable[[Job], bo
 
 
 @pytest.mark.slow
-def test_a_driver_that_is_killed_costs_at_most_one_portion(arena: Arena, undisturbed: Undisturbed) -> None:
+def test_a_driver_that_is_killed_costs_at_most_one_batch(arena: Arena, undisturbed: Undisturbed) -> None:
     strike = Strike(kind="driver", moment=after(0.7, arena, undisturbed))
     done = arena.round([strike], random.Random(1), undisturbed, name="driver")
     assert done.struck == ("driver",)

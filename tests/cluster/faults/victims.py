@@ -13,7 +13,7 @@ from tests.cluster import standalone
 from tests.cluster.faults.job import Job
 from tests.cluster.standalone import StandaloneCluster
 
-__all__ = ["KINDS", "kill", "mend"]
+__all__ = ["KINDS", "fix", "kill"]
 
 KINDS = ("driver", "executor", "python worker", "worker daemon")
 _DAEMON = "org.apache.spark.deploy.worker.Worker"
@@ -34,7 +34,7 @@ def kill(kind: str, cluster: StandaloneCluster, job: Job, rng: random.Random) ->
     return False
 
 
-def mend(cluster: StandaloneCluster) -> None:
+def fix(cluster: StandaloneCluster) -> None:
     """Start the worker daemons that are gone; executors and Python workers come back by themselves."""
     commands = " ".join(command for pid, command in cluster.processes().items() if _is_daemon(command))
     for number in range(cluster.workers):

@@ -4,22 +4,20 @@ import dataclasses
 
 import pytest
 
-from spark_prox.config.guard import GuardConfig, PortionCounts, verdict
+from spark_prox.config.guard import BatchCounts, GuardConfig, verdict
 from spark_prox.config.run import load_config
 from spark_prox.errors import ConfigError, GuardError
 
-GOOD = PortionCounts(
-    documents=1000, judged=1000, kept=400, tried=1000, failed=3, chars_before=10_000, chars_after=8_000
-)
-NONE = PortionCounts()
+GOOD = BatchCounts(documents=1000, judged=1000, kept=400, tried=1000, failed=3, chars_before=10_000, chars_after=8_000)
+NONE = BatchCounts()
 LIMITS = GuardConfig()
 
 
-def judge(window: PortionCounts, history: PortionCounts = NONE, limits: GuardConfig = LIMITS) -> GuardError | None:
+def judge(window: BatchCounts, history: BatchCounts = NONE, limits: GuardConfig = LIMITS) -> GuardError | None:
     return verdict("execute", "run-7", window, history, limits)
 
 
-def change(**values: int) -> PortionCounts:
+def change(**values: int) -> BatchCounts:
     return dataclasses.replace(GOOD, **values)
 
 
@@ -37,7 +35,7 @@ def test_an_ordinary_run_goes_on() -> None:
     ],
 )
 def test_a_figure_beyond_its_limit_is_named_with_the_limit_the_run_and_the_setting(
-    window: PortionCounts, code: str, figure: str, key: str
+    window: BatchCounts, code: str, figure: str, key: str
 ) -> None:
     error = judge(window)
     assert error is not None
@@ -47,18 +45,18 @@ def test_a_figure_beyond_its_limit_is_named_with_the_limit_the_run_and_the_setti
 
 
 @pytest.mark.parametrize("window", [change(kept=50), change(failed=200), change(chars_after=2_000)])
-def test_a_figure_at_its_limit_is_allowed(window: PortionCounts) -> None:
+def test_a_figure_at_its_limit_is_allowed(window: BatchCounts) -> None:
     assert judge(window) is None
 
 
 def test_few_documents_are_no_evidence() -> None:
-    nothing_kept = PortionCounts(documents=999, judged=999, kept=0)
+    nothing_kept = BatchCounts(documents=999, judged=999, kept=0)
     assert judge(nothing_kept) is None
-    assert judge(nothing_kept + PortionCounts(documents=1, judged=1)) is not None
+    assert judge(nothing_kept + BatchCounts(documents=1, judged=1)) is not None
 
 
 def test_what_a_stage_does_not_know_is_not_judged() -> None:
-    chunks = PortionCounts(documents=5000, tried=9000, failed=10)
+    chunks = BatchCounts(documents=5000, tried=9000, failed=10)
     assert (chunks.keep_rate, chunks.removed_share) == (None, None)
     assert judge(chunks) is None
 
@@ -70,7 +68,7 @@ def test_what_a_stage_does_not_know_is_not_judged() -> None:
         (change(chars_after=5_400), "GUARD_REMOVED_SHARE"),
     ],
 )
-def test_a_run_much_worse_than_earlier_ones_stops_within_the_limits(window: PortionCounts, code: str) -> None:
+def test_a_run_much_worse_than_earlier_ones_stops_within_the_limits(window: BatchCounts, code: str) -> None:
     error = judge(window, history=GOOD)
     assert error is not None
     assert error.code == code
@@ -93,8 +91,8 @@ def test_switched_off_it_says_nothing() -> None:
 
 
 def test_counts_survive_the_table_of_runs() -> None:
-    assert PortionCounts.of({**GOOD.figures(), "of_a_later_version": 1.0}) == GOOD
-    assert PortionCounts.of({}) == PortionCounts()
+    assert BatchCounts.of({**GOOD.figures(), "of_a_later_version": 1.0}) == GOOD
+    assert BatchCounts.of({}) == BatchCounts()
 
 
 @pytest.mark.parametrize(

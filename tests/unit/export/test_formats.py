@@ -150,13 +150,16 @@ def test_a_shard_is_the_same_byte_for_byte_and_its_record_says_so(
         assert data == (tmp_path / "y" / file.path).read_bytes()
 
 
-def test_a_shard_that_breaks_off_leaves_nothing_that_a_reader_finds(tmp_path: Path, tokenizer: ExportTokenizer) -> None:
+@pytest.mark.parametrize("format_name", FORMATS_OF_EXPORT)
+def test_a_shard_that_breaks_off_leaves_nothing_that_a_reader_finds(
+    tmp_path: Path, tokenizer: ExportTokenizer, format_name: str
+) -> None:
     def breaking() -> Iterator[ExportDocument]:
         yield DOCUMENTS[0]
         raise OSError(28, "No space left on device")
 
     with pytest.raises(TableError, match="DISK_FULL"):
-        written(tmp_path, "datatrove", tokenizer, breaking())
+        written(tmp_path, format_name, tokenizer, breaking())
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
     assert Destination(str(tmp_path)).names(f"{WORK_FOLDER}/shards") == []
 

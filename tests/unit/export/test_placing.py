@@ -35,6 +35,7 @@ def test_a_mixture_takes_whole_copies_and_a_share_of_the_rest() -> None:
     assert 900 < sum(forum) < 1_100
     assert {placing.copies(doc_id, "spam", TRAIN) for doc_id in IDS} == {0}
     assert {placing.copies(doc_id, None, TRAIN) for doc_id in IDS} == {1}
+    assert ExportConfig(mixture={2024: 3}).weight_of("2024") == 3  # type: ignore[dict-item]
     # A held-out document is never there twice.
     assert {placing.copies(doc_id, "news", VALIDATION) for doc_id in IDS} == {1}
 

@@ -21,7 +21,7 @@ from spark_prox.engines.base import Completion, Request
 from spark_prox.errors import ModelError
 from spark_prox.generation import generate_programs
 from spark_prox.heuristics.boosted_trees import BoostedTrees
-from spark_prox.heuristics.ensemble import SecondOpinion, open_second_opinion, store_second_opinion
+from spark_prox.heuristics.ensemble import Ensemble, open_ensemble, store_ensemble
 from spark_prox.heuristics.hashed_words import hash_lines
 from spark_prox.heuristics.line_classifier import LineClassifier, train_line_classifier
 from spark_prox.models import EMBEDDED, model_directory, model_fingerprint
@@ -126,7 +126,7 @@ def compact_builder(model: Path) -> PromptBuilder:
 def test_margins_are_averaged_line_by_line_across_chunks(classifier: LineClassifier, compact_model: Path) -> None:
     lines: Sequence[str] = [line for page in synthetic_pages(6, seed=4) for line in page.lines]
     engine = ReadsAll()
-    opinion = SecondOpinion(classifier=classifier, model_share=0.25)
+    opinion = Ensemble(classifier=classifier, model_share=0.25)
     document = Document(doc_id="a", text="\n".join(lines))
     rows = list(generate_programs([document], engine, compact_builder(compact_model), stage="chunk", opinion=opinion))
     assert len(rows) > 2
@@ -146,21 +146,21 @@ def test_a_models_folder_may_hold_one_and_it_is_part_of_the_revision(
     model = tmp_path / "model"
     shutil.copytree(model_directory(EMBEDDED), model, ignore=shutil.ignore_patterns("second_opinion*"))
     alone = model_fingerprint(str(model))
-    assert open_second_opinion(str(model)) is None
+    assert open_ensemble(str(model)) is None
     other = tmp_path / "other"
     shutil.copytree(model, other)
-    store_second_opinion(SecondOpinion(classifier=classifier, model_share=0.4), other)
-    opened = open_second_opinion(str(other))
+    store_ensemble(Ensemble(classifier=classifier, model_share=0.4), other)
+    opened = open_ensemble(str(other))
     assert opened is not None
     assert opened.model_share == 0.4
     assert opened.classifier.margins(["Home", "About"]) == classifier.margins(["Home", "About"])
     assert model_fingerprint(str(other)) != alone
-    store_second_opinion(SecondOpinion(classifier=classifier, model_share=0.5), other)
-    again = open_second_opinion(str(other))
+    store_ensemble(Ensemble(classifier=classifier, model_share=0.5), other)
+    again = open_ensemble(str(other))
     assert again is not None
     assert again.model_share == 0.5  # a training job writes into a folder that it has read from
     third = tmp_path / "third"
     shutil.copytree(other, third)
     (third / "second_opinion.json").write_text(json.dumps({"share": 1}))
     with pytest.raises(ModelError, match="CLASSIFIER_UNREADABLE"):
-        open_second_opinion(str(third))
+        open_ensemble(str(third))

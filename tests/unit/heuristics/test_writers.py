@@ -17,9 +17,9 @@ from spark_prox.heuristics.line_classifier import LineClassifier, train_line_cla
 from spark_prox.heuristics.writers import (
     RULE_SETS,
     Written,
-    author_for,
-    author_margins,
-    author_revision,
+    heuristic_for,
+    heuristic_margins,
+    heuristic_revision,
     write_programs,
 )
 from spark_prox.training.synthetic import synthetic_pages
@@ -81,12 +81,12 @@ def test_finewebs_filters(lines: list[str], broken: str) -> None:
 
 def test_a_rule_set_writes_one_program_for_a_whole_document() -> None:
     documents = [Document(doc_id="a", doc_hash="h", text="\n".join(["Home", *GOOD, "Login"]))]
-    (row,) = write_programs(documents, author_for("c4"), stage="chunk")
+    (row,) = write_programs(documents, heuristic_for("c4"), stage="chunk")
     assert row.program == "remove_lines(line_start=0, line_end=0)\nremove_lines(line_start=7, line_end=7)"
     assert (row.doc_hash, row.chunk_index, row.chunk_count, row.first_line, row.line_count) == ("h", 0, 1, 0, 8)
-    (verdict,) = write_programs(documents, author_for("gopher"), stage="doc")
+    (verdict,) = write_programs(documents, heuristic_for("gopher"), stage="doc")
     assert (verdict.program, verdict.chunk_index) == ("keep_doc()", -1)
-    (nothing,) = write_programs(documents, author_for("gopher"), stage="chunk")
+    (nothing,) = write_programs(documents, heuristic_for("gopher"), stage="chunk")
     assert nothing.program == "keep_chunk()"
 
 
@@ -94,7 +94,7 @@ def test_the_classifier_writes_margins_and_removes_what_it_rather_removes(tmp_pa
     file = tmp_path / "c.npz"
     train_line_classifier(synthetic_pages(40)).save(file)
     page = synthetic_pages(1, seed=9)[0]
-    heuristic = author_for(f"line_classifier:{file}")
+    heuristic = heuristic_for(f"line_classifier:{file}")
     written = heuristic.edit_lines(page.lines)
     scores = LineClassifier.load(file).score(page.lines)
     assert written.line_margins is not None
@@ -117,14 +117,14 @@ def test_a_heuristic_that_fails_costs_a_row_and_not_the_task() -> None:
 
 
 def test_revisions_tell_heuristics_and_their_versions_apart(tmp_path: Path) -> None:
-    assert len({author_revision(name) for name in RULE_SETS}) == len(RULE_SETS)
+    assert len({heuristic_revision(name) for name in RULE_SETS}) == len(RULE_SETS)
     file = tmp_path / "c.npz"
     file.write_bytes(b"one")
-    before = author_revision(f"line_classifier:{file}")
+    before = heuristic_revision(f"line_classifier:{file}")
     file.write_bytes(b"two")
-    assert author_revision(f"line_classifier:{file}") != before
+    assert heuristic_revision(f"line_classifier:{file}") != before
     with pytest.raises(ModelError, match="AUTHOR_UNKNOWN"):
-        author_revision("c5")
+        heuristic_revision("c5")
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_the_key_of_a_heuristic_needs_no_model_files_and_its_margin_is_the_defau
     config = load_config(None, ["model.engine=author", f"model.path={path}"])
     key = writer_of(config, "chunk").key()
     assert (key.model, key.template) == (path, "author@1")
-    assert key.model_revision == author_revision(path)
-    assert author_margins(path) == {"min_remove_margin": 0.4}
+    assert key.model_revision == heuristic_revision(path)
+    assert heuristic_margins(path) == {"min_remove_margin": 0.4}
     assert policy_of(config).min_remove_margin == 0.4
     assert policy_of(load_config(None, ["model.engine=author", "model.path=c4"])).min_remove_margin is None

@@ -50,7 +50,7 @@ def test_a_change_far_behind_in_a_line_is_seen() -> None:
 
 
 def test_lines_that_were_added_are_shown_where_they_are() -> None:
-    found = rows("a\nb", "add_line(after_line=1, content='new')", dialect="ultrax")
+    found = rows("a\nb", "add_line(1, 1, 'new')", dialect="ultrax")
     assert "+        new" in found
 
 

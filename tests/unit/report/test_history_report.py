@@ -15,7 +15,7 @@ from spark_prox.execution import StoredChunk, execute_stored
 from spark_prox.programs import policy_for
 from spark_prox.report.history import DocumentHistory, RunRecord
 from spark_prox.report.history_report import history_report
-from spark_prox.report.what_if import replay_under, what_if
+from spark_prox.report.other_policy import other_policy, replay_under
 from spark_prox.sources.snapshot import InputSnapshot
 from spark_prox.terminal import PLAIN, Paint
 
@@ -84,7 +84,7 @@ def test_it_tells_what_became_of_every_call_and_why_a_line_stays() -> None:
         "remove_lines(0, 0)": "applied, 1",
         "remove_lines(2, 2)": "refused UNSURE",
         "remove_lines(4, 4)": "applied, 1",
-        "remove_lines(77, 78)": "out of range OUT_OF_RANGE",
+        "remove_lines(77, 78)": "out of range",
     }
     assert "  -     0  Home | About" in lines
     assert "  ?     2  Login  (margin 0.40)" in lines
@@ -92,10 +92,10 @@ def test_it_tells_what_became_of_every_call_and_why_a_line_stays() -> None:
 
 
 def test_another_policy_is_applied_to_the_stored_programs() -> None:
-    loose = what_if("default,min_remove_margin=0.1", history().run, RunConfig())
+    loose = other_policy("default,min_remove_margin=0.1", history().run, RunConfig())
     assert loose.policy.min_remove_margin == 0.1
     assert replay_under(history(), loose.policy).lines_after == 2
-    said = history_report(history(), paint=PLAIN, what_if=[loose, what_if("default", history().run, RunConfig())])
+    said = history_report(history(), paint=PLAIN, what_if=[loose, other_policy("default", history().run, RunConfig())])
     under = said.partition("Under policy default,min_remove_margin=0.1\n")[2]
     assert "EDITED" in under.splitlines()[0]
     assert "-     2  Login" in under
@@ -112,7 +112,7 @@ def test_another_policy_is_applied_to_the_stored_programs() -> None:
 )
 def test_a_policy_that_is_none_is_an_error(asked: str, code: str) -> None:
     with pytest.raises(ConfigError, match=code):
-        what_if(asked, None, RunConfig())
+        other_policy(asked, None, RunConfig())
 
 
 def test_a_dropped_document_shows_what_was_dropped_and_a_lost_run_says_so() -> None:

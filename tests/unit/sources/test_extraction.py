@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
+import json
+from pathlib import Path
+
 import pytest
 
 from spark_prox.errors import ConfigError, InputError, SetupError
 from spark_prox.sources import extraction
 from spark_prox.sources.contained import ContainedPageText
 from spark_prox.sources.extraction import EXTRACTS, extract_function
+from spark_prox.sources.page_text import hinted_text, page_text
 
 LONG = "The river rose two metres overnight, and the lower town was under water by the morning, said the mayor"
 PAGE = f"""<html><body><nav><ul><li><a href=/>Home</a><li><a href=/about>About us</a></ul></nav>
@@ -61,3 +66,33 @@ def test_an_unknown_way_is_an_error_of_the_configuration() -> None:
 
     with pytest.raises((ConfigError, InputError), match=r"INPUT_BAD_VALUE.*'best'.*all, main, trafilatura"):
         load_config(None, ["input={path: x, format: warc, extract: best}"])
+
+
+def test_hints_say_where_each_line_is_from() -> None:
+    page = (
+        b"<body><h1>Title</h1><nav><ul><li><a href=/>Home</a></ul></nav><p>Text <a href=x>link</a> and more</p>"
+        b"<pre>a\n  b</pre><table><tr><td>x<td>y</table><h2><a href=u>all link</a></h2>\xef\xb7\x92\xef\xb7\xa0</body>"
+    )
+    with ContainedPageText(line_hints=True) as contained:
+        text = contained(page, "utf-8")
+        hints = json.loads(contained.line_hints or "")
+    assert text == extract_function("all")(page, "utf-8")
+    assert [(line, hint["tag"], hint["level"]) for line, hint in zip(text.split("\n"), hints, strict=True)] == [
+        ("Title", "h1", 1),
+        ("Home", "li", None),
+        ("Text link and more", "p", None),
+        ("a", "pre", None),
+        ("  b", "pre", None),
+        ("x y", "td", None),
+        ("all link", "h2", 2),
+    ]
+    assert [hint["link_share"] for hint in hints] == [0.0, 1.0, 0.267, 0.0, 0.0, 0.0, 1.0]
+
+
+def test_hints_and_lines_of_real_pages_are_aligned(shared_data: Path) -> None:
+    with gzip.open(shared_data / "hplt_cc200" / "pages.jsonl.gz", "rt", encoding="utf-8") as rows:
+        pages = [json.loads(row)["html"].encode() for _, row in zip(range(25), rows, strict=False)]
+    for page in pages:
+        text, hints = hinted_text(page, "utf-8")
+        assert text == page_text(page, "utf-8")
+        assert len(hints) == (text.count("\n") + 1 if text else 0)

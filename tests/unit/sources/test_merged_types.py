@@ -25,6 +25,9 @@ def array(kind: Any) -> dict[str, Any]:
         ("integer", "long", "long"),
         ("byte", "short", "short"),
         ("float", "double", "double"),
+        ("integer", "double", "double"),
+        ("short", "float", "float"),
+        ("integer", "float", "double"),
         ("decimal(5,2)", "decimal(10,1)", "decimal(11,2)"),
         (struct(a="void"), struct(a="string", b="long"), struct(a="string", b="long")),
         (array(struct(a="integer")), array(struct(a="long")), array(struct(a="long"))),
@@ -52,6 +55,16 @@ def test_types_that_do_not_go_together_are_named_with_their_place(one: Any, othe
     with pytest.raises(TypeConflictError) as caught:
         merge_types(one, other)
     assert caught.value.column == column
+
+
+def test_large_integers_and_doubles_go_together_only_where_none_is_rounded() -> None:
+    one, other = struct(n="long", m=struct(k="long")), struct(n="double", m=struct(k="double"))
+    merged = struct(n="double", m=struct(k="double"))
+    assert merge_types(one, other, large=frozenset()) == merge_types(other, one, large=frozenset()) == merged
+    with pytest.raises(TypeConflictError) as caught:
+        merge_types(one, other, large={"m.k"})
+    assert caught.value.column == "m.k"
+    assert not is_wider("double", "long")
 
 
 def test_a_new_table_has_the_widest_types_and_an_old_one_takes_narrower_values() -> None:

@@ -152,3 +152,23 @@ def test_a_column_that_a_batch_lacks_is_null() -> None:
     columns = cast_batch(batch, pa.schema([("b", pa.string()), ("a", pa.int64())]))
     assert [column.to_pylist() for column in columns] == [[None], [1]]
     assert json.loads(shape(pa.table({"a": [1]})).to_json())[1] == ""
+
+
+def test_columns_of_large_integers_are_known_by_their_statistics() -> None:
+    table = pa.table(
+        {
+            "small": pa.array([1, None, -(1 << 53)], pa.int64()),
+            "large": pa.array([1, (1 << 53) + 1, 3], pa.int64()),
+            "none": pa.array([None, None, None], pa.int64()),
+            "narrow": pa.array([1, 2, 3], pa.int32()),
+            "s": pa.array([{"n": 1 << 60}, None, None], pa.struct([("n", pa.int64())])),
+        }
+    )
+    assert shape(table).large == ("large", "s.n")
+    assert shape(table, write_statistics=False).large == ("small", "large", "none", "s.n")
+
+
+def test_an_integer_that_a_double_would_round_is_never_cast() -> None:
+    assert cast_array(pa.array([1 << 53, None], pa.int64()), pa.float64()).to_pylist() == [float(1 << 53), None]
+    with pytest.raises(pa.ArrowInvalid):
+        cast_array(pa.array([(1 << 53) + 1], pa.int64()), pa.float64())

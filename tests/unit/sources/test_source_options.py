@@ -17,6 +17,7 @@ def test_options_are_read_whatever_their_case() -> None:
 
 def test_a_list_of_paths_comes_as_json() -> None:
     assert SourceOptions.of({"paths": '["a","b"]'}, "warc").paths == ("a", "b")
+    assert SourceOptions.of({"paths": "2024"}, "warc").paths == ("2024",)
 
 
 def test_the_formats_differ_in_the_columns_that_they_give() -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from spark_prox.spark.failures import mendable_failure
+from spark_prox.spark.failures import fixable_failure
 
 FULL = (
     "An error occurred while calling o1.save.\n: org.apache.spark.SparkException: Job aborted.\nCaused by: {}\n\tat x"
@@ -15,17 +15,17 @@ BROKEN = (
 
 @pytest.mark.parametrize("cause", ["java.io.IOException: No space left on device", "OSError: Disk quota exceeded"])
 def test_a_full_disk_is_named(cause: str) -> None:
-    found = mendable_failure(FULL.format(cause))
+    found = fixable_failure(FULL.format(cause))
     assert found is not None
     assert found.code == "DISK_FULL"
 
 
 def test_a_damaged_file_is_named_by_its_path() -> None:
-    found = mendable_failure(BROKEN)
+    found = fixable_failure(BROKEN)
     assert found is not None
     assert found.code == "TABLE_FILE_UNREADABLE"
     assert "/w/documents/part-0.c000.snappy.parquet is damaged" in str(found)
 
 
 def test_another_failure_is_left_as_it_is() -> None:
-    assert mendable_failure("java.lang.NullPointerException") is None
+    assert fixable_failure("java.lang.NullPointerException") is None

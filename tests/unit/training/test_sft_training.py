@@ -112,11 +112,11 @@ def test_a_prompt_learns_the_same_alone_and_beside_others(
 
     model = load_model(small_config(base, few.parent, few), "cpu").model
 
-    def loss(portion: list[SftSample]) -> float:
+    def loss(batch: list[SftSample]) -> float:
         with torch.no_grad():
             return sum(
                 float(weighted_loss(model, rows, total_weight=1.0, precision="fp32", device="cpu"))
-                for rows in forward_passes(portion, most_tokens=700, packing=packing)
+                for rows in forward_passes(batch, most_tokens=700, packing=packing)
             )
 
     assert loss(samples) == pytest.approx(sum(loss([sample]) for sample in samples), rel=1e-5)

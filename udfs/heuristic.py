@@ -1,4 +1,4 @@
-"""The generate stage with an author that is no language model: documents in, rows of `programs` out.
+"""The generate stage with a heuristic in place of a language model: documents in, rows of `programs` out.
 
 Rules and the line classifier run in the Python worker itself; no engine, no torch. Knows pandas; the work is in
 `spark_prox.heuristics.writers`.
@@ -14,7 +14,7 @@ from typing import ClassVar
 import pandas as pd
 
 from spark_prox.documents import Document, Level
-from spark_prox.heuristics.writers import author_for, write_programs
+from spark_prox.heuristics.writers import heuristic_for, write_programs
 from udfs.generate import PROGRAM_COLUMNS
 
 __all__ = ["WritePrograms"]
@@ -25,12 +25,12 @@ class WritePrograms:
     """For `mapInPandas` over (doc_id, doc_hash, text); rows as in `udfs.generate.PROGRAM_COLUMNS`.
 
     Attributes:
-        author: what `model.path` names, see `author_for`.
+        heuristic: what `model.path` names, see `heuristic_for`.
     """
 
     columns: ClassVar[str] = PROGRAM_COLUMNS
     stage: Level
-    author: str
+    heuristic: str
 
     def __call__(self, batches: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         """One frame for each batch."""
@@ -41,7 +41,7 @@ class WritePrograms:
                 Document(doc_id=doc_id, doc_hash=doc_hash, text=text)
                 for doc_id, doc_hash, text in zip(batch["doc_id"], batch["doc_hash"], batch["text"], strict=True)
             )
-            rows = [asdict(row) for row in write_programs(documents, author_for(self.author), stage=self.stage)]
+            rows = [asdict(row) for row in write_programs(documents, heuristic_for(self.heuristic), stage=self.stage)]
             frame = pd.DataFrame(rows)
             frame["status"] = [row["status"].value for row in rows]
             frame["margin"] = pd.Series([row["margin"] for row in rows], dtype="Float64")  # null, not NaN

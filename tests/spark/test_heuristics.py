@@ -1,4 +1,4 @@
-"""Rule sets and the line classifier as authors: the same table, the same executor, side by side in one warehouse."""
+"""Rule sets and the line classifier as heuristics: the same table, the same executor, side by side in one warehouse."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ PAGES = {page.page_id: list(page.lines) for page in synthetic_pages(12)}
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("authors")
+    folder = tmp_path_factory.mktemp("heuristics")
     write_lines(folder / "pages.jsonl", ({"id": name, "text": "\n".join(lines)} for name, lines in PAGES.items()))
     return folder
 
 
-def refine(folder: Path, author: str, *sets: str) -> tuple[Pipeline, dict[str, Row]]:
-    """All authors share one warehouse; the first to come ingests."""
-    given = ("model.engine=author", f"model.path={author}", "count_tokens=false", *sets)
+def refine(folder: Path, heuristic: str, *sets: str) -> tuple[Pipeline, dict[str, Row]]:
+    """All heuristics share one warehouse; the first to come ingests."""
+    given = ("model.engine=author", f"model.path={heuristic}", "count_tokens=false", *sets)
     pipe = pipeline(folder / "w", folder / "pages.jsonl", *given, id_column="id")
     if not pipe.warehouse.exists("documents"):
         pipe.ingest()
@@ -43,18 +43,18 @@ def test_rules_write_programs_side_by_side_and_their_text_is_the_rule_applied(
     spark: SparkSession, folder: Path
 ) -> None:
     off = ["doc.enabled=false", "policy.name=permissive"]
-    for author, rule in (("c4", c4_rule), ("ten_words", ten_words)):
-        pipe, rows = refine(folder, author, *off)
+    for heuristic, rule in (("c4", c4_rule), ("ten_words", ten_words)):
+        pipe, rows = refine(folder, heuristic, *off)
         for name, lines in PAGES.items():
             kept = [line for line, keep in zip(lines, rule(lines), strict=True) if keep]
             assert rows[name]["text"] == "\n".join(kept)
     programs = pipe.warehouse.read("programs")
     assert programs.count() == 2 * len(PAGES)
     assert {(row["model"], row["model_revision"], row["template"], row["engine"]) for row in programs.collect()} == {
-        ("c4", "author-c4-1", "author@1", "author"),
-        ("ten_words", "author-ten_words-1", "author@1", "author"),
+        ("c4", "heuristic-c4-1", "heuristic@1", "heuristic"),
+        ("ten_words", "heuristic-ten_words-1", "heuristic@1", "heuristic"),
     }
-    # What one author removes more than the other, in SQL and without running either again.
+    # What one heuristic removes more than the other, in SQL and without running either again.
     register_functions(spark, refine=refine_column, explain=ExplainProgram, explain_columns=EXPLAIN_COLUMNS)
     programs.join(pipe.warehouse.read("documents").select("doc_id", "text"), "doc_id").createOrReplaceTempView("both")
     counted = "sum(size(split(prox_refine(text, program), ' '))) AS words"
@@ -78,7 +78,7 @@ def test_the_classifiers_margins_are_stored_and_the_threshold_is_a_policy(spark:
     pipe, rows = refine(folder, f"line_classifier:{file}", "doc.enabled=false")
     row = pipe.warehouse.read("programs").where("model LIKE 'line_classifier:%'").first()
     assert row is not None
-    assert row["model_revision"].startswith("author-")
+    assert row["model_revision"].startswith("heuristic-")
     assert len(row["line_margins"]) == row["line_count"]
     assert any(row["outcome"] == "EDITED" for row in rows.values())
     runs = pipe.warehouse.read("programs").count()
@@ -88,7 +88,7 @@ def test_the_classifiers_margins_are_stored_and_the_threshold_is_a_policy(spark:
     assert pipe.warehouse.read("programs").count() == runs
 
 
-def test_an_unknown_author_is_an_error_before_anything_starts(folder: Path) -> None:
+def test_an_unknown_heuristic_is_an_error_before_anything_starts(folder: Path) -> None:
     with pytest.raises(ModelError, match=r"AUTHOR_UNKNOWN.*c5.*gopher"):
         refine(folder, "c5")
     with pytest.raises(ModelError, match="AUTHOR_MISSING"):

@@ -1,4 +1,4 @@
-"""What another policy would make of a document's stored programs, without a model and without storing anything."""
+"""Apply another policy to a document's stored programs, without a model and without storing anything."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from spark_prox.programs import Policy, policy_for
 from spark_prox.report.history import DocumentHistory, RunRecord
 from spark_prox.writers import policy_of
 
-__all__ = ["WhatIf", "replay_under", "what_if"]
+__all__ = ["OtherPolicy", "other_policy", "replay_under"]
 
 _MARGINS = ("min_drop_margin", "min_remove_margin", "min_remove_margin_short", "short_line_words")
 
 
-class WhatIf(NamedTuple):
+class OtherPolicy(NamedTuple):
     """Another policy, by the name under which it was asked for."""
 
     name: str
     policy: Policy
 
 
-def what_if(asked: str, run: RunRecord | None, config: RunConfig) -> WhatIf:
+def other_policy(asked: str, run: RunRecord | None, config: RunConfig) -> OtherPolicy:
     """The policy that a command line names.
 
     Policy `default` has the margins that the run had, else those of the configured writers.
@@ -59,7 +59,7 @@ def what_if(asked: str, run: RunRecord | None, config: RunConfig) -> WhatIf:
             policy = policy_for(policy, **{field: getattr(run.policy, field) for field in _MARGINS})
         else:
             policy = policy_of(replace(config, policy=PolicyConfig(name=name)))
-    return WhatIf(asked, policy_for(policy, **fields))
+    return OtherPolicy(asked, policy_for(policy, **fields))
 
 
 def replay_under(history: DocumentHistory, policy: Policy) -> RefinedRow:

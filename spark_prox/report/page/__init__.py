@@ -1,0 +1,1 @@
+"""The report as one HTML page: plain data in, text out. Knows no Spark."""
