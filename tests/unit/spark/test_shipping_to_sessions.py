@@ -18,9 +18,13 @@ class Conf(dict[str, str]):
 
 def classic(master: str, **conf: str) -> Any:
     added: list[str] = []
-    context = SimpleNamespace(
-        master=master, pythonExec="python3", applicationId=f"app {master}", addPyFile=added.append
-    )
+    names: list[str] = []  # as a context keeps them
+
+    def add(path: str) -> None:
+        added.append(path)
+        names.append(Path(path).name)
+
+    context = SimpleNamespace(master=master, pythonExec="python3", addPyFile=add, _python_includes=names)
     return SimpleNamespace(sparkContext=context, conf=Conf(conf), added=added)
 
 
