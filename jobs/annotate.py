@@ -8,6 +8,7 @@ from dataclasses import replace
 from spark_prox.annotation.examples import labels_of_people, labels_revision, write_examples
 from spark_prox.documents import LEVELS
 from spark_prox.jobkit import config_from_arguments, job_parser, run_job
+from spark_prox.models import pinned_path
 from spark_prox.pipeline import Pipeline
 from spark_prox.report.annotation_report import annotation_report
 from spark_prox.stages.annotate import Annotate, examples_in
@@ -38,7 +39,7 @@ def annotate_documents(arguments: argparse.Namespace) -> None:
     pipeline.check_executors()
     pipeline.refine()
     if labels:
-        pages = labels_of_people(labels, config.annotate, config.model.path)
+        pages = labels_of_people(labels, config.annotate, pinned_path(config.model.path))
         with pipeline.phase():
             store_labels(pipeline.run, pages, revision=labels_revision(labels))
     warehouse = pipeline.warehouse

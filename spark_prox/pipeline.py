@@ -18,6 +18,7 @@ from spark_prox.filters import filter_hashes
 from spark_prox.functions import Functions
 from spark_prox.sources.frames.delta_stream import open_stream
 from spark_prox.sources.frames.raw import table_snapshot
+from spark_prox.spark.model_stores import share_stores
 from spark_prox.spark.progress import announce
 from spark_prox.spark.session import build_session
 from spark_prox.spark.shipping import check_executors, is_local, ship_code
@@ -35,7 +36,7 @@ from spark_prox.stages.removal import forget_source, lost_documents
 from spark_prox.stages.runlog import RunLog, new_run_id
 from spark_prox.stages.text_filters import Language, Rules
 from spark_prox.warehouse.tables import Warehouse
-from spark_prox.writers import policy_of, settings_hash, writer_of, writers_of
+from spark_prox.writers import needs_store, policy_of, settings_hash, writer_of, writers_of
 
 __all__ = ["ANNOTATION", "FILTERS", "STAGES", "Pipeline"]
 
@@ -90,6 +91,8 @@ class Pipeline:
         self._name = name
         self._phases = 0
         self.stages = stages
+        if needs_store(config):
+            share_stores(_session(config, name))
         for stage in stages:
             stage.check(config)
         writers = writers_of(config)

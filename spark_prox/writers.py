@@ -14,18 +14,19 @@ from spark_prox.config.model import ModelSpec
 from spark_prox.config.run import RunConfig, StageConfig
 from spark_prox.documents import LEVELS, Level
 from spark_prox.engines.registry import ENGINES, HEURISTIC
-from spark_prox.errors import ConfigError, ModelError
+from spark_prox.errors import ConfigError
 from spark_prox.filters import filter_hashes
 from spark_prox.functions import Functions, PandasFunction
 from spark_prox.heuristics.writers import heuristic_margins, heuristic_revision
 from spark_prox.keys import ProgramKey, digest
+from spark_prox.model_names import shown_name, stored_model
+from spark_prox.model_pinning import model_revision, pinned_spec
 from spark_prox.models import (
     EMBEDDED,
     MARGIN_FIELDS,
     adapter_fingerprint,
     matrix_parameters,
     model_directory,
-    model_fingerprint,
     recommended_margins,
 )
 from spark_prox.programs import Policy, policy_for
@@ -36,7 +37,7 @@ __all__ = [
     "HeuristicWriter",
     "ModelWriter",
     "Writer",
-    "model_revision",
+    "needs_store",
     "one_pass",
     "policy_of",
     "settings_hash",
@@ -126,7 +127,7 @@ class ModelWriter:
         parameters = kind_of(self.prompt).parameters(self.prompt) | _limits(self.prompt) | _model_parameters(self.model)
         return ProgramKey(
             stage=self.level,
-            model=self.model.path,
+            model=shown_name(self.model.path),
             model_revision=self.revision(),
             template=f"{template.name}@{template.version}",
             template_hash=template.fingerprint,
@@ -194,12 +195,16 @@ class HeuristicWriter:
 def writer_of(config: RunConfig, level: Level) -> Writer:
     """The writer that the configuration names for a level.
 
+    A model of the hub or of a store is pinned here: every executor loads the files that this process found.
+
     Raises:
         ConfigError: TEMPLATE_UNKNOWN, TEMPLATE_WRONG_STAGE, TEMPLATE_WRONG_DIALECT.
+        ModelError: MODEL_NOT_FOUND, MODEL_GATED, MODEL_OFFLINE, MODEL_NO_SPACE, MODEL_WRONG_LEVEL, MODEL_BAD_METADATA.
     """
     settings, model = config.stage(level), config.stage_model(level)
     if model.engine == HEURISTIC:
         return HeuristicWriter(level=level, model=model)
+    model = pinned_spec(model)
     prompt = PromptSpec(
         template=template_for(settings.template, level, model.path, config.dialect),
         model_path=model.path,
@@ -222,6 +227,12 @@ def writer_of(config: RunConfig, level: Level) -> Writer:
 def writers_of(config: RunConfig) -> dict[Level, Writer]:
     """The writers of the levels that are on. Errors as in `writer_of`."""
     return {level: writer_of(config, level) for level in LEVELS if config.stage(level).enabled}
+
+
+def needs_store(config: RunConfig) -> bool:
+    """True if a writer's files lie in a store, so that the session has to be there before they are looked at."""
+    models = [config.stage_model(level) for level in LEVELS if config.stage(level).enabled]
+    return any(model.engine != HEURISTIC and stored_model(model.path) is not None for model in models)
 
 
 def one_pass(writers: Mapping[Level, Writer]) -> bool:
@@ -259,24 +270,6 @@ def settings_hash(config: RunConfig) -> str:
     filters = list(filter_hashes(config.filters).values())
     deciding = [keys, policy_of(config).fingerprint(), config.dialect, config.count_tokens]
     return digest([*deciding, filters] if filters else deciding)
-
-
-def model_revision(model: ModelSpec) -> str:
-    """The name of a model's weights in the tables.
-
-    Raises:
-        ModelError: MODEL_NO_REVISION for a served model of which nothing is known.
-    """
-    if model.is_scripted:
-        return "scripted-" + digest([model.script, model.script_margin])
-    kind = ENGINES.get(model.engine)
-    if kind is not None and not kind.reads_weights and not model.revision:
-        raise ModelError(
-            "MODEL_NO_REVISION",
-            "A served model has no files to tell its version from.",
-            "Set model.revision to what identifies its weights.",
-        )
-    return model.revision or model_fingerprint(model.path)
 
 
 def _limits(spec: PromptSpec) -> dict[str, object]:

@@ -42,6 +42,8 @@ PIECES = {
             "migrations",
             "export",
             "report",
+            "notebook",
+            "spark_connect",
         )
     ),
     **{

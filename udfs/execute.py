@@ -21,6 +21,7 @@ from spark_prox.models import load_tokenizer
 from spark_prox.programs import Policy
 from spark_prox.prompts.encoding import count_tokens
 from spark_prox.rows import Origin, RowField, fields_of
+from udfs.stores import adopt_stores
 
 __all__ = ["DECISION_COLUMNS", "DecideDocuments", "ExecutePrograms"]
 
@@ -63,6 +64,7 @@ class ExecutePrograms:
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """One row out for each row in, in the columns of `refined` that belong to no run, then the user's."""
+        adopt_stores()
         # The next batch is fetched meanwhile, so that the JVM can write it while this process computes.
         with LookAhead(iter(batches), max_items=2, max_weight=_AHEAD_BYTES, weight=_size) as ahead:
             for batch in ahead:

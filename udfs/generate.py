@@ -20,6 +20,7 @@ from spark_prox.engines import worker
 from spark_prox.generation import GeneratedProgram, generate_programs
 from spark_prox.heuristics.ensemble import Ensemble, open_ensemble
 from spark_prox.prompts.builder import PromptSpec, WholePageBuilder, builder_for
+from udfs.stores import adopt_stores
 
 __all__ = ["PROGRAM_COLUMNS", "GeneratePrograms", "claim_assigned_gpus"]
 
@@ -57,6 +58,7 @@ class GeneratePrograms:
         if first is None:
             return  # an empty partition loads no model
         claim_assigned_gpus()
+        adopt_stores()
         engine = worker.engine_for(self.model)
         engine_id = worker.loaded_engine_id(self.model)
 

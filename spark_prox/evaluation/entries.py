@@ -22,7 +22,8 @@ from spark_prox.heuristics.ensemble import open_ensemble
 from spark_prox.heuristics.line_classifier import LineClassifier, train_line_classifier
 from spark_prox.heuristics.line_rules import keep_everything
 from spark_prox.heuristics.writers import RULE_SETS, ClassifierHeuristic, Heuristic, RuleSet, write_programs
-from spark_prox.models import is_line_encoder, load_tokenizer, recommended_margins
+from spark_prox.model_names import shown_name
+from spark_prox.models import is_line_encoder, load_tokenizer, pinned_path, recommended_margins
 from spark_prox.programs import Policy, policy_for
 from spark_prox.prompts.builder import PromptSpec, builder_for
 from spark_prox.prompts.templates import template_for
@@ -93,7 +94,7 @@ def classifier_entry(classifier: LineClassifier, validation: Sequence[LabelledPa
 
 
 def model_entry(model: str, *, threads: int, template: str = "auto") -> Entry:
-    """A language model from a folder, or "embedded".
+    """A language model as `model.path` names one.
 
     Args:
         template: "page", "embedded", "prox" or "prox-bare"; "auto" takes page for a line encoder, embedded where the
@@ -103,6 +104,7 @@ def model_entry(model: str, *, threads: int, template: str = "auto") -> Entry:
         ModelError: the folder is missing or is no such model.
         ConfigError: TEMPLATE_UNKNOWN.
     """
+    model = pinned_path(model)
     if template == "auto":
         if is_line_encoder(model):
             template = "page"
@@ -112,7 +114,7 @@ def model_entry(model: str, *, threads: int, template: str = "auto") -> Entry:
     engine: Literal["transformers", "auto"] = "transformers" if template == "embedded" else "auto"
     spec = ModelSpec(path=model, engine=engine, threads=threads)
     return Entry(
-        name="embedded refiner" if model == "embedded" else Path(model).name,
+        name="embedded refiner" if model == "embedded" else Path(shown_name(model)).name,
         write=partial(_write_model, spec, template),
         policy=policy_for("default", **recommended_margins(model)),
     )

@@ -17,8 +17,9 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 from spark_prox.documents import Level
-from spark_prox.errors import ConfigError
-from spark_prox.models import is_line_encoder
+from spark_prox.errors import ConfigError, ModelError
+from spark_prox.model_names import shown_name
+from spark_prox.models import is_line_encoder, model_settings
 
 __all__ = ["TEMPLATES", "PromptTemplate", "template_for"]
 
@@ -149,18 +150,34 @@ TEMPLATES: dict[str, PromptTemplate] = {
 }
 
 
-def template_for(name: str, stage: str, model_path: str, dialect: str = "") -> PromptTemplate:
-    """The template of a level; "auto" takes that of line encoders for a line encoder, the one that a model in `models`
-    has a name for, the one that asks for the dialect, and ProX's for any other model.
+def _template_of_folder(stage: Level, model_path: str) -> str:
+    """The template that a model's folder names for a stage; "" where it names none."""
+    settings = model_settings(model_path)
+    if settings is None:
+        return ""
+    if settings.level not in (stage, "both"):
+        raise ModelError(
+            "MODEL_WRONG_LEVEL",
+            f"The model {shown_name(model_path)!r} says that it is for the {settings.level} level, not for {stage}.",
+            f"Set {stage}.model.path to another model, {stage}.enabled=false, or {stage}.template.",
+        )
+    return settings.templates.get(stage, "")
+
+
+def template_for(name: str, stage: Level, model_path: str, dialect: str = "") -> PromptTemplate:
+    """The template of a level; "auto" takes the one that the model's folder names (`folder_settings`), that of line
+    encoders for a line encoder, the one that a model in `models` has a name for, the one that asks for the dialect, and
+    ProX's for any other model.
 
     Args:
         dialect: the spelling of the programs; "" for any.
 
     Raises:
         ConfigError: TEMPLATE_UNKNOWN, TEMPLATE_WRONG_STAGE, TEMPLATE_WRONG_DIALECT.
+        ModelError: MODEL_WRONG_LEVEL, MODEL_BAD_METADATA.
     """
     if name == "auto":
-        name = _automatic(stage, model_path, dialect)
+        name = _template_of_folder(stage, model_path) or _automatic(stage, model_path, dialect)
     template = TEMPLATES.get(name)
     if template is None:
         raise ConfigError("TEMPLATE_UNKNOWN", f"There is no template {name!r}.", f"There are: {', '.join(TEMPLATES)}.")

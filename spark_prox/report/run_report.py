@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pyspark.sql import Row, SparkSession
 from pyspark.sql import functions as F
 
+from spark_prox.report.queries import by_code, by_outcome
 from spark_prox.stages.dry_run import PlannedStage
 from spark_prox.terminal import shown, shown_lines
 from spark_prox.warehouse.schemas import TABLES
@@ -24,22 +25,7 @@ _CELL_WIDTH = 400
 
 def outcome_report(warehouse: Warehouse, settings: str) -> str:
     """Documents, lines, words and tokens by outcome, and the rejects by code."""
-    rows = (
-        warehouse.read("refined")
-        .where(F.col("settings_hash") == settings)
-        .groupBy("outcome", "reason")
-        .agg(
-            F.count("*").alias("documents"),
-            F.sum("lines_before").alias("lines"),
-            F.sum("lines_after").alias("lines kept"),
-            F.sum("words_before").alias("words"),
-            F.sum("words_after").alias("words kept"),
-            F.sum("tokens_before").alias("tokens"),
-            F.sum("tokens_after").alias("tokens kept"),
-        )
-        .orderBy("outcome", "reason")
-        .collect()
-    )
+    rows = by_outcome(warehouse.read("refined"), settings).collect()
     lines = [list(row) for row in rows]
     total: list[object] = ["all", ""]
     for column in range(2, 9):
@@ -47,7 +33,7 @@ def outcome_report(warehouse: Warehouse, settings: str) -> str:
         total.append(sum(values) if values else None)
     head = ["outcome", "reason", "documents", "lines", "kept", "words", "kept", "tokens", "kept"]
     text = table(head, [*lines, total])
-    rejects = warehouse.read("rejects").groupBy("code", "stage").count().orderBy("code", "stage").collect()
+    rejects = by_code(warehouse.read("rejects")).collect()
     if rejects:
         text += "\n\n" + table(["rejected", "by", "records"], [list(row) for row in rejects])
     return text

@@ -15,7 +15,7 @@ from pyspark.sql import SparkSession
 
 from spark_prox.errors import ConfigError, SetupError
 
-__all__ = ["DELTA_COORDINATE", "build_session", "session_settings"]
+__all__ = ["DELTA_COORDINATE", "active_session", "build_session", "delta_missing", "session_settings"]
 
 DELTA_COORDINATE = "io.delta:delta-spark_4.1_2.13:4.3.1"
 
@@ -78,7 +78,7 @@ def build_session(
                 "Install Java 17 or 21 and set JAVA_HOME.",
             ) from error
         if "DeltaSparkSessionExtension" in text or "DeltaCatalog" in text:
-            raise _delta_missing() from error
+            raise delta_missing() from error
         if own:
             raise _bad_settings(", ".join(own), error) from error
         raise
@@ -86,6 +86,22 @@ def build_session(
     for key, value in own.items():
         _check_setting(spark, key, value)
     return spark
+
+
+def active_session() -> SparkSession:
+    """The session that is active, classic or Spark Connect; starts none.
+
+    Raises:
+        SetupError: NO_SESSION.
+    """
+    session = SparkSession.getActiveSession()
+    if session is None:
+        raise SetupError(
+            "NO_SESSION",
+            "There is no active Spark session.",
+            "Start one with SparkSession.builder, or pass it as spark=.",
+        )
+    return session
 
 
 def _check_setting(spark: SparkSession, key: str, value: str) -> None:
@@ -115,10 +131,11 @@ def _check_delta(spark: SparkSession) -> None:
         loader.loadClass("org.apache.spark.sql.delta.catalog.DeltaCatalog")
     except Exception:  # noqa: BLE001 - py4j wraps ClassNotFoundException
         spark.stop()
-        raise _delta_missing() from None
+        raise delta_missing() from None
 
 
-def _delta_missing() -> SetupError:
+def delta_missing() -> SetupError:
+    """The error of a session that has no Delta."""
     return SetupError(
         "DELTA_MISSING",
         "Delta Lake is not on Spark's class path.",

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import re
+import sys
 import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator
@@ -20,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
+from pyspark import SparkContext
 from pyspark.sql import SparkSession
 
 from spark_prox.errors import SetupError
@@ -27,16 +30,32 @@ from spark_prox.errors import SetupError
 if TYPE_CHECKING:
     from importlib.abc import Traversable
 
-__all__ = ["CodeProbe", "build_zip", "check_executors", "code_fingerprint", "is_local", "ship_code"]
+__all__ = ["CodeProbe", "build_zip", "check_executors", "code_fingerprint", "is_connect", "is_local", "ship_code"]
 
 _PACKAGES = ("spark_prox", "udfs")
+_shipped: set[str] = set()
+_INTERPRETER = ("PYSPARK_PYTHON", "PYSPARK_DRIVER_PYTHON")
 _MISSING_MODULE = re.compile(r"No module named '([\w.]+)'")
 
 
 def is_local(spark: SparkSession) -> bool:
-    """True if driver and executors are one machine's `local[n]` and so share their code."""
-    master = spark.sparkContext.master or ""
-    return master == "local" or master.startswith("local[")
+    """True if driver and executors are one machine's `local[n]` and so share their code.
+
+    Of a Spark Connect session only this process can be such a driver, and is when it started the server itself.
+    """
+    if is_connect(spark):
+        context = SparkContext._active_spark_context
+        return context is not None and _is_local_master(context.master)
+    return _is_local_master(spark.sparkContext.master)
+
+
+def is_connect(spark: SparkSession) -> bool:
+    """True for a session of Spark Connect, which has no JVM and no context."""
+    return type(spark).__module__.startswith("pyspark.sql.connect")
+
+
+def _is_local_master(master: str | None) -> bool:
+    return master is not None and (master == "local" or master.startswith("local["))
 
 
 @lru_cache(maxsize=1)
@@ -64,12 +83,31 @@ def build_zip(target: Path) -> Path:
 
 
 def ship_code(spark: SparkSession) -> None:
-    """Add this process's code to the executors of a cluster, once; does nothing under `local[n]`."""
+    """Add this process's code to the executors of a cluster, once a session; not needed under `local[n]`."""
+    if is_local(spark):
+        _use_this_interpreter(spark)
+        return
     name = f"spark_prox-{code_fingerprint()}.zip"
-    # Spark refuses a second file of the same name from another folder.
-    if not is_local(spark) and name not in (spark.sparkContext._python_includes or ()):
+    if is_connect(spark):
+        session = str(spark.session_id)  # type: ignore[attr-defined]
+        if session not in _shipped:
+            spark.addArtifacts(str(build_zip(Path(tempfile.mkdtemp(prefix="spark_prox-code-")) / name)), pyfile=True)
+            _shipped.add(session)
+    elif name not in (spark.sparkContext._python_includes or ()):
+        # Spark refuses a second file of the same name from another folder.
         folder = Path(tempfile.mkdtemp(prefix="spark_prox-code-"))
         spark.sparkContext.addPyFile(str(build_zip(folder / name)))
+
+
+def _use_this_interpreter(spark: SparkSession) -> None:
+    """Let the workers of a local session be of this interpreter, where nobody said which one.
+
+    Spark would take the first `python3` of the PATH, which need not have the packages that this one has.
+    """
+    if is_connect(spark) or any(os.environ.get(name) for name in _INTERPRETER):
+        return
+    if not spark.conf.get("spark.pyspark.python", ""):
+        spark.sparkContext.pythonExec = sys.executable
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,11 +21,12 @@ from spark_prox.config.model import ModelSpec
 from spark_prox.config.run import RunConfig
 from spark_prox.documents import Level
 from spark_prox.keys import digest
+from spark_prox.model_names import shown_name
+from spark_prox.model_pinning import model_revision, pinned_spec
 from spark_prox.spark.placement import generation_partitions, generation_workers
 from spark_prox.stages.base import Run, Stage
 from spark_prox.warehouse.schemas import ANNOTATIONS, BUCKETS
 from spark_prox.warehouse.tables import Warehouse
-from spark_prox.writers import model_revision
 
 __all__ = ["Annotate", "Asking", "annotate", "asking", "examples_in", "judge_again", "with_run_columns"]
 
@@ -73,13 +74,14 @@ def asking(prompt: AnnotationPrompt, model: ModelSpec, config: AnnotateConfig) -
     Raises:
         ModelError, ConfigError: see `ask_spec` and `model_revision`.
     """
+    model = pinned_spec(model)
     spec = ask_spec(prompt, model.path, config)
     shown = [asdict(question) for question in spec.questions]  # with the model's chat template around them
     return Asking(
         spec=spec,
         columns={
             "stage": spec.stage,
-            "model": model.served_name or model.path,
+            "model": model.served_name or shown_name(model.path),
             "model_revision": model_revision(model),
             "prompt": f"{prompt.name}@{prompt.version}",
             "prompt_hash": digest([prompt.fingerprint, shown]),
@@ -93,7 +95,7 @@ def annotate(run: Run, asked: Asking) -> None:
     """Ask for what is missing; `annotate.max_documents` takes those with the smallest hashes of ids."""
     spark, warehouse, placement = run.spark, run.warehouse, run.config.placement
     max_documents = run.config.annotate.max_documents
-    function = run.functions.annotate_documents(model=run.config.model, spec=asked.spec)
+    function = run.functions.annotate_documents(model=pinned_spec(run.config.model), spec=asked.spec)
     with run.log.stage(f"annotate-{asked.spec.stage}", digest(asked.columns)) as figures:
         warehouse.expect("annotations")
         wanted = warehouse.read("documents").select("doc_id", "doc_hash", "url", "source", "bucket")

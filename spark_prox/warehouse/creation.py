@@ -5,14 +5,15 @@ Knows how Delta creates tables; knows no warehouse.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructField, StructType
 
-from spark_prox.config.names import quoted
+from spark_prox.config.names import CATALOG_PREFIX, quoted, quoted_name, schema_of
 from spark_prox.warehouse.columns import needs_mapping
 from spark_prox.warehouse.migrations import VERSION, version_of
 from spark_prox.warehouse.schemas import TableSpec
@@ -31,12 +32,14 @@ def create_empty(
         name: a table of the catalog.
         path: or a folder.
     """
-    builder = DeltaTable.createIfNotExists(spark)
-    builder = builder.tableName(name) if name else builder.location(path)
-    builder = builder.addColumns(_schema(spec, user_columns))
-    for key, value in _properties(spec, user_columns).items():
-        builder = builder.property(key, value)
-    builder.execute()
+    catalog, name = _split(name)
+    with _current_catalog(spark, catalog):
+        builder = DeltaTable.createIfNotExists(spark)
+        builder = builder.tableName(name) if name else builder.location(path)
+        builder = builder.addColumns(_schema(spec, user_columns))
+        for key, value in _properties(spec, user_columns).items():
+            builder = builder.property(key, value)
+        builder.execute()
 
 
 def create_by_rows(rows: DataFrame, spec: TableSpec, user_columns: Sequence[StructField], path: str) -> None:
@@ -77,6 +80,30 @@ def _is_of_delta(name: str) -> bool:
 def empty_rows(spark: SparkSession, spec: TableSpec, user_columns: Sequence[StructField]) -> DataFrame:
     """The rows of a table that has none yet; the filter lets Spark leave them out of every plan."""
     return spark.createDataFrame([], _schema(spec, user_columns)).where("false")
+
+
+def _split(name: str) -> tuple[str, str]:
+    """The catalog of a name of three parts, and the rest: Delta's builder takes two parts and the current catalog."""
+    parts = schema_of(CATALOG_PREFIX + name) if name else None
+    if parts is None or len(parts) < 3:
+        return "", name
+    return parts[0], quoted_name(parts[1:])
+
+
+@contextmanager
+def _current_catalog(spark: SparkSession, catalog: str) -> Iterator[None]:
+    """Make a catalog the current one for a while; "" leaves it."""
+    before = spark.catalog.currentCatalog() if catalog else ""
+    if before == catalog:
+        yield
+        return
+    database = spark.catalog.currentDatabase()
+    spark.catalog.setCurrentCatalog(catalog)
+    try:
+        yield
+    finally:
+        spark.catalog.setCurrentCatalog(before)
+        spark.catalog.setCurrentDatabase(database)
 
 
 def _schema(spec: TableSpec, user_columns: Sequence[StructField]) -> StructType:

@@ -34,6 +34,8 @@ SPARK_HALF = (
 )
 # It reads an exception's text, for the jobs' last line. It knows no pyspark.
 PURE_INSIDE = ("spark_prox.spark.failures",)
+# The facade wires the functions of `udfs`, as the jobs do.
+FACADE = "spark_prox.notebook"
 # The end of a job stops the session, and only where pyspark was loaded already.
 PYSPARK_INSIDE_FUNCTIONS = ("spark_prox.jobkit",)
 PRODUCTION = (
@@ -109,7 +111,8 @@ def test_the_library_imports_neither_jobs_nor_tests_nor_upwards() -> None:
             for name in imports(file, inside_functions=True)
             if name.split(".")[0] in above
         ]
-    assert not found
+    assert found == [name for name in found if name.startswith(f"{FACADE}: udfs")]
+    assert not [name for name in imports(ROOT / "spark_prox" / "notebook.py", inside_functions=False) if "udfs" in name]
 
 
 def test_pyspark_is_imported_in_the_folders_of_the_spark_half_and_in_udfs_only() -> None:
@@ -225,6 +228,10 @@ def names_of(file: Path) -> tuple[set[str], list[str]]:
     for node in tree.body:
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
             defined.add(node.name)
+        elif isinstance(node, ast.If):  # names for the type checker alone, which `__getattr__` loads
+            defined.update(
+                alias.name for inner in node.body if isinstance(inner, ast.ImportFrom) for alias in inner.names
+            )
         elif isinstance(node, (ast.Import, ast.ImportFrom)):
             defined.update(alias.asname or alias.name for alias in node.names)
         elif isinstance(node, (ast.Assign, ast.AnnAssign)):

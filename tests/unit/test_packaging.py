@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -79,3 +80,56 @@ def test_a_zip_has_the_same_fingerprint_as_the_checkout(tmp_path: Path) -> None:
         [sys.executable, "-c", code, str(archive)], capture_output=True, text=True, check=True, cwd=tmp_path
     )
     assert done.stdout.strip() == code_fingerprint()
+
+
+def test_the_pins_lie_in_the_ranges_that_users_get(wheel: Path, repository: Path) -> None:
+    from packaging.metadata import Metadata
+    from packaging.requirements import Requirement
+
+    with zipfile.ZipFile(wheel) as archive:
+        name = next(name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        metadata = Metadata.from_email(archive.read(name), validate=False)
+    assert set(metadata.provides_extra or ()) >= {"train", "gpu", "s3", "connect"}
+    pins = {}
+    for line in (repository / "requirements.txt").read_text(encoding="utf-8").splitlines():
+        if line and not line.startswith("#"):
+            pin = Requirement(line.partition("#")[0])
+            if pin.marker is None or pin.marker.evaluate():
+                pins[pin.name.lower().replace("_", "-")] = pin
+    for wanted in metadata.requires_dist or ():
+        marker = wanted.marker
+        if marker is not None and not any(
+            marker.evaluate({"extra": extra}) for extra in ("", "train", "s3", "connect")
+        ):
+            continue  # vLLM is not pinned here: its CPU build stands in for it
+        pin = pins[wanted.name.lower().replace("_", "-")]
+        (version,) = [each.version for each in pin.specifier]
+        assert wanted.specifier.contains(version), f"{pin} is outside {wanted}"
+
+
+def test_an_installed_wheel_needs_neither_the_checkout_nor_torch_to_be_imported(wheel: Path, tmp_path: Path) -> None:
+    """The wheel unpacked where pip puts it, in an interpreter that has the other packages and no checkout."""
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "site")
+    code = """
+import sys
+heavy = ("torch", "transformers", "pyspark", "pandas", "pyarrow", "numpy", "huggingface_hub")
+import spark_prox
+assert not [name for name in heavy if name in sys.modules], sys.modules.keys()
+spark_prox.refine, spark_prox.connect
+assert not [name for name in heavy if name in sys.modules], sys.modules.keys()
+from spark_prox.models import model_directory, recommended_margins
+import udfs.functions
+assert "torch" not in sys.modules and "huggingface_hub" not in sys.modules
+print(spark_prox.__file__, model_directory("embedded"), recommended_margins("embedded"))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path / "site")},
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count(str(tmp_path / "site")) == 2

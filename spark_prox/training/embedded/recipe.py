@@ -19,6 +19,7 @@ from spark_prox.errors import InputError
 from spark_prox.evaluation.metrics import auc, mean
 from spark_prox.evaluation.reading import Reader, open_reader
 from spark_prox.evaluation.thresholds import MarginPoint, choose_margins, drop_margin, score_at
+from spark_prox.folder_settings import write_folder_settings
 from spark_prox.heuristics.ensemble import Ensemble, store_ensemble
 from spark_prox.heuristics.line_classifier import LineClassifier, out_of_fold_scores, train_line_classifier
 from spark_prox.prompts.compact import CompactPrompt
@@ -228,3 +229,4 @@ def store_verdicts(thresholds: Thresholds, classifier: LineClassifier | None, mo
     if thresholds.chunk.short_margin is not None:
         chosen["min_remove_margin_short"] = thresholds.chunk.short_margin
     (model / "thresholds.json").write_text(json.dumps(chosen) + "\n")
+    write_folder_settings(model, {"doc": "embedded-doc", "chunk": "embedded-chunk"}, margins=chosen)

@@ -18,6 +18,7 @@ from spark_prox.engines.line_encoder import EncoderConfig, initial_head
 from spark_prox.engines.line_encoder_files import load_line_encoder, save_line_encoder
 from spark_prox.errors import ConfigError, InputError, ModelError
 from spark_prox.evaluation.thresholds import drop_margin
+from spark_prox.folder_settings import write_folder_settings
 from spark_prox.prompts.line_shape import FORMS
 from spark_prox.prompts.page_prompt import QUALITY_TOKENS, SHAPE_TOKENS
 from spark_prox.prompts.text_tokenizer import TextTokenizer
@@ -139,6 +140,7 @@ def make_line_encoder(config: EncoderTrainConfig, say: Say = lambda _: None) -> 
     (model / "tokenizer.json").write_text((output / "tokenizer.json").read_text(encoding="utf-8"), encoding="utf-8")
     chosen = _choose(config, model, maker, pages, say)
     (model / "thresholds.json").write_text(json.dumps(chosen.policy()) + "\n", encoding="utf-8")
+    write_folder_settings(model, {"doc": "page-doc", "chunk": "page-chunk"}, margins=chosen.policy())
     say(f"the model is in {model}; measure it with jobs/evaluate.py")
     return chosen
 

@@ -14,7 +14,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from spark_prox.annotation.labels import load_labelled_pages, pages_of_split
+from spark_prox.documents import Level
 from spark_prox.errors import ConfigError, InputError
+from spark_prox.folder_settings import write_folder_settings
 from spark_prox.training.embedded.loop import LogLine, progress_line
 from spark_prox.training.model_card import FIGURES_MARK, split_table
 from spark_prox.training.plots import draw_training_curve
@@ -34,8 +36,7 @@ _FREE = ("output", "threads", "device", "distributed", "processes", "local_mode"
 _CARD = """# Refiner fine-tuned from {base}
 
 {what}.
-Prompts: set `chunk.template` to `{c.chunk_template}` and `doc.template` to `{c.doc_template}`. Made by `jobs/train.py`,
-kind `sft`.
+Prompts: `{c.chunk_template}` and `{c.doc_template}`, as `spark_prox.json` says. Made by `jobs/train.py`, kind `sft`.
 
 ## Training
 
@@ -146,6 +147,9 @@ def fine_tune(config: SftConfig, say: Say = lambda _: None) -> float:
     kept = measured[0] if measured else measure(runnable, config, validation)
     card = _card(config, split, len(samples), log, best, kept)
     (output / "model" / "README.md").write_text(card, encoding="utf-8")
+    templates: dict[Level, str] = {"doc": config.doc_template, "chunk": config.chunk_template}
+    trained_for = {example.stage for example in split.train}
+    write_folder_settings(runnable, {level: name for level, name in templates.items() if level in trained_for})
     speak(f"best F1 {best.word_f1:.4f} at step {best.step}; the model is in {output / 'model'}")
     return float(best.word_f1 or 0.0)
 

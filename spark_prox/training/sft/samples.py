@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from spark_prox.annotation.labels import line_weight
+from spark_prox.documents import LEVELS, Level
 from spark_prox.errors import ModelError
 from spark_prox.models import load_tokenizer, model_token_ids
 from spark_prox.programs import DropAll, Op, RemoveLines, ReplaceText, format_program, parse_program
@@ -48,7 +49,7 @@ class SftSample:
     weights: tuple[float, ...]
 
 
-def prompt_builder(config: SftConfig, stage: str, model: str, *, decide: str = "generate") -> PromptBuilder:
+def prompt_builder(config: SftConfig, stage: Level, model: str, *, decide: str = "generate") -> PromptBuilder:
     """The production prompt builder of a level, with the settings of a training run."""
     return builder_for(
         PromptSpec(
@@ -65,7 +66,7 @@ def prompt_builder(config: SftConfig, stage: str, model: str, *, decide: str = "
 _DOC_NEW_TOKENS = 8  # as the `doc` section of a run has it: the two answers are shorter
 
 
-def _template(config: SftConfig, stage: str) -> PromptTemplate:
+def _template(config: SftConfig, stage: Level) -> PromptTemplate:
     template = template_for(config.chunk_template if stage == "chunk" else config.doc_template, stage, config.model)
     if template.kind != "text":
         raise ModelError(
@@ -129,7 +130,7 @@ class SampleMaker:
     def __init__(self, config: SftConfig) -> None:
         self._config = config
         self._tokenizer = load_tokenizer(config.model)
-        self._builders = {stage: prompt_builder(config, stage, config.model) for stage in ("doc", "chunk")}
+        self._builders = {stage: prompt_builder(config, stage, config.model) for stage in LEVELS}
         eos = model_token_ids(config.model, "eos_token_id")
         if not eos:
             raise ModelError("MODEL_NO_EOS", f"{config.model!r} has no eos_token_id: its programs would never end.")
@@ -159,7 +160,7 @@ class SampleMaker:
         return samples
 
     def _sample(
-        self, stage: str, prompt: tuple[int, ...], program: str, spans: Sequence[Span], rest: float, weight: float
+        self, stage: Level, prompt: tuple[int, ...], program: str, spans: Sequence[Span], rest: float, weight: float
     ) -> SftSample:
         """A program longer than a run would decode is cut as decoding would cut it, without an end."""
         ids, starts = self._program_tokens(stage, program)
@@ -171,7 +172,7 @@ class SampleMaker:
             weights=tuple(weight * line_weight(round(stake)) for stake in [*stakes, rest][:most]),
         )
 
-    def _program_tokens(self, stage: str, program: str) -> tuple[list[int], list[int]]:
+    def _program_tokens(self, stage: Level, program: str) -> tuple[list[int], list[int]]:
         """Token ids of a program as it stands behind the template, and the character of it that each begins at.
 
         A tokenizer that joins the template's end with what follows would give tokens that no prompt is followed by: the

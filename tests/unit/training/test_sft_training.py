@@ -14,6 +14,7 @@ from spark_prox.config.model import ModelSpec
 from spark_prox.engines.base import Request
 from spark_prox.engines.transformers_engine import TransformersEngine
 from spark_prox.errors import ConfigError, ModelError
+from spark_prox.folder_settings import folder_settings
 from spark_prox.training.kinds import load_kind
 from spark_prox.training.sft.batches import epoch_batches, forward_passes, weighted_loss
 from spark_prox.training.sft.examples import load_examples
@@ -78,6 +79,9 @@ def test_it_learns_an_obvious_rule_and_writes_what_a_run_needs(base: Path, tmp_p
     assert "All parameters were trained" in card
     assert "| examples |" in card
     assert "word F1" in card
+    settings = folder_settings(tmp_path / "out" / "model")
+    assert settings is not None
+    assert settings.templates == {"chunk": config.chunk_template}  # no example was of the document level
 
 
 def test_a_killed_run_ends_with_the_weights_of_one_that_was_not(base: Path, few: Path, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from spark_prox.errors import ConfigError, InputError
 from spark_prox.evaluation.metrics import mean
 from spark_prox.evaluation.reading import open_reader
 from spark_prox.evaluation.thresholds import score_at
+from spark_prox.prompts.templates import template_for
 from spark_prox.training.embedded.loop import LogLine, learning_rate_factor
 from spark_prox.training.embedded.recipe import Thresholds, load_pages, make_refiner
 from spark_prox.training.embedded.settings import TrainConfig, load_train_config
@@ -181,6 +182,7 @@ def test_the_jobs_finish_and_measure_a_trained_refiner(
     assert run_job("train", "--smoke", folder) == 0  # resumes at the last step: thresholds, card, curve
     assert "word F1" in capsys.readouterr().out
     assert (Path(folder) / "curve.png").exists()
+    assert template_for("auto", "chunk", f"{folder}/model").name == "embedded-chunk"
     card = Path(folder) / "model" / "README.md"
     measured = run_job(
         "evaluate", "--model", f"{folder}/model", "--labelled", f"{folder}/pages.jsonl.gz",
