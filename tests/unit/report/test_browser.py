@@ -99,7 +99,7 @@ def test_filters_links_and_keys_lead_to_documents(opened: Open) -> None:
     dropped = page.locator(".list a").count()
     assert 0 < dropped < len(stories)
     page.locator("body").press("j")
-    page.wait_for_function("location.hash !== '#doc=dropped'")
+    page.wait_for_url(lambda url: not url.endswith("#doc=dropped"))
     page.keyboard.press("o")
     page.wait_for_selector("#overview:not([hidden])")
     page.keyboard.press("?")
