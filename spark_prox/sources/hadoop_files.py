@@ -164,7 +164,7 @@ def _hadoop(settings: Settings) -> tuple[Any, Any]:
 
 
 def _py4j_jar(class_path: str) -> str:
-    """The Java half of py4j, among Spark's jars: in a zip, as executors have it, py4j does not find it. "" if unknown."""
+    """The Java half of py4j, among Spark's jars: in a zip, as executors have it, py4j does not find it."""
     for entry in class_path.split(os.pathsep):
         place = Path(entry)
         for jar in place.parent.glob("py4j-*.jar") if place.name == "*" else [place]:
