@@ -149,13 +149,28 @@ def _hadoop(settings: Settings) -> tuple[Any, Any]:
     if user := os.environ.get("SPARK_USER"):
         os.environ.setdefault("HADOOP_USER_NAME", user)  # who the executor reads as, where nobody has to prove it
     port, token = launch_gateway(
-        classpath=class_path, javaopts=list(_JVM), java_path=java, die_on_exit=True, enable_auth=True
+        jarpath=_py4j_jar(class_path),
+        classpath=class_path,
+        javaopts=list(_JVM),
+        java_path=java,
+        die_on_exit=True,
+        enable_auth=True,
     )
     gateway = JavaGateway(gateway_parameters=GatewayParameters(port=port, auth_token=token, auto_convert=True))
     configuration = gateway.jvm.org.apache.hadoop.conf.Configuration()
     for key, value in settings:
         configuration.set(key, value)
     return gateway.jvm, configuration
+
+
+def _py4j_jar(class_path: str) -> str:
+    """The Java half of py4j, among Spark's jars: in a zip, as executors have it, py4j does not find it."""
+    for entry in class_path.split(os.pathsep):
+        place = Path(entry)
+        for jar in place.parent.glob("py4j-*.jar") if place.name == "*" else [place]:
+            if jar.name.startswith("py4j-") and jar.is_file():
+                return str(jar)
+    return ""
 
 
 def _parent_jvm() -> tuple[str, str]:

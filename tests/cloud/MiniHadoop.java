@@ -58,7 +58,12 @@ public class MiniHadoop {
         MiniYARNCluster cluster = new MiniYARNCluster("prox", 1, 1, 1);
         cluster.init(settings);
         cluster.start();
-        return cluster.getConfig();
+        // Its clients have none of the classes that a mini cluster puts elsewhere.
+        Configuration clients = new Configuration(false);
+        for (var entry : cluster.getConfig().getPropsWithPrefix("yarn.").entrySet()) {
+            clients.set("yarn." + entry.getKey(), entry.getValue());
+        }
+        return clients;
     }
 
     private static void write(Configuration settings, Path file) throws Exception {
