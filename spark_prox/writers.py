@@ -29,7 +29,7 @@ from spark_prox.models import (
     model_directory,
     recommended_margins,
 )
-from spark_prox.programs import Policy, policy_for
+from spark_prox.programs import Policy, parse_program, policy_for, remove_lines_program
 from spark_prox.prompts.builder import PromptSpec, builder_for, kind_of
 from spark_prox.prompts.templates import template_for
 
@@ -198,11 +198,12 @@ def writer_of(config: RunConfig, level: Level) -> Writer:
     A model of the hub or of a store is pinned here: every executor loads the files that this process found.
 
     Raises:
-        ConfigError: TEMPLATE_UNKNOWN, TEMPLATE_WRONG_STAGE, TEMPLATE_WRONG_DIALECT.
+        ConfigError: TEMPLATE_UNKNOWN, TEMPLATE_WRONG_STAGE, TEMPLATE_WRONG_DIALECT, DIALECT_NOT_WRITTEN.
         ModelError: MODEL_NOT_FOUND, MODEL_GATED, MODEL_OFFLINE, MODEL_NO_SPACE, MODEL_WRONG_LEVEL, MODEL_BAD_METADATA.
     """
     settings, model = config.stage(level), config.stage_model(level)
     if model.engine == HEURISTIC:
+        _check_reads_prox(config.dialect, level)
         return HeuristicWriter(level=level, model=model)
     model = pinned_spec(model)
     prompt = PromptSpec(
@@ -214,6 +215,8 @@ def writer_of(config: RunConfig, level: Level) -> Writer:
         decide=settings.decide,
         max_chunks=settings.max_chunks if level == "chunk" else 0,
     )
+    if kind_of(prompt).reads_lines and not model.is_scripted:
+        _check_reads_prox(config.dialect, level)
     if model.constrain and prompt.template.dialect:
         raise ConfigError(
             "TEMPLATE_WRONG_DIALECT",
@@ -222,6 +225,18 @@ def writer_of(config: RunConfig, level: Level) -> Writer:
             "Leave model.constrain empty.",
         )
     return ModelWriter(level=level, model=model, prompt=prompt)
+
+
+def _check_reads_prox(dialect: str, level: Level) -> None:
+    """Refuse a dialect in which ProX's own words, which this code writes for margins and rules, mean other lines."""
+    first = parse_program(remove_lines_program([0]), dialect="prox").calls[0].op
+    calls = parse_program(remove_lines_program([0]), dialect=dialect).calls
+    if level == "chunk" and [call.op for call in calls] != [first]:
+        raise ConfigError(
+            "DIALECT_NOT_WRITTEN",
+            f"The chunk level's writer writes ProX's own words, and dialect {dialect} reads them otherwise.",
+            "Set dialect: prox, or a model that generates programs in that dialect.",
+        )
 
 
 def writers_of(config: RunConfig) -> dict[Level, Writer]:

@@ -128,9 +128,11 @@ class BuilderKind(Protocol):
 
     Attributes:
         one_pass: its builders are `WholePageBuilder`s.
+        reads_lines: a program of the chunk level is made of the margins of lines, in ProX's words.
     """
 
     one_pass: bool
+    reads_lines: bool
 
     def of(self, spec: PromptSpec) -> PromptBuilder:
         """The builder of a spec, with the model's own tokenizer.

@@ -16,6 +16,7 @@ class CompactPromptBuilder:
     """The embedded refiner's own layout, see `spark_prox.prompts.compact`: decisions are read, never generated."""
 
     one_pass = False
+    reads_lines = True
 
     def __init__(self, tokenizer: AnyTokenizer, max_chunks: int = 0) -> None:
         self._compact = CompactPrompt(tokenizer)

@@ -15,6 +15,7 @@ class PagePromptBuilder:
     """The line encoder's layout, see `spark_prox.prompts.page_prompt`: one prompt has thousands of lines."""
 
     one_pass = True
+    reads_lines = True
 
     def __init__(self, page: PagePrompt, max_chunks: int = 0) -> None:
         self._page = page

@@ -199,10 +199,10 @@ def _automatic(stage: str, model_path: str, dialect: str) -> str:
     own = next(
         (template.name for template in TEMPLATES.values() if template.dialect and template.dialect == dialect), ""
     )
-    if own and stage == "chunk":
-        return own
     if is_line_encoder(model_path):
         return f"page-{stage}"
+    if own and stage == "chunk":
+        return own
     if own:
         raise ConfigError(
             "TEMPLATE_WRONG_DIALECT",

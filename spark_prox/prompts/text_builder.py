@@ -25,6 +25,7 @@ class TextPromptBuilder:
     """Prompts of templates made of text, for the released ProX refiners and models fine-tuned like them."""
 
     one_pass = False
+    reads_lines = False
 
     def __init__(self, spec: PromptSpec, tokenizer: AnyTokenizer, *, bos_token_id: int | None) -> None:
         self._spec = spec

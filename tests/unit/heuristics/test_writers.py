@@ -10,7 +10,7 @@ import pytest
 
 from spark_prox.config.run import load_config
 from spark_prox.documents import Document
-from spark_prox.errors import ModelError
+from spark_prox.errors import ConfigError, ModelError
 from spark_prox.generation import ProgramStatus
 from spark_prox.heuristics.document_rules import c4_page_rules, fineweb_quality, gopher_quality
 from spark_prox.heuristics.line_classifier import LineClassifier, train_line_classifier
@@ -139,6 +139,21 @@ def test_revisions_tell_heuristics_and_their_versions_apart(tmp_path: Path) -> N
 )
 def test_one_pass_needs_one_model_for_both_levels(settings: list[str], expected: bool) -> None:
     assert one_pass(writers_of(load_config(None, ["model.path=embedded", *settings]))) is expected
+
+
+@pytest.mark.parametrize("writer", [["model.path=embedded"], ["model.engine=author", "model.path=c4"]])
+@pytest.mark.parametrize(
+    ("dialect", "fits"), [("prox", True), ("refinex", True), ("ultrax", False), ("rescraper", False)]
+)
+def test_words_of_prox_are_not_read_in_a_dialect_that_means_other_lines(
+    writer: list[str], dialect: str, fits: bool
+) -> None:
+    config = load_config(None, [*writer, f"dialect={dialect}", "doc.enabled=false", "chunk.template=auto"])
+    if fits:
+        assert set(writers_of(config)) == {"chunk"}
+    else:
+        with pytest.raises(ConfigError):
+            writers_of(config)
 
 
 def test_the_key_of_a_heuristic_needs_no_model_files_and_its_margin_is_the_default_policys(tmp_path: Path) -> None:
