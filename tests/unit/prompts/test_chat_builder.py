@@ -163,7 +163,7 @@ def test_the_dialect_chooses_the_template_and_a_wrong_one_is_found_before_the_ru
         template_for("auto", "doc", "/models/ReScraper", "rescraper")
     with pytest.raises(ConfigError, match=r"TEMPLATE_WRONG_DIALECT.*dialect: rescraper"):
         template_for("rescraper-chunk", "chunk", "/models/ReScraper", "prox")
-    constrained = load_config(None, ["dialect=rescraper", "model.constrain=grammar"])
+    constrained = load_config(None, ["dialect=rescraper", "chunk.template=rescraper-chunk", "model.constrain=grammar"])
     with pytest.raises(ConfigError, match=r"TEMPLATE_WRONG_DIALECT.*constrain"):
         writer_of(constrained, "chunk")
 
