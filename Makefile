@@ -10,8 +10,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SPARK := PYSPARK_PYTHON="$(CURDIR)/$(BIN)/python" $(BIN)/spark-submit --properties-file conf/spark-local.conf
 WAREHOUSE ?= warehouse
-# Test files at a time, each process with a JVM of 2 GB of its own.
-TEST_PROCESSES ?= 2
+# Test files at a time: each process has a JVM of 2 GB of its own, and waits half of its time. Two cores keep three busy.
+TEST_PROCESSES ?= 3
 
 .PHONY: help setup demo test test-slow test-cloud soak crash-states check format map bench clean
 

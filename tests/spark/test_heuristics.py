@@ -51,8 +51,8 @@ def test_rules_write_programs_side_by_side_and_their_text_is_the_rule_applied(
     programs = pipe.warehouse.read("programs")
     assert programs.count() == 2 * len(PAGES)
     assert {(row["model"], row["model_revision"], row["template"], row["engine"]) for row in programs.collect()} == {
-        ("c4", "heuristic-c4-1", "heuristic@1", "heuristic"),
-        ("ten_words", "heuristic-ten_words-1", "heuristic@1", "heuristic"),
+        ("c4", "author-c4-1", "author@1", "author"),
+        ("ten_words", "author-ten_words-1", "author@1", "author"),
     }
     # What one heuristic removes more than the other, in SQL and without running either again.
     register_functions(spark, refine=refine_column, explain=ExplainProgram, explain_columns=EXPLAIN_COLUMNS)
@@ -78,7 +78,7 @@ def test_the_classifiers_margins_are_stored_and_the_threshold_is_a_policy(spark:
     pipe, rows = refine(folder, f"line_classifier:{file}", "doc.enabled=false")
     row = pipe.warehouse.read("programs").where("model LIKE 'line_classifier:%'").first()
     assert row is not None
-    assert row["model_revision"].startswith("heuristic-")
+    assert row["model_revision"].startswith("author-")
     assert len(row["line_margins"]) == row["line_count"]
     assert any(row["outcome"] == "EDITED" for row in rows.values())
     runs = pipe.warehouse.read("programs").count()

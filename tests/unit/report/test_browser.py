@@ -91,6 +91,7 @@ def test_filters_links_and_keys_lead_to_documents(opened: Open) -> None:
     assert page.locator(".doc h2").first.inner_text() == "https://h2.example/dropped"
     assert page.locator(".list a[aria-current=true] .badge").inner_text() == "DROPPED"
     page.keyboard.press("/")
+    page.wait_for_selector("#search:focus")
     page.keyboard.type("of page 3")
     assert page.locator(".list a").count() == 1
     page.keyboard.press("Escape")
