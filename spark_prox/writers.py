@@ -29,7 +29,8 @@ from spark_prox.models import (
     model_directory,
     recommended_margins,
 )
-from spark_prox.programs import Policy, parse_program, policy_for, remove_lines_program
+from spark_prox.programs import Policy, policy_for
+from spark_prox.programs.spelling import check_reads_prox
 from spark_prox.prompts.builder import PromptSpec, builder_for, kind_of
 from spark_prox.prompts.templates import template_for
 
@@ -203,7 +204,8 @@ def writer_of(config: RunConfig, level: Level) -> Writer:
     """
     settings, model = config.stage(level), config.stage_model(level)
     if model.engine == HEURISTIC:
-        _check_reads_prox(config.dialect, level)
+        if level == "chunk":
+            check_reads_prox(config.dialect)
         return HeuristicWriter(level=level, model=model)
     model = pinned_spec(model)
     prompt = PromptSpec(
@@ -215,8 +217,8 @@ def writer_of(config: RunConfig, level: Level) -> Writer:
         decide=settings.decide,
         max_chunks=settings.max_chunks if level == "chunk" else 0,
     )
-    if kind_of(prompt).reads_lines and not model.is_scripted:
-        _check_reads_prox(config.dialect, level)
+    if level == "chunk" and kind_of(prompt).reads_lines and not model.is_scripted:
+        check_reads_prox(config.dialect)
     if model.constrain and prompt.template.dialect:
         raise ConfigError(
             "TEMPLATE_WRONG_DIALECT",
@@ -225,18 +227,6 @@ def writer_of(config: RunConfig, level: Level) -> Writer:
             "Leave model.constrain empty.",
         )
     return ModelWriter(level=level, model=model, prompt=prompt)
-
-
-def _check_reads_prox(dialect: str, level: Level) -> None:
-    """Refuse a dialect in which ProX's own words, which this code writes for margins and rules, mean other lines."""
-    first = parse_program(remove_lines_program([0]), dialect="prox").calls[0].op
-    calls = parse_program(remove_lines_program([0]), dialect=dialect).calls
-    if level == "chunk" and [call.op for call in calls] != [first]:
-        raise ConfigError(
-            "DIALECT_NOT_WRITTEN",
-            f"The chunk level's writer writes ProX's own words, and dialect {dialect} reads them otherwise.",
-            "Set dialect: prox, or a model that generates programs in that dialect.",
-        )
 
 
 def writers_of(config: RunConfig) -> dict[Level, Writer]:
