@@ -13,10 +13,23 @@ from urllib.parse import urlsplit
 
 from spark_prox.errors import InputError
 
-__all__ = ["MAX_LIST_BYTES", "is_path_list", "listed_paths"]
+__all__ = ["MAX_LIST_BYTES", "is_path_list", "listed_paths", "split_paths"]
 
 SUFFIXES = (".paths", ".paths.gz")
 MAX_LIST_BYTES = 256 << 20
+
+
+def split_paths(paths: str) -> list[str]:
+    """The paths of a comma-separated text; commas within braces belong to a glob."""
+    names, depth, current = [], 0, ""
+    for character in paths:
+        depth += (character == "{") - (character == "}")
+        if character == "," and depth == 0:
+            names.append(current)
+            current = ""
+        else:
+            current += character
+    return [name.strip() for name in (*names, current) if name.strip()]
 
 
 def is_path_list(path: str) -> bool:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from spark_prox.errors import InputError
 from spark_prox.sources.extraction import EXTRACTS
+from spark_prox.sources.path_lists import split_paths
 from spark_prox.sources.warc.contents import MAX_PAYLOAD_BYTES
 from spark_prox.sources.warc.record_rows import RecordRow
 
@@ -94,25 +95,12 @@ def _paths(options: Mapping[str, str], format_name: str) -> tuple[str, ...]:
             named = loaded if isinstance(loaded, list) else [options["paths"]]
         except ValueError:
             named = [options["paths"]]
-    paths = [path for text in (*named, options.get("path", "")) for path in _split(str(text))]
+    paths = [path for text in (*named, options.get("path", "")) for path in split_paths(str(text))]
     if not paths:
         raise InputError(
             "INPUT_NOT_FOUND", f"{format_name} needs a path.", "Use load(path), or the option path in SQL."
         )
     return tuple(paths)
-
-
-def _split(paths: str) -> list[str]:
-    """Split at commas; those within braces belong to a glob."""
-    names, depth, current = [], 0, ""
-    for character in paths:
-        depth += (character == "{") - (character == "}")
-        if character == "," and depth == 0:
-            names.append(current)
-            current = ""
-        else:
-            current += character
-    return [name.strip() for name in (*names, current) if name.strip()]
 
 
 def _columns(written: str, format_name: str) -> tuple[str, ...]:

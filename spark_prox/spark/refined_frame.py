@@ -27,7 +27,7 @@ from pyspark.sql.types import (
 from spark_prox.errors import InputError
 from spark_prox.functions import ArrowFunction
 
-__all__ = ["RowFunction", "refined_frame"]
+__all__ = ["RowFunction", "plain_type", "refined_frame"]
 
 _OWN = "own"
 
@@ -63,7 +63,7 @@ def refined_frame(
     by_place = df.toDF(*(f"p{number}" for number in range(len(fields))))
     text_value = _column(fields, text, (StringType,))
     id_value = F.lit(None) if id_column is None else _column(fields, id_column, (AtomicType,))
-    plain = [StructField(f"c{number}", _plain(field.dataType)) for number, field in enumerate(fields)]
+    plain = [StructField(f"c{number}", plain_type(field.dataType)) for number, field in enumerate(fields)]
     carried = F.struct(*(_as(F.col(f"p{number}"), plain[number], fields[number]) for number in range(len(fields))))
     inputs = by_place.select(
         id_value.cast("string").alias("id"), text_value.cast("string").alias("text"), carried.alias(_OWN)
@@ -109,7 +109,7 @@ def _find(fields: Sequence[StructField], name: str) -> tuple[Column, DataType]:
             if field.name == outer and isinstance(field.dataType, StructType):
                 for place, below in enumerate(field.dataType.fields):
                     if below.name == inner:
-                        struct = F.col(f"p{number}").cast(_plain(field.dataType))
+                        struct = F.col(f"p{number}").cast(plain_type(field.dataType))
                         return struct.getField(f"c{place}"), below.dataType
     listed = [field.name for field in fields]
     near = difflib.get_close_matches(name, listed, n=1, cutoff=0.5)
@@ -135,14 +135,14 @@ def _free_names(names: Sequence[str], ours: Sequence[str]) -> list[str]:
     return free
 
 
-def _plain(kind: DataType) -> DataType:
+def plain_type(kind: DataType) -> DataType:
     """The same type with plain names down to the last level."""
     if isinstance(kind, StructType):
-        return StructType([StructField(f"c{n}", _plain(field.dataType)) for n, field in enumerate(kind.fields)])
+        return StructType([StructField(f"c{n}", plain_type(field.dataType)) for n, field in enumerate(kind.fields)])
     if isinstance(kind, ArrayType):
-        return ArrayType(_plain(kind.elementType), True)
+        return ArrayType(plain_type(kind.elementType), True)
     if isinstance(kind, MapType):
-        return MapType(_plain(kind.keyType), _plain(kind.valueType), True)
+        return MapType(plain_type(kind.keyType), plain_type(kind.valueType), True)
     return kind
 
 

@@ -15,6 +15,7 @@ from pyspark.sql.types import ArrayType, DataType, MapType, StructField, StructT
 
 from spark_prox.config.names import quoted
 from spark_prox.sources.frames.fitting import fitted_type
+from spark_prox.spark.refined_frame import plain_type
 from spark_prox.warehouse.schemas import DOCUMENTS, REFINED, REJECTS
 
 __all__ = ["OwnColumns"]
@@ -32,7 +33,7 @@ class OwnColumns:
 
     def __init__(self, fields: Sequence[StructField]) -> None:
         self.fields = list(fields)
-        plain = [StructField(f"c{number}", _plain(field.dataType)) for number, field in enumerate(fields)]
+        plain = [StructField(f"c{number}", plain_type(field.dataType)) for number, field in enumerate(fields)]
         self.packed_fields = [StructField(PACKED, StructType(plain))] if plain else []
         self._plain = plain
 
@@ -127,13 +128,3 @@ def _distinct(kind: DataType) -> DataType:
         taken.add(name.lower())
         fields.append(StructField(name, _distinct(field.dataType), True))
     return StructType(fields)
-
-
-def _plain(kind: DataType) -> DataType:
-    if isinstance(kind, StructType):
-        return StructType([StructField(f"c{n}", _plain(field.dataType)) for n, field in enumerate(kind.fields)])
-    if isinstance(kind, ArrayType):
-        return ArrayType(_plain(kind.elementType), True)
-    if isinstance(kind, MapType):
-        return MapType(_plain(kind.keyType), _plain(kind.valueType), True)
-    return kind

@@ -18,7 +18,7 @@ from spark_prox.config.input import InputSpec
 from spark_prox.errors import InputError
 from spark_prox.sources.object_store import ObjectStores
 from spark_prox.sources.opening import is_web, open_file
-from spark_prox.sources.path_lists import MAX_LIST_BYTES, is_path_list, listed_paths
+from spark_prox.sources.path_lists import MAX_LIST_BYTES, is_path_list, listed_paths, split_paths
 from spark_prox.sources.s3_faults import s3_fault
 from spark_prox.sources.sniff import SNIFF_BYTES, may_be
 
@@ -98,21 +98,8 @@ def _names(spark: SparkSession, paths: str) -> list[str]:
             if _file_system(spark, paths).exists(_hadoop_path(spark, paths)):
                 return [paths]
         except Exception:  # noqa: BLE001 - a list is no path to some file systems, and py4j wraps what they say
-            return _split(paths)
-    return _split(paths)
-
-
-def _split(paths: str) -> list[str]:
-    """Split at commas; those within braces belong to a glob."""
-    names, depth, current = [], 0, ""
-    for character in paths:
-        depth += (character == "{") - (character == "}")
-        if character == "," and depth == 0:
-            names.append(current)
-            current = ""
-        else:
-            current += character
-    return [name.strip() for name in (*names, current) if name.strip()]
+            return split_paths(paths)
+    return split_paths(paths)
 
 
 def _hadoop_path(spark: SparkSession, name: str) -> Any:
