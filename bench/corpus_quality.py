@@ -1,12 +1,15 @@
 """The paper's question at small scale: with equal training tokens, which text makes the better language model?
 
-The arms are the same pages unchanged (keep), after rule sets, after a refiner, and cleaned by people (gold, the upper
-bound). For each arm and seed a small Llama is trained from scratch on the same number of tokens. Its measure is the
-loss on text that people kept on pages of other hosts. Pages come from hosts that the embedded refiner was not
-trained on (--splits validation); an arm with fewer tokens than the budget sees its text again, as the table says.
+The arms are the same pages unchanged (keep), after rule sets, after a refiner's document level (document) or both its
+levels (refined), and cleaned by people (gold, the upper bound). For each arm and seed a small Llama is trained from
+scratch on the same number of tokens. Its measure is the loss on text that people kept on pages of other hosts. Pages
+come from hosts that the embedded refiner was not trained on (--splits validation) and, with --unseen, from sources that
+it was never trained on. An arm with fewer tokens than the budget sees its text again, as the table says.
 
     python bench/corpus_quality.py --output corpus-quality                # about ten minutes on one core
     python bench/corpus_quality.py --output smoke --smoke                 # synthetic pages, under a minute
+    python bench/corpus_quality.py --output hours --tokens 4000000 --batch 16 --bfloat16 --held-out 300 \\
+        --exclude wcxb_dev --unseen daniel_waddle                         # an hour or two on one core
     python bench/corpus_quality.py --output big --device cuda --tokens 200000000 --width 768 --layers 12 \\
         --splits train validation --texts crawl.jsonl.gz
 
@@ -26,14 +29,14 @@ from pathlib import Path
 from typing import Any
 
 from spark_prox.annotation.labels import LabelledPage, load_labelled_pages, pages_of_split
-from spark_prox.documents import join_lines, split_lines
+from spark_prox.documents import Level, join_lines, split_lines
 from spark_prox.evaluation.entries import Entry, model_entry, rule_entries
 from spark_prox.evaluation.executed import decide_documents, execute_pages
 from spark_prox.report.run_report import table
 from spark_prox.training.embedded.data import load_unlabelled_texts
 from spark_prox.training.synthetic import synthetic_pages
 
-RAW, GOLD, REFINED = "keep", "gold", "refined"
+RAW, GOLD, DOCUMENT, REFINED = "keep", "gold", "document", "refined"
 SMOKE = {"tokens": 20_000, "width": 32, "layers": 1, "vocabulary": 512, "context": 64, "seeds": 2, "held_out": 20}
 ROUNDS = 2000
 
@@ -49,8 +52,13 @@ def arguments() -> argparse.Namespace:
         "--texts", nargs="*", default=[], metavar="FILE", help="more pages, as JSON lines; gold lacks them"
     )
     parser.add_argument("--exclude", nargs="*", default=["daniel_waddle"], metavar="SOURCE")
+    parser.add_argument(
+        "--unseen", nargs="*", default=[], metavar="SOURCE", help="sources whose train split nobody trained on"
+    )
     parser.add_argument("--splits", nargs="+", default=["validation"], help="hosts to train on; never test")
-    parser.add_argument("--arms", nargs="+", default=[RAW, "c4", REFINED, GOLD], help="also ten_words, gopher, fineweb")
+    parser.add_argument(
+        "--arms", nargs="+", default=[RAW, "c4", DOCUMENT, REFINED, GOLD], help="also ten_words, gopher, fineweb"
+    )
     parser.add_argument("--model", default="embedded", help="the refiner of the arm `refined`")
     parser.add_argument("--tokens", type=int, default=200_000, help="training tokens of each run")
     parser.add_argument("--seeds", type=int, default=3)
@@ -63,6 +71,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--learning-rate", type=float, default=3e-3)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    parser.add_argument("--bfloat16", action="store_true", help="products in bfloat16 on a CPU; always on CUDA")
     parser.add_argument("--smoke", action="store_true")
     return parser.parse_args()
 
@@ -72,13 +81,13 @@ def gold_lines(page: LabelledPage) -> list[str]:
     return [line for line, keep in zip(page.lines, page.keep, strict=True) if keep >= 0.5]
 
 
-def refined_texts(entry: Entry, texts: Sequence[Sequence[str]]) -> list[str]:
-    """The texts that both levels leave, through the executor. Dropped documents are left out."""
+def refined_texts(entry: Entry, texts: Sequence[Sequence[str]], levels: Sequence[Level]) -> list[str]:
+    """The texts that the given levels leave, through the executor. Dropped documents are left out."""
     keep = [True] * len(texts)
-    if "doc" in entry.levels:
+    if "doc" in levels:
         keep = decide_documents(len(texts), entry.rows(texts, "doc"), entry.policy)
     kept = [lines for lines, wanted in zip(texts, keep, strict=True) if wanted]
-    if "chunk" not in entry.levels:
+    if "chunk" not in levels:
         return [join_lines(list(lines)) for lines in kept]
     pages = execute_pages(kept, entry.rows(kept, "chunk"), entry.policy)
     return [page.text for page in pages if page.text.strip()]
@@ -88,7 +97,7 @@ def arm_texts(
     arm: str, pages: Sequence[LabelledPage], others: Sequence[Sequence[str]], args: argparse.Namespace
 ) -> list[str]:
     """The training documents of an arm, kept in the output folder."""
-    inputs = (args.labelled, args.texts, args.exclude, args.splits, args.model, args.smoke)
+    inputs = (args.labelled, args.texts, args.exclude, args.unseen, args.splits, args.model, args.smoke)
     name = f"{arm}-{hashlib.sha256(repr(inputs).encode()).hexdigest()[:12]}.json"
     file = Path(args.output) / "texts" / name
     if not file.exists():
@@ -97,8 +106,10 @@ def arm_texts(
             texts = [join_lines(gold_lines(page)) for page in pages]
         else:
             entries = {entry.name: entry for entry in rule_entries()}
-            entry = model_entry(args.model, threads=args.threads) if arm == REFINED else entries[arm]
-            texts = refined_texts(entry, [*(page.lines for page in pages), *others])
+            model = arm in (DOCUMENT, REFINED)
+            entry = model_entry(args.model, threads=args.threads) if model else entries[arm]
+            levels: tuple[Level, ...] = ("doc",) if arm == DOCUMENT else entry.levels
+            texts = refined_texts(entry, [*(page.lines for page in pages), *others], levels)
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(texts), encoding="utf-8")
         print(f"{arm}: {len(texts)} documents in {time.monotonic() - started:.0f} s", flush=True)
@@ -168,7 +179,7 @@ def train_and_measure(
 
     def loss(batch: Any, reduction: str) -> Any:
         batch = batch.to(args.device)
-        with torch.autocast(args.device, torch.bfloat16, enabled=args.device == "cuda"):
+        with torch.autocast(args.device, torch.bfloat16, enabled=args.device == "cuda" or args.bfloat16):
             logits = model(input_ids=batch[:, :-1], use_cache=False).logits
         return cross_entropy(logits.float().flatten(0, 1), batch[:, 1:].flatten(), reduction=reduction)
 
@@ -255,6 +266,8 @@ def main() -> None:
     loaded = synthetic_pages(150) if args.smoke else load_labelled_pages(args.labelled)
     pages = [page for page in loaded if page.source not in args.exclude]
     training = [page for split in args.splits for page in pages_of_split(pages, split)]
+    if "train" not in args.splits:
+        training += [page for page in pages_of_split(pages, "train") if page.source in args.unseen]
     test = [gold_lines(page) for page in pages_of_split(pages, "test")]
     others = [split_lines(text) for text in load_unlabelled_texts(args.texts, ("wet_text", "text"))]
     texts = {arm: arm_texts(arm, training, others, args) for arm in args.arms}
