@@ -31,6 +31,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from bench.measured import ratios, spread, write_result
 from spark_prox.config.model import ModelSpec
 from spark_prox.config.run import load_config
 from spark_prox.documents import Document
@@ -153,6 +156,7 @@ def main() -> None:
     parser.add_argument("--new-tokens", type=int, default=32, help="most tokens of a program")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--peak-tflops", type=float, default=0.0, help="for MFU; 0 measures a large matrix product")
+    parser.add_argument("--output", type=Path, help="where the figures go as JSON")
     parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)  # this process measures one row
     arguments = parser.parse_args()
     if arguments.one:
@@ -168,11 +172,43 @@ def main() -> None:
             if row != "upstream" or (engine == "transformers" and not is_line_encoder(model))
         ]
         best: dict[tuple[str, str], dict[str, float]] = {}
+        rounds: dict[tuple[str, str], list[dict[str, float]]] = {name: [] for name in names}
         for _, name in itertools.product(range(arguments.rounds), names):
             got = _in_a_process(name, model)
+            rounds[name].append(got)
             if name not in best or got["seconds"] < best[name]["seconds"]:
                 best[name] = got
         _print(best, matrix_parameters(model) or 0, peak)
+    settings = ("stage", "documents", "batch", "threads", "dtype", "device", "new_tokens", "rounds")
+    shown = {name: getattr(arguments, name) for name in settings}
+    kind = "random" if arguments.model == "random" else "a folder"
+    write_result(arguments.output, "engine", {"model": kind, **shown}, _rows(rounds))
+
+
+def _rows(rounds: dict[tuple[str, str], list[dict[str, float]]]) -> list[dict[str, object]]:
+    """A row for each way of running, and one for each comparison that can be made."""
+    rows: list[dict[str, object]] = [
+        {
+            "what": f"{engine} {row}",
+            "prompt tokens/s": spread([got["prompt"] / got["seconds"] for got in turns]),
+            "CPU s": spread([got["cpu"] for got in turns]) if turns[0]["cpu"] else None,
+            "speed against bare": ratios(
+                [1 / got["seconds"] for got in turns], [1 / got["seconds"] for got in rounds.get((engine, "bare"), turns)]
+            ),
+        }
+        for (engine, row), turns in rounds.items()
+    ]
+    for faster, slower in _COMPARED:
+        if faster in rounds and slower in rounds:
+            pairs = list(zip(rounds[slower], rounds[faster], strict=True))
+            rows.append(
+                {
+                    "what": f"{' '.join(faster)} against {' '.join(slower)}",
+                    "times as fast": spread([slow["seconds"] / fast["seconds"] for slow, fast in pairs]),
+                    "by CPU s": spread([slow["cpu"] / fast["cpu"] for slow, fast in pairs]),
+                }
+            )
+    return rows
 
 
 def _print(best: dict[tuple[str, str], dict[str, float]], parameters: int, peak: float) -> None:

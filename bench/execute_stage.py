@@ -9,12 +9,17 @@ so only the stage's own path is measured: JVM to Arrow to Python and back. Print
 from __future__ import annotations
 
 import argparse
+import sys
 import time
+from pathlib import Path
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from bench.measured import ratios, spread, write_result
 from spark_prox.execution import StoredChunk, execute_stored
 from spark_prox.programs import policy_for
 from spark_prox.report.run_report import table
@@ -43,15 +48,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--documents", type=int, default=40_000)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--output", type=Path, help="where the figures go as JSON")
     arguments = parser.parse_args()
     pages = [page(number) for number in range(arguments.documents)]
     megabytes = sum(len(text) for text in pages) / 1e6
-    plain = min(_plain(pages) for _ in range(arguments.rounds))
     settings = {"spark.master": "local[1]", "spark.ui.enabled": "false", "spark.driver.memory": "4g"}
     spark = build_session("bench", extra=settings)
     documents = _documents(spark, arguments.documents)
-    in_spark = min(_in_spark(documents) for _ in range(arguments.rounds))
+    turns = [(_plain(pages), _in_spark(documents)) for _ in range(arguments.rounds)]
     spark.stop()
+    alone, staged = ([turn[way] for turn in turns] for way in (0, 1))
+    plain, in_spark = min(alone), min(staged)
+    write_result(
+        arguments.output,
+        "execute_stage",
+        {"documents": arguments.documents, "MB": megabytes},
+        [
+            {
+                "what": name,
+                "MB/s": spread([megabytes / one for one in taken]),
+                "share of plain Python": ratios(alone, taken),
+            }
+            for name, taken in (("plain Python with every record, one core", alone), ("execute stage in Spark", staged))
+        ],
+    )
     print(
         table(
             ["one core", "s", "MB/s", "share"],

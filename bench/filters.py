@@ -180,7 +180,7 @@ def balance() -> None:
     print("100,000 documents of log-normal length (sigma 1), largest task over mean, in bytes")
     for tasks in (8, 64, 256):
         evenly = rows.repartition(tasks)
-        spread, planned = balanced(rows, "doc_id", F.octet_length("text"), tasks)
+        spread, planned = balanced(rows, "doc_id", F.octet_length("text"), tasks, tasks)
         found = []
         for frame in (evenly, spread):
             sums = frame.groupBy(F.spark_partition_id().alias("task")).agg(F.sum(F.octet_length("text")).alias("bytes"))

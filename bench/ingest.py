@@ -24,6 +24,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from resource import RUSAGE_CHILDREN, RUSAGE_SELF, getrusage
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from bench.measured import spread, write_result
 from spark_prox.report.run_report import table
 from spark_prox.sources.contained import ContainedPageText
 from spark_prox.sources.page_text import page_text
@@ -71,6 +74,7 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=1, help="read the files so many times in one measurement")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--datatrove", type=Path, help="an environment with datatrove")
+    parser.add_argument("--output", type=Path, help="where the figures go as JSON")
     parser.add_argument("--side", nargs=2, metavar=("SIDE", "WHAT"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.side:
@@ -89,6 +93,7 @@ def main() -> None:
             for _ in range(arguments.rounds)
         ]
     _report(rounds)
+    write_result(arguments.output, "ingest", {"rounds": arguments.rounds, "pages": rounds[0][0].documents}, _rows(rounds))
 
 
 def _report(rounds: list[list[Measured]]) -> None:
@@ -102,6 +107,28 @@ def _report(rounds: list[list[Measured]]) -> None:
         wall = statistics.median(one[theirs].wall_s / one[ours].wall_s for one in rounds)
         cpu = statistics.median(one[theirs].cpu_s / one[ours].cpu_s for one in rounds)
         print(f"{name}: {wall:.1f} times as fast ({cpu:.1f} by CPU seconds), wanted {wanted:g}")
+
+
+def _rows(rounds: list[list[Measured]]) -> list[dict[str, object]]:
+    rows: list[dict[str, object]] = [
+        {
+            "what": name,
+            "documents": rounds[0][number].documents,
+            "characters": rounds[0][number].characters,
+            "CPU s": spread([one[number].cpu_s for one in rounds]),
+        }
+        for number, (name, _, _) in enumerate(COMPARED)
+    ]
+    for name, theirs, ours, wanted in RATIOS:
+        rows.append(
+            {
+                "what": f"ours against datatrove: {name}",
+                "times as fast": spread([one[theirs].wall_s / one[ours].wall_s for one in rounds]),
+                "by CPU s": spread([one[theirs].cpu_s / one[ours].cpu_s for one in rounds]),
+                "wanted": wanted,
+            }
+        )
+    return rows
 
 
 def _run(side: str, what: str, files: list[Path], python: str) -> Measured:

@@ -9,6 +9,7 @@ different. The ratio is what counts: machines differ, and so does what else runs
 
 from __future__ import annotations
 
+import argparse
 import random
 import sys
 import time
@@ -17,6 +18,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from bench.measured import ratios, spread, write_result
 from bench.reference_executor import reference_refine
 from spark_prox.programs import parse_program, refine, refine_text
 from spark_prox.programs.dialects.prox import PROX
@@ -25,19 +27,34 @@ from spark_prox.programs.parse import _parse_cached
 from spark_prox.programs.upstream import QUICK_UPSTREAM
 
 Case = tuple[str, str]
-ROUNDS = 15
 
 
 def main() -> None:
+    """Measure, print, store."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--output", type=Path, help="where the figures go as JSON")
+    options = parser.parse_args()
+    rows: list[dict[str, object]] = []
     print("MB of text per second (reference = 1.0), best of rounds that alternate between all of them")
     for size, count in ((2_000, 400), (5_000, 300), (20_000, 100)):
         cases = generate(size, count)
         chars = sum(len(text) for text, _ in cases)
         lines = sum(text.count("\n") + 1 for text, _ in cases)
         print(f"\n{count} documents, mean {chars // count} characters in {lines // count} lines")
-        seconds = measure(cases, WAYS)
+        rounds = measure(cases, WAYS, options.rounds)
+        seconds = {name: min(taken) for name, taken in rounds.items()}
         for name, taken in seconds.items():
             print(f"  {name:<44} {chars / taken / 1e6:8.1f} {seconds['reference'] / taken:8.2f}")
+        rows += [
+            {
+                "what": f"{name}, documents of {size // 1000} KB",
+                "MB/s": spread([chars / 1e6 / one for one in taken]),
+                "times the reference": ratios(rounds["reference"], taken),
+            }
+            for name, taken in rounds.items()
+        ]
+    write_result(options.output, "programs", {"rounds": options.rounds, "seconds of": "CPU"}, rows)
 
 
 def generate(mean_chars: int, count: int, seed: int = 1) -> list[Case]:
@@ -118,10 +135,10 @@ def forget() -> None:
     refine._PLAIN_UPSTREAM = plain_reader(QUICK_UPSTREAM)
 
 
-def measure(cases: list[Case], ways: dict[str, Callable[[str, str], None]]) -> dict[str, float]:
-    """Seconds of CPU time of the best round; programs of earlier rounds are forgotten, but for one way."""
-    best = dict.fromkeys(ways, float("inf"))
-    for _ in range(ROUNDS):
+def measure(cases: list[Case], ways: dict[str, Callable[[str, str], None]], rounds: int) -> dict[str, list[float]]:
+    """Seconds of CPU time of each round; programs of earlier rounds are forgotten, but for one way."""
+    found: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(rounds):
         for name, way in ways.items():
             if way is not remembered:
                 forget()
@@ -130,8 +147,8 @@ def measure(cases: list[Case], ways: dict[str, Callable[[str, str], None]]) -> d
             started = time.process_time()
             for text, program_text in cases:
                 way(text, program_text)
-            best[name] = min(best[name], time.process_time() - started)
-    return best
+            found[name].append(time.process_time() - started)
+    return found
 
 
 if __name__ == "__main__":

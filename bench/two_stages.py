@@ -11,12 +11,17 @@ same batches. JVM, Delta and model loading are left out: this is the engine's si
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
-import engine as shared  # bench/engine.py
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from bench import engine as shared
+
+from bench.measured import ratios, spread, write_result
 from spark_prox.config.model import ModelSpec
 from spark_prox.config.run import RunConfig, load_config
 from spark_prox.documents import LEVELS, Document
@@ -131,6 +136,7 @@ def main() -> None:
     parser.add_argument("--documents", type=int, default=92)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--output", type=Path, help="where the figures go as JSON")
     arguments = parser.parse_args()
     documents = shared._documents(arguments.input, arguments.documents)
     config = load_config(None, [])
@@ -166,6 +172,22 @@ def main() -> None:
                 f"{base[1] / cpu:.2f}",
             ]
         )
+    write_result(
+        arguments.output,
+        "two_stages",
+        {"documents": len(documents), "programs": programs, "prompt tokens": tokens, "threads": arguments.threads},
+        [
+            {
+                "what": name,
+                "CPU s": spread([cpu for _, cpu in measured]),
+                "speed against two passes": ratios(
+                    [1 / wall for wall, _ in measured], [1 / wall for wall, _ in seconds["two passes"]]
+                ),
+                "by CPU s": ratios([1 / cpu for _, cpu in measured], [1 / cpu for _, cpu in seconds["two passes"]]),
+            }
+            for name, measured in seconds.items()
+        ],
+    )
     print(
         f"{len(documents)} documents, {programs} chunk programs, {tokens:,} prompt tokens; best of {arguments.rounds}"
     )

@@ -16,7 +16,7 @@ class PlacementConfig:
     Attributes:
         gpus_per_task: 0 for no GPU, 1 for one engine per GPU, 0.5 for two engines on each. Not under `local[*]`.
         cpus_per_task: CPU cores of one generating task.
-        partitions: tasks of one generating batch; 0 means one for each core or GPU slot that Spark reports.
+        partitions: tasks of one generating batch; 0 means five for each core or GPU slot that Spark reports.
         batch_documents: documents generated and stored per commit: what a killed run can lose at most.
         arrow_batch_rows: most documents in one Arrow batch.
         arrow_batch_bytes: most bytes in one Arrow batch.

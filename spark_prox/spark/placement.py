@@ -15,10 +15,10 @@ from spark_prox.errors import SetupError
 if TYPE_CHECKING:
     from pyspark.resource import ResourceProfile
 
-__all__ = ["generation_partitions", "generation_profile", "generation_workers"]
+__all__ = ["generation_partitions", "generation_profile", "generation_slots", "generation_workers"]
 
 _EXECUTOR_GPUS = "spark.executor.resource.gpu.amount"
-_TASKS_PER_SLOT = 4
+_TASKS_PER_SLOT = 5
 
 
 def generation_profile(spark: SparkSession, placement: PlacementConfig) -> ResourceProfile | None:
@@ -74,14 +74,15 @@ def generation_workers(spark: SparkSession, placement: PlacementConfig) -> Itera
 def generation_partitions(spark: SparkSession, placement: PlacementConfig, documents: int) -> int:
     """How many tasks one generating batch is cut into.
 
-    Four per slot, so that the last tasks to finish are short beside the whole; an engine drains at the end of each, so
-    not many more. A slot is a GPU's share where tasks ask for GPUs, else a core. Never more tasks than documents.
+    Five per slot, so that the last tasks to finish are short beside the whole; an engine drains at the end of each, so
+    not many more. Never more tasks than documents.
     """
-    tasks = placement.partitions or _TASKS_PER_SLOT * _slots(spark, placement)
+    tasks = placement.partitions or _TASKS_PER_SLOT * generation_slots(spark, placement)
     return max(1, min(tasks, documents))
 
 
-def _slots(spark: SparkSession, placement: PlacementConfig) -> int:
+def generation_slots(spark: SparkSession, placement: PlacementConfig) -> int:
+    """How many generating tasks run at once: one for each GPU's share where tasks ask for GPUs, else for each core."""
     cores = spark.sparkContext.defaultParallelism
     if placement.gpus_per_task:
         context = spark.sparkContext._jsc.sc()

@@ -20,7 +20,7 @@ from spark_prox.engines.worker import engine_name
 from spark_prox.keys import ProgramKey
 from spark_prox.spark.balancing import balanced
 from spark_prox.spark.counting import count_rows, observed
-from spark_prox.spark.placement import generation_partitions, generation_workers
+from spark_prox.spark.placement import generation_partitions, generation_slots, generation_workers
 from spark_prox.spark.progress import announce
 from spark_prox.spark.shipping import is_local
 from spark_prox.stages.base import Run, Stage
@@ -97,7 +97,7 @@ class Generate(Stage):
                 figures.documents = figures.planned
                 if largest:
                     figures.guard = {**figures.guard, "largest_task_over_mean": largest}
-                    announce(f"{self.name}: largest task / mean {largest:.2f}, by the bytes to read")
+                    announce(f"{self.name}: largest task / its share {largest:.2f}, by the bytes to read")
 
     def retry(self, run: Run, codes: tuple[str, ...]) -> int:
         """See `Stage`: failed programs are asked for again and replaced, each with one attempt more."""
@@ -146,7 +146,7 @@ class Generate(Stage):
     ) -> tuple[DataFrame, float]:
         """Rows of `programs`, asked for once, of the documents of a range of buckets that are in `wanted`.
 
-        Also the largest task over the mean; 0 for few documents, which are dealt out by their number.
+        Also the largest task over its share; 0 for few documents, which are dealt out by their number.
 
         Args:
             wanted: (doc_id, doc_hash), at least.
@@ -161,7 +161,9 @@ class Generate(Stage):
         function = writer.function(run.functions, one_pass=one_pass and self.level == "doc")
         tasks, skew = generation_partitions(run.spark, placement, documents), 0.0
         if documents >= _FEW and tasks > 1:
-            spread, skew = balanced(texts, "doc_id", self._cost(run, one_pass=one_pass), tasks)
+            spread, skew = balanced(
+                texts, "doc_id", self._cost(run, one_pass=one_pass), tasks, generation_slots(run.spark, placement)
+            )
         else:
             spread = texts.repartition(tasks)
         with generation_workers(run.spark, placement):

@@ -160,14 +160,14 @@ def test_the_gpu_is_chosen_before_torch_is_imported(
     assert all(record["visible_at_torch_import"] == record["visible"] for record in records)
 
 
-def test_generating_is_cut_into_four_tasks_for_each_gpu_slot(spark: SparkSession, cluster: StandaloneCluster) -> None:
+def test_generating_is_cut_into_five_tasks_for_each_gpu_slot(spark: SparkSession, cluster: StandaloneCluster) -> None:
     def tasks(documents: int = 10**6, **placement: Any) -> int:
         return generation_partitions(spark, PlacementConfig(**placement), documents)
 
-    assert tasks() == 4 * cluster.cores
-    assert tasks(gpus_per_task=1) == 4 * len(cluster.gpus)
-    assert tasks(gpus_per_task=0.5) == 8 * len(cluster.gpus)
-    assert tasks(gpus_per_task=0.5, cpus_per_task=2) == 4 * len(cluster.gpus)  # two cores: one task at a time
+    assert tasks() == 5 * cluster.cores
+    assert tasks(gpus_per_task=1) == 5 * len(cluster.gpus)
+    assert tasks(gpus_per_task=0.5) == 10 * len(cluster.gpus)
+    assert tasks(gpus_per_task=0.5, cpus_per_task=2) == 5 * len(cluster.gpus)  # two cores: one task at a time
     assert tasks(gpus_per_task=1, partitions=7) == 7
     assert tasks(gpus_per_task=1, documents=5) == 5
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
+import pytest
 from pyspark.sql import functions as F
 
 from spark_prox.spark.balancing import balanced
@@ -13,15 +14,16 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 
-def test_tasks_get_equal_costs_and_long_rows_first(spark: SparkSession) -> None:
+def test_tasks_get_their_shares_and_long_rows_first(spark: SparkSession) -> None:
     rng = random.Random(1)
     sizes = [(f"d{n}", int(rng.lognormvariate(6, 1.5))) for n in range(3_000)]
     rows = spark.createDataFrame(sizes, "doc_id string, size int")
-    spread, largest = balanced(rows, "doc_id", F.col("size").cast("long"), 4)
+    spread, largest = balanced(rows, "doc_id", F.col("size").cast("long"), 4, 2)
     assert spread.columns == ["doc_id", "size"]
     tasks = [[row["size"] for row in rows] for rows in spread.rdd.glom().collect()]
     assert len(tasks) == 4
     assert sorted(size for task in tasks for size in task) == sorted(size for _, size in sizes)
     assert all(task == sorted(task, reverse=True) for task in tasks)
     sums = [sum(task) for task in tasks]
-    assert max(sums) * 4 / sum(sums) == largest <= 1.01
+    assert max(sums) / sum(sums) / (16 / 34) == pytest.approx(largest)
+    assert [round(34 * size / sum(sums), 1) for size in sums] == [16, 16, 1, 1]
