@@ -63,10 +63,8 @@ format: setup ## format the code and sort imports
 map: setup ## write docs/map.md from the files' first sentences
 	$(BIN)/python dev/map.py
 
-bench: setup ## measure against the reference implementations
-	$(BIN)/python bench/programs.py
-	$(BIN)/python bench/execute_stage.py
-	$(BIN)/python bench/engine.py
+bench: setup ## measure against the reference implementations into bench/RESULTS.md; BENCH="--skip engine alternatives"
+	$(BIN)/python bench/run.py $(BENCH)
 
 clean: ## remove .venv, caches and the demo's tables
 	rm -rf $(VENV) warehouse spark-warehouse build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

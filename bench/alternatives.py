@@ -26,13 +26,13 @@ from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench.measured import ratios, spread, write_result
 from bench.references.work import Work
 from bench.watching import Watched, watch
 
+ROOT = Path(__file__).resolve().parent.parent
 NAMES = ("upstream", "datatrove", "vllm", "spark_udf", "ours", "ours_vllm")
 SCRIPTS = {
     "upstream": "upstream",
@@ -138,7 +138,9 @@ def speed_rows(found: dict[str, list[Watched]], pages: int) -> list[dict[str, ob
                     [1 / (run.cpu_s - run.first_cpu_s) for run in runs],
                     [1 / (run.cpu_s - run.first_cpu_s) for run in reference],
                 ),
-                "by CPU s, start included": ratios([1 / run.cpu_s for run in runs], [1 / run.cpu_s for run in reference]),
+                "by CPU s, start included": ratios(
+                    [1 / run.cpu_s for run in runs], [1 / run.cpu_s for run in reference]
+                ),
                 "what it does not do": NOT_THERE[name],
             }
         )
@@ -238,7 +240,7 @@ def _parquet_ids(file: Path, column: str) -> list[str]:
 
 
 def random_model(folder: Path, width: int, layers: int) -> None:
-    """Llama in the shape of ProX's refiners (one KV head, heads of 64) with random weights, a tokenizer of our pages."""
+    """Llama in the shape of ProX's refiners (one KV head, heads of 64), random weights, a tokenizer of our pages."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 

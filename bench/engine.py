@@ -193,7 +193,8 @@ def _rows(rounds: dict[tuple[str, str], list[dict[str, float]]]) -> list[dict[st
             "prompt tokens/s": spread([got["prompt"] / got["seconds"] for got in turns]),
             "CPU s": spread([got["cpu"] for got in turns]) if turns[0]["cpu"] else None,
             "speed against bare": ratios(
-                [1 / got["seconds"] for got in turns], [1 / got["seconds"] for got in rounds.get((engine, "bare"), turns)]
+                [1 / got["seconds"] for got in turns],
+                [1 / got["seconds"] for got in rounds.get((engine, "bare"), turns)],
             ),
         }
         for (engine, row), turns in rounds.items()

@@ -93,7 +93,9 @@ def main() -> None:
             for _ in range(arguments.rounds)
         ]
     _report(rounds)
-    write_result(arguments.output, "ingest", {"rounds": arguments.rounds, "pages": rounds[0][0].documents}, _rows(rounds))
+    write_result(
+        arguments.output, "ingest", {"rounds": arguments.rounds, "pages": rounds[0][0].documents}, _rows(rounds)
+    )
 
 
 def _report(rounds: list[list[Measured]]) -> None:

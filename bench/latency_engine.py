@@ -1,4 +1,4 @@
-"""An engine that stands for a GPU: it sleeps for each token, and its tasks write down when they ran and how long it slept.
+"""An engine that stands for a GPU: it sleeps for each token, and its tasks write down when they ran and how they slept.
 
 Two cores run eight such workers, because sleeping costs no CPU. Spark's Python workers import this module by its name.
 """
@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spark_prox.config.model import ModelSpec
@@ -20,9 +21,11 @@ from udfs.generate import GeneratePrograms
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["LATENCY", "TASK_LOG", "GenerateWithLatency", "LatencyEngine"]
+__all__ = ["FOLDER", "LATENCY", "TASKS", "GenerateWithLatency", "LatencyEngine"]
 
-LATENCY, TASK_LOG = "BENCH_US_PER_TOKEN", "BENCH_TASK_LOG"
+FOLDER = "BENCH_SCALING"
+"""The variable that names the folder of the two files: seconds of a token, and a line for each task."""
+LATENCY, TASKS = "token_s", "tasks"
 _NAP_S = 0.02  # shorter sleeps are not exact
 
 
@@ -34,7 +37,7 @@ class LatencyEngine:
 
     def __init__(self, spec: ModelSpec) -> None:
         self._margin = spec.script_margin
-        self._token_s = float(os.environ[LATENCY]) / 1e6
+        self._token_s = float(Path(os.environ[FOLDER], LATENCY).read_text())
 
     def complete(self, requests: Iterable[Request]) -> Iterator[Completion]:
         """See `Engine`."""
@@ -79,5 +82,5 @@ class GenerateWithLatency(GeneratePrograms):
             "slept": LatencyEngine.slept_s - slept,
             "tokens": LatencyEngine.tokens - tokens,
         }
-        with open(os.environ[TASK_LOG], "a", encoding="utf-8") as log:  # noqa: PTH123 - one short append
+        with Path(os.environ[FOLDER], TASKS).open("a", encoding="utf-8") as log:
             log.write(json.dumps(row) + "\n")

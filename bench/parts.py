@@ -39,6 +39,7 @@ class Part:
         needs: says what is missing on a machine; empty where nothing is.
         more: further options, from what the machine has.
         heavy: left out unless it is named.
+        prints: it prints its figures, and has no `--output FILE` for them.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Part:
     needs: Callable[[Needs], str] = lambda _: ""
     more: Callable[[Needs], Sequence[str]] = lambda _: ()
     heavy: str = ""
+    prints: bool = False
 
 
 def _datatrove(has: Needs) -> str:
@@ -91,21 +93,27 @@ PARTS = (
     ),
     Part(name="two_stages", words=("bench/two_stages.py", "--documents", "16")),
     Part(name="ingest", words=("bench/ingest.py",), needs=_datatrove, more=_ingest),
-    Part(name="filters.rules", words=("bench/filters.py", "rules"), needs=_rules, more=_filters),
+    Part(name="filters.rules", words=("bench/filters.py", "rules"), needs=_rules, more=_filters, prints=True),
     Part(
         name="filters.near",
         words=("bench/filters.py", "near", "--documents", "5000", "20000", "--reference", "5000"),
         needs=_rules,
         more=_filters,
         heavy="minutes of MinHash in Spark",
+        prints=True,
     ),
-    Part(name="filters.balance", words=("bench/filters.py", "balance")),
+    Part(name="filters.balance", words=("bench/filters.py", "balance"), prints=True),
     Part(name="overhead", words=("bench/overhead.py",)),
     Part(name="alternatives", words=("bench/alternatives.py",), more=_alternatives),
     Part(name="scaling", words=("bench/scaling.py",)),
     Part(name="scale_model", words=("bench/scale_model.py",)),
-    Part(name="flat_memory", words=("bench/flat_memory.py",), heavy="40 minutes for 200,000 documents"),
-    Part(name="corpus_quality", words=("bench/corpus_quality.py",), heavy="hours: it trains language models"),
+    Part(name="flat_memory", words=("bench/flat_memory.py",), heavy="40 minutes for 200,000 documents", prints=True),
+    Part(
+        name="corpus_quality",
+        words=("bench/corpus_quality.py", "--output", "build/bench/corpus_quality"),
+        heavy="hours: it trains language models",
+        prints=True,
+    ),
 )
 
 

@@ -63,6 +63,8 @@ def _section(result: Mapping[str, object]) -> list[str]:
     lines = [f"## {result['name']}", "", ", ".join(about)] if about else [f"## {result['name']}"]
     if settings:
         lines += ["", "Settings: " + ", ".join(f"{key} {_plain(value)}" for key, value in settings.items()) + "."]
+    if "printed" in result:
+        lines += ["", "```", *str(result["printed"]).rstrip().splitlines(), "```"]
     for columns, group in _tables(rows):
         lines += ["", f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
         lines += [f"| {' | '.join(shown(row[name]) for name in columns)} |" for row in group]

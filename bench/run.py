@@ -23,13 +23,12 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench.parts import PARTS, Needs, Part, chosen, environment
 from bench.results import machine, page, read_results, versions
 
-DATA = ROOT.parent / "shared" / "data"
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def main() -> int:
@@ -92,10 +91,12 @@ def _run(part: Part, more: Sequence[str], file: Path) -> str:
     log = file.with_suffix(".log")
     started = time.monotonic()
     with log.open("wb") as output:
-        command = [sys.executable, *words, "--output", str(file.resolve())]
+        command = [sys.executable, *words, *(() if part.prints else ("--output", str(file.resolve())))]
         code = subprocess.run(
             command, cwd=ROOT, env=environment(), stdout=output, stderr=subprocess.STDOUT, check=False
         ).returncode
+    if part.prints and not code:
+        file.write_text(json.dumps({"rows": [], "settings": {}, "printed": log.read_text(errors="replace")}))
     if code or not file.exists():
         last = [line for line in log.read_text(errors="replace").splitlines() if line.strip()][-1:]
         return f"failed with exit code {code}; its log ends with: {' '.join(last)[:200]}"

@@ -1,4 +1,4 @@
-"""A model on paper of one run over a crawl: hours, shuffles, requests, files, logs, memory, cost; from measured constants.
+"""A model on paper of a run over a crawl: hours, shuffles, requests, files, logs, memory, cost; of measured constants.
 
     python bench/scale_model.py                                        # a Common Crawl dump, 64 and 1,000 GPUs
     python bench/scale_model.py --gpus 8 --pages 1e8 --batch-documents 500000
@@ -16,11 +16,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench.measured import write_result
 
+ROOT = Path(__file__).resolve().parent.parent
 TB = 1e12
 
 
@@ -117,7 +117,7 @@ def plan(pages: float, cluster: Cluster, measured: Measured) -> dict[str, float]
 
 
 def level_seconds(gpu_s: float, portions: float, gpus: int, tasks_per_slot: int, measured: Measured) -> float:
-    """Seconds of one level: its GPU work over the GPUs, slower by what is idle at ends, and the fixed cost of portions."""
+    """Seconds of one level: its GPU work over the GPUs, what is idle at ends, and the fixed cost of portions."""
     fixed = portions * (measured.portion_s + tasks_per_slot * measured.task_s)
     return gpu_s / gpus / (1 - measured.idle_share) + fixed
 
@@ -189,7 +189,9 @@ def main() -> None:
     parser.add_argument("--gpus", type=int, nargs="+", default=[64, 1000])
     parser.add_argument("--batch-documents", type=float, nargs="+", default=[50_000, 5e6])
     parser.add_argument("--scaling", type=Path, default=ROOT / "build" / "bench" / "scaling.json")
-    parser.add_argument("--set", dest="constants", action="append", default=[], metavar="NAME=VALUE", help="of Measured")
+    parser.add_argument(
+        "--set", dest="constants", action="append", default=[], metavar="NAME=VALUE", help="of Measured"
+    )
     parser.add_argument("--output", type=Path, help="where the figures go as JSON")
     options = parser.parse_args()
     given = {name: float(value) for name, _, value in (pair.partition("=") for pair in options.constants)}

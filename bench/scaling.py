@@ -24,18 +24,18 @@ import random
 import subprocess
 import sys
 import tempfile
+import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from bench.latency_engine import LATENCY, TASK_LOG, GenerateWithLatency
+from bench.latency_engine import FOLDER, LATENCY, TASKS, GenerateWithLatency
 from bench.measured import write_result
 
+ROOT = Path(__file__).resolve().parent.parent
 BYTES_PER_TOKEN = 4.0
-WARM = 16
 
 
 def main() -> None:
@@ -50,14 +50,15 @@ def main() -> None:
     parser.add_argument("--one", help=argparse.SUPPRESS)  # this process measures one number of workers
     options = parser.parse_args()
     if options.one:
-        print("\n" + json.dumps(measure(**json.loads(options.one))))
+        measure(**json.loads(options.one))
         return
     rows: list[dict[str, object]] = []
-    for corpus in options.corpora:
-        found = {workers: _in_process(corpus, workers, options) for workers in options.workers}
-        rows += scaling_rows(corpus, found)
-        for row in rows[-len(found) :]:
-            print(row, flush=True)
+    found: dict[str, dict[int, dict[str, float]]] = defaultdict(dict)
+    for corpus, workers, run in _in_process(options):
+        found[corpus][workers] = run
+        print(corpus, workers, {name: round(value, 3) for name, value in run.items()}, flush=True)
+    for corpus, runs in found.items():
+        rows += scaling_rows(corpus, runs)
     keys = ("seconds", "documents", "characters")
     write_result(options.output, "scaling", {key: getattr(options, key) for key in keys}, rows)
 
@@ -84,29 +85,38 @@ def scaling_rows(corpus: str, found: Mapping[int, Mapping[str, float]]) -> list[
     ]
 
 
-def _in_process(corpus: str, workers: int, options: argparse.Namespace) -> dict[str, float]:
+def _in_process(options: argparse.Namespace) -> Iterator[tuple[str, int, dict[str, float]]]:
+    """Each run as it ends. One JVM does all of them, one session after the other: it is warm from the second on."""
     with tempfile.TemporaryDirectory(prefix="scaling-") as folder:
-        count = options.documents * workers
-        lengths = document_lengths(corpus, count, options.characters, workers)
-        # Each worker's engine sleeps so long, whatever the lengths: then all runs take about the same time.
-        tokens = sum(lengths) / BYTES_PER_TOKEN / workers
-        given = {"folder": folder, "workers": workers, "lengths": lengths}
+        runs = [(corpus, workers) for corpus in options.corpora for workers in options.workers]
+        given = {"folder": folder, "runs": [_given(*run, options) for run in [(*runs[0],), *runs]]}
+        given["runs"][0]["corpus"] = ""  # a first one that warms the JVM
+        file = Path(folder) / "given.json"
+        file.write_text(json.dumps(given))
         environment = {
             **os.environ,
-            LATENCY: str(options.seconds / tokens * 1e6),
-            TASK_LOG: str(Path(folder) / "tasks"),
+            FOLDER: folder,
             "PYTHONPATH": str(ROOT),
             "PYSPARK_SUBMIT_ARGS": "--driver-memory 1g pyspark-shell",
             "SPARK_LOCAL_IP": "127.0.0.1",
         }
-        settings = Path(folder) / "given.json"
-        settings.write_text(json.dumps(given))
-        words = [sys.executable, __file__, "--one", json.dumps({"file": str(settings)})]
-        done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise SystemExit(f"{corpus}, {workers} workers: {done.stderr[-2000:]}")
-        measured: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-        return measured
+        words = [sys.executable, __file__, "--one", json.dumps({"file": str(file)})]
+        with subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                if line.startswith("MEASURED "):
+                    corpus, workers, found = json.loads(line.removeprefix("MEASURED "))
+                    if corpus:
+                        yield corpus, workers, found
+        if process.returncode:
+            raise SystemExit(f"the runs ended with {process.returncode}")
+
+
+def _given(corpus: str, workers: int, options: argparse.Namespace) -> dict[str, object]:
+    """Each worker's engine sleeps for the same time, whatever the lengths: then all runs take about as long."""
+    lengths = document_lengths(corpus, options.documents * workers, options.characters, workers)
+    token_s = options.seconds * workers / (sum(lengths) / BYTES_PER_TOKEN)
+    return {"corpus": corpus, "workers": workers, "lengths": lengths, "token_s": token_s}
 
 
 def document_lengths(corpus: str, count: int, mean: int, workers: int, seed: int = 1) -> list[int]:
@@ -120,58 +130,68 @@ def document_lengths(corpus: str, count: int, mean: int, workers: int, seed: int
     return [int(mean * count * giant), *(max(20, int(length * scale)) for length in drawn)]
 
 
-def measure(file: str) -> dict[str, float]:
-    """Ingest, start the workers on a few documents, then time the chunk level of all others."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+def measure(file: str) -> None:
+    """Measure the runs of a file, one after the other, and print each."""
+    given = json.loads(Path(file).read_text())
+    for number, run in enumerate(given["runs"]):
+        lengths = run["lengths"] if number else run["lengths"][:50]
+        found = _measure(Path(given["folder"]), f"run{number}", run["workers"], lengths, run["token_s"])
+        print("MEASURED " + json.dumps([run["corpus"], run["workers"], found]), flush=True)
+
+
+def _measure(folder: Path, name: str, workers: int, lengths: Sequence[int], token_s: float) -> dict[str, float]:
+    """Ingest, start the workers on a few documents, then time the chunk level."""
+    from pyspark.sql import functions as F
 
     from bench.cpu_times import cpu_times
     from spark_prox.config.run import load_config
     from spark_prox.pipeline import Pipeline
+    from spark_prox.spark.placement import generation_workers
     from spark_prox.stages.generate import Generate
     from spark_prox.stages.ingest import Ingest
     from udfs.functions import FUNCTIONS
 
-    given = json.loads(Path(file).read_text())
-    folder, workers, lengths = Path(given["folder"]), given["workers"], given["lengths"]
-    rng = random.Random(0)
-    words = ["".join(rng.choices("etaoinshrdlu", k=rng.randrange(3, 10))) for _ in range(3000)]
-    pool = "\n".join(" ".join(rng.choices(words, k=12)) for _ in range(20_000))
+    _write_documents(folder / f"{name}.parquet", lengths)
+    (folder / LATENCY).write_text(str(token_s))
     sets = [
         *("model.engine=scripted", "doc.enabled=false", "chunk.max_chunks=0", "placement.arrow_batch_rows=64"),
         f"spark={json.dumps({'spark.master': f'local[{workers}]', 'spark.ui.enabled': 'false'})}",
     ]
+    base = {"warehouse": str(folder / name), "input.path": str(folder / f"{name}.parquet"), "input.format": "parquet"}
+    base |= {"input.id_column": "id", "input.text_column": "text"}
     functions = dataclasses.replace(FUNCTIONS, generate_programs=GenerateWithLatency)
-
-    def run(name: str, sizes: Sequence[int]) -> tuple[Pipeline, float]:
-        starts = [rng.randrange(max(1, len(pool) - min(size, len(pool) - 1))) for size in sizes]
-        texts = [(pool[start:] + pool * (size // len(pool)))[:size] for start, size in zip(starts, sizes, strict=True)]
-        table = pa.table({"id": [f"{name}{n}" for n in range(len(texts))], "text": texts})
-        pq.write_table(table, folder / f"{name}.parquet")
-        settings = {"warehouse": str(folder / name), "input.path": str(folder / f"{name}.parquet")}
-        base = settings | {"input.format": "parquet", "input.id_column": "id", "input.text_column": "text"}
-        pipe = Pipeline(load_config(None, sets, base), functions, name="scaling")
-        with pipe.phase():
-            Ingest().run(pipe.run)
-            before = cpu_times(os.getpid()).total
-            Generate("chunk").run(pipe.run)
-        return pipe, cpu_times(os.getpid()).total - before
-
-    run("warm", [100] * WARM * workers)
-    log = Path(os.environ[TASK_LOG])
-    log.unlink(missing_ok=True)
-    pipe, cpu = run("measured", lengths)
-    row = pipe.warehouse.read("runs").where("stage = 'generate-chunk'").select("seconds", "started_at").first()
-    assert row is not None
-    seconds, started = row["seconds"], row["started_at"].timestamp()
-    tasks = [json.loads(line) for line in log.read_text().splitlines()]
+    pipe = Pipeline(load_config(None, sets, base), functions, name="scaling")
+    with pipe.phase():
+        Ingest().run(pipe.run)
+        texts = pipe.warehouse.read("documents").select("doc_id", "doc_hash", F.substring("text", 1, 400).alias("text"))
+        function = pipe.run.writers["chunk"].function(functions)
+        with generation_workers(pipe.spark, pipe.run.config.placement):
+            few = texts.limit(8 * workers).repartition(workers)
+            few.mapInPandas(function, function.columns).write.format("noop").mode("overwrite").save()
+        (folder / TASKS).unlink(missing_ok=True)
+        before, started = cpu_times(os.getpid()).total, time.time()
+        Generate("chunk").run(pipe.run)
+        seconds, cpu = time.time() - started, cpu_times(os.getpid()).total - before
+    tasks = [json.loads(line) for line in (folder / TASKS).read_text().splitlines()]
     pipe.spark.stop()
-    return {**figures(tasks, workers, seconds, started), "cores": cpu / seconds}
+    return {**figures(tasks, workers, seconds), "cores": cpu / seconds}
 
 
-def figures(
-    tasks: Sequence[Mapping[str, float]], workers: int, seconds: float, started: float = 0.0
-) -> dict[str, float]:
+def _write_documents(file: Path, lengths: Sequence[int]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rng = random.Random(0)
+    words = ["".join(rng.choices("etaoinshrdlu", k=rng.randrange(3, 10))) for _ in range(3000)]
+    pool = "\n".join(" ".join(rng.choices(words, k=12)) for _ in range(20_000))
+    starts = [rng.randrange(len(pool)) for _ in lengths]
+    texts = [
+        (pool[start:] + pool * (1 + size // len(pool)))[:size] for start, size in zip(starts, lengths, strict=True)
+    ]
+    pq.write_table(pa.table({"id": [f"d{number}" for number in range(len(texts))], "text": texts}), file)
+
+
+def figures(tasks: Sequence[Mapping[str, float]], workers: int, seconds: float) -> dict[str, float]:
     """What the tasks' log says of a stage."""
     ended: dict[float, float] = defaultdict(float)
     slept: dict[float, float] = defaultdict(float)
@@ -186,7 +206,6 @@ def figures(
         "outside": seconds - (last - first),
         "tail": sum(last - end for end in ended.values()) / workers,
         "longest": max(slept.values()),
-        "before": first - started,
     }
 
 

@@ -20,7 +20,6 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench import engine as shared
-
 from bench.measured import ratios, spread, write_result
 from spark_prox.config.model import ModelSpec
 from spark_prox.config.run import RunConfig, load_config

@@ -1,4 +1,4 @@
-"""Our generating function with an engine that also writes down when each answer came. Spark's workers import it by name."""
+"""Our generating function with an engine that writes down when each answer came. Spark's workers import it by name."""
 
 from __future__ import annotations
 

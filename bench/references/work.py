@@ -1,4 +1,4 @@
-"""The work that every reference does: the same pages, prompts, weights and lengths, both levels, one refined row a page.
+"""The work of every reference: the same pages, prompts, weights and lengths, both levels, one refined row a page.
 
 Prompts are built by our builder, so that each reference gets the very token ids that ours does. Programs are executed
 by `bench/reference_executor.py`. A reference brings what is its own: how it batches, runs and writes.
