@@ -1,4 +1,4 @@
-"""What a bench writes: figures of several rounds with their spread, and ratios of figures of the same round, as JSON.
+"""The JSON that a bench writes: figures of several rounds with their spread, ratios of figures of the same round.
 
 Every part of `bench/run.py` writes `{"name", "settings", "rows"}`. A value of a row is text, a number, or a spread.
 Knows no bench.

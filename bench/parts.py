@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @dataclass(frozen=True, kw_only=True)
 class Needs:
-    """What a machine has for the parts.
+    """The things that parts need and a machine may have.
 
     Attributes:
         datatrove: an interpreter that has it; empty without one.

@@ -41,6 +41,7 @@ class Measured:
         kept_share: of documents, after the document level (ProX on RedPajama-V2).
         chunk_growth: chunk prompts over the tokens of a text: line numbers and template.
         removed_share: of the kept text, by the chunk level.
+        doc_program_bytes, chunk_program_bytes: of a row of `programs` in Parquet; keys and ids are most of it.
         work_row_bytes: of a row of the work list, which executors keep.
         action_bytes: of a file in a Delta log; `state_bytes`: the same in the driver's memory.
         range_requests: of reading one file of a table: its size, its footer, its columns.
@@ -61,6 +62,8 @@ class Measured:
     kept_share: float = 0.30
     chunk_growth: float = 1.15
     removed_share: float = 0.16
+    doc_program_bytes: float = 150
+    chunk_program_bytes: float = 250
     work_row_bytes: float = 140
     action_bytes: float = 1_000
     state_bytes: float = 1_500
@@ -69,7 +72,7 @@ class Measured:
 
 @dataclass(frozen=True, kw_only=True)
 class Cluster:
-    """What the run has, and the settings that matter.
+    """The machines of a run, and the settings that matter.
 
     Attributes:
         batch_documents: `placement.batch_documents`.
@@ -127,6 +130,7 @@ def storage(pages: float, kept: float, portions: float, cluster: Cluster, measur
     m, c = measured, cluster
     text = pages * m.text_bytes
     kept_text = text * kept / pages
+    programs = pages * m.doc_program_bytes + kept * m.chunk_program_bytes
     documents_files = text * m.packed / c.file_bytes
     per_portion = min(c.tasks_per_slot * c.gpus, c.batch_documents)  # a file for each task
     program_files = portions * per_portion
@@ -137,8 +141,10 @@ def storage(pages: float, kept: float, portions: float, cluster: Cluster, measur
         "`documents`, TB": text * m.packed / TB,
         "`refined`, TB": kept_text * (1 - m.removed_share) * m.packed / TB,
         "`edits`, TB": kept_text * m.removed_share * m.packed / TB,
-        "`programs`, TB": (pages * 150 + kept * 250) / TB,
+        "`programs`, TB": programs / TB,
         "shuffled, TB": (text * 2 + kept_text) / TB,  # ingest by bucket, texts of both levels, texts to execute (kept)
+        # Programs have no bucket: every portion of execute reads the whole table.
+        "`programs` read by execute, TB": max(1.0, pages / c.batch_documents) * programs / TB,
         "work lists on executors, GB": pages * m.work_row_bytes / 1e9,
         "portions (commits)": portions,
         "files of `documents`": documents_files,

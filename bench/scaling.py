@@ -192,7 +192,7 @@ def _write_documents(file: Path, lengths: Sequence[int]) -> None:
 
 
 def figures(tasks: Sequence[Mapping[str, float]], workers: int, seconds: float) -> dict[str, float]:
-    """What the tasks' log says of a stage."""
+    """Figures of a stage, from the log of its tasks."""
     ended: dict[float, float] = defaultdict(float)
     slept: dict[float, float] = defaultdict(float)
     for task in tasks:

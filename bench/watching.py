@@ -44,7 +44,7 @@ class AnswerLog:
 
 @dataclass(frozen=True, kw_only=True)
 class Watched:
-    """What became of a command.
+    """The end of a command, and what it took.
 
     Attributes:
         code: exit status; negative after a kill.

@@ -30,7 +30,7 @@ Page = dict[str, str]
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """What is asked for; travels to other processes.
+    """One piece of work; travels to other processes.
 
     Attributes:
         pages: JSON lines with id and text.

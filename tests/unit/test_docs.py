@@ -13,7 +13,7 @@ from tests.jobs import ROOT, load_job
 DOCUMENTS = (
     *("README.md", "CONTRIBUTING.md", "docs/map.md"),
     *("docs/cluster.md", "docs/export.md", "docs/filters.md", "docs/operations.md"),
-    *("docs/programs.md", "docs/refiners.md", "docs/sources.md"),
+    *("docs/programs.md", "docs/refiners.md", "docs/scale.md", "docs/sources.md"),
 )
 
 
