@@ -106,6 +106,8 @@ def _number(value: float) -> str:
     """Three digits that count."""
     if isinstance(value, int) or abs(value) >= 100:
         return f"{value:,.0f}"
+    if value and abs(value) < 0.1:
+        return f"{value:.2g}"
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 

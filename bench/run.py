@@ -70,10 +70,11 @@ def _run_all(
     for number, (part, left_out) in enumerate(parts, 1):
         file = options.folder / f"{part.name}.json"
         again = options.again is not None and (not options.again or part.name in options.again)
-        if file.exists() and "left_out" not in json.loads(file.read_text(encoding="utf-8")) and not again:
+        before = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {"left_out": ""}
+        if "left_out" not in before and not (again and not left_out):
             print(f"[{number}/{len(parts)}] {part.name}: done before", flush=True)
             continue
-        reason = left_out or part.needs(has)
+        reason = (str(before["left_out"]) or left_out) if left_out else part.needs(has)
         if not reason:
             print(f"[{number}/{len(parts)}] {part.name} ...", flush=True)
             reason = _run(part, [*part.more(has), *more.get(part.name, [])], file)
@@ -88,15 +89,15 @@ def _run(part: Part, more: Sequence[str], file: Path) -> str:
     """Run one part; gives why there is no result, empty where there is one. A result says how it came about."""
     words = [*part.words, *more]
     file.unlink(missing_ok=True)
-    log = file.with_suffix(".log")
+    log, printed = file.with_suffix(".log"), file.with_suffix(".out")
     started = time.monotonic()
-    with log.open("wb") as output:
+    with log.open("wb") as errors, printed.open("wb") as output:
         command = [sys.executable, *words, *(() if part.prints else ("--output", str(file.resolve())))]
         code = subprocess.run(
-            command, cwd=ROOT, env=environment(), stdout=output, stderr=subprocess.STDOUT, check=False
+            command, cwd=ROOT, env=environment(), stdout=output, stderr=errors, check=False
         ).returncode
     if part.prints and not code:
-        file.write_text(json.dumps({"rows": [], "settings": {}, "printed": log.read_text(errors="replace")}))
+        file.write_text(json.dumps({"rows": [], "settings": {}, "printed": printed.read_text(errors="replace")}))
     if code or not file.exists():
         last = [line for line in log.read_text(errors="replace").splitlines() if line.strip()][-1:]
         return f"failed with exit code {code}; its log ends with: {' '.join(last)[:200]}"
