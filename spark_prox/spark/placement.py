@@ -15,10 +15,17 @@ from spark_prox.errors import SetupError
 if TYPE_CHECKING:
     from pyspark.resource import ResourceProfile
 
-__all__ = ["generation_partitions", "generation_profile", "generation_slots", "generation_workers"]
+__all__ = [
+    "generation_partitions",
+    "generation_profile",
+    "generation_slots",
+    "generation_workers",
+    "portion_documents",
+]
 
 _EXECUTOR_GPUS = "spark.executor.resource.gpu.amount"
 _TASKS_PER_SLOT = 5
+_DOCUMENTS, _DOCUMENTS_PER_GPU = 50_000, 75_000
 
 
 def generation_profile(spark: SparkSession, placement: PlacementConfig) -> ResourceProfile | None:
@@ -90,6 +97,20 @@ def generation_slots(spark: SparkSession, placement: PlacementConfig) -> int:
         engines = max(1, math.floor(_executor_gpus(spark) / placement.gpus_per_task))
         return max(1, min(executors * engines, cores // placement.cpus_per_task))
     return max(1, cores // placement.cpus_per_task)
+
+
+def portion_documents(spark: SparkSession, placement: PlacementConfig) -> int:
+    """Documents that are generated and stored together.
+
+    Planning and committing a portion takes seconds in which no engine works, however many there are, so that portions
+    grow with the GPUs (docs/scale.md).
+    """
+    if placement.batch_documents:
+        return placement.batch_documents
+    if not placement.gpus_per_task:
+        return _DOCUMENTS
+    gpus = generation_slots(spark, placement) * placement.gpus_per_task
+    return max(_DOCUMENTS, int(_DOCUMENTS_PER_GPU * gpus))
 
 
 def _executor_gpus(spark: SparkSession) -> int:

@@ -30,6 +30,9 @@ from spark_prox.warehouse.tables import Warehouse
 
 __all__ = ["Annotate", "Asking", "annotate", "asking", "examples_in", "judge_again", "with_run_columns"]
 
+_BATCH = 50_000
+"""Documents of a batch, unless it is configured."""
+
 
 @dataclass(frozen=True)
 class Annotate(Stage):
@@ -111,7 +114,7 @@ def annotate(run: Run, asked: Asking) -> None:
         try:
             figures.planned = pending.count()
             figures.skipped = wanted.count() - figures.planned
-            portions = math.ceil(figures.planned / placement.batch_documents)
+            portions = math.ceil(figures.planned / (placement.batch_documents or _BATCH))
             for portion in range(portions):
                 first, stop = (BUCKETS * edge // portions for edge in (portion, portion + 1))
                 in_range = (F.col("bucket") >= first) & (F.col("bucket") < stop)

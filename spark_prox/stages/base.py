@@ -19,7 +19,7 @@ from spark_prox.documents import Level
 from spark_prox.functions import Functions, PandasFunction
 from spark_prox.keys import ProgramKey
 from spark_prox.programs import Policy
-from spark_prox.spark.placement import generation_profile
+from spark_prox.spark.placement import generation_profile, portion_documents
 from spark_prox.stages.guard import RunGuard
 from spark_prox.stages.runlog import RunLog
 from spark_prox.warehouse.tables import Warehouse
@@ -74,6 +74,11 @@ class Run:
     def profile(self) -> ResourceProfile | None:
         """Resources of one task that asks an engine; errors as in `generation_profile`."""
         return generation_profile(self.spark, self.config.placement)
+
+    @cached_property
+    def portion_documents(self) -> int:
+        """Documents that a stage stores in one commit."""
+        return portion_documents(self.spark, self.config.placement)
 
 
 class Stage(ABC):

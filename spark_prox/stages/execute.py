@@ -91,7 +91,7 @@ def _execute(run: Run, only: DataFrame | None, figures: StageFigures) -> None:
         counts = count_rows(work, _WORK_COUNTS)
         figures.planned, figures.skipped = counts["pending"], counts["settled"]
         pending = work.where("settled IS NULL")
-        ranges = portions(figures.planned, run.config.placement.batch_documents, run.guard.limits.evidence)
+        ranges = portions(figures.planned, run.portion_documents, run.guard.limits.evidence)
         for portion, (first, stop) in enumerate(ranges):
             in_range = (F.col("bucket") >= first) & (F.col("bucket") < stop)
             wanted = pending.where(in_range)

@@ -77,7 +77,7 @@ class Generate(Stage):
                 counts = count_rows(work, {"new": "count_if(done IS NULL)", "done": "count_if(done)"})
                 figures.planned, figures.skipped = counts["new"], counts["done"]
                 pending = work.where("done IS NULL")
-                ranges = portions(figures.planned, run.config.placement.batch_documents, guard.limits.evidence)
+                ranges = portions(figures.planned, run.portion_documents, guard.limits.evidence)
                 largest = 0.0
                 for portion, (first, stop) in enumerate(ranges):
                     size = math.ceil(figures.planned * (stop - first) / BUCKETS)
@@ -111,7 +111,7 @@ class Generate(Stage):
             kept = kept_documents(warehouse, documents, self._before(run), run.decide)
             with warehouse.staged(wanted_again(warehouse, key, codes, kept), "retry") as failed:
                 figures.planned = failed.count()
-                ranges = portions(figures.planned, run.config.placement.batch_documents, 0)
+                ranges = portions(figures.planned, run.portion_documents, 0)
                 for portion, (first, stop) in enumerate(ranges):
                     size = math.ceil(figures.planned * (stop - first) / BUCKETS)
                     rows, _ = self._rows(run, failed, (first, stop), size)

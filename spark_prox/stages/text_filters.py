@@ -35,7 +35,7 @@ class _TextFilter(Filter):
         """See `Filter`."""
         pending, function = work.where("done IS NULL"), self.judge(run)
         replace = not pending.where("stored").isEmpty()
-        ranges = portions(figures.planned, run.config.placement.batch_documents, 0)
+        ranges = portions(figures.planned, run.portion_documents, 0)
         for portion, (first, stop) in enumerate(ranges):
             in_range = (F.col("bucket") >= first) & (F.col("bucket") < stop)
             texts = run.warehouse.read("documents").where(in_range).select("doc_id", "doc_hash", "text")

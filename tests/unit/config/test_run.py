@@ -34,7 +34,7 @@ def test_an_unknown_key_in_a_stages_model_is_found_at_once(tmp_path: Path) -> No
     ("text", "code"),
     [
         ("placement: {batch_documents: many}", "CONFIG_BAD_VALUE"),
-        ("placement: {batch_documents: 0}", "CONFIG_BAD_VALUE"),
+        ("placement: {batch_documents: -1}", "CONFIG_BAD_VALUE"),
         ("count_tokens: 3", "CONFIG_BAD_VALUE"),
         ("doc: 3", "CONFIG_BAD_VALUE"),
         ("doc: {decide: guess}", "CONFIG_BAD_VALUE"),
