@@ -153,9 +153,16 @@ def _measure(folder: Path, name: str, workers: int, lengths: Sequence[int], toke
 
     _write_documents(folder / f"{name}.parquet", lengths)
     (folder / LATENCY).write_text(str(token_s))
+    session = {
+        "spark.master": f"local[{workers}]",
+        "spark.ui.enabled": "false",
+        # As in conf/spark-local.conf: tables of a few rows need no 50 tasks each.
+        "spark.sql.shuffle.partitions": 4,
+        "spark.databricks.delta.snapshotPartitions": 2,
+    }
     sets = [
         *("model.engine=scripted", "doc.enabled=false", "chunk.max_chunks=0", "placement.arrow_batch_rows=64"),
-        f"spark={json.dumps({'spark.master': f'local[{workers}]', 'spark.ui.enabled': 'false'})}",
+        f"spark={json.dumps(session)}",
     ]
     base = {"warehouse": str(folder / name), "input.path": str(folder / f"{name}.parquet"), "input.format": "parquet"}
     base |= {"input.id_column": "id", "input.text_column": "text"}

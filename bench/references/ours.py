@@ -21,7 +21,13 @@ def main() -> None:
     from spark_prox.pipeline import Pipeline
     from udfs.functions import FUNCTIONS
 
-    spark = {"spark.master": "local[1]", "spark.ui.enabled": "false", "spark.sql.shuffle.partitions": 1}
+    spark = {
+        "spark.master": "local[1]",
+        "spark.ui.enabled": "false",
+        # As in conf/spark-local.conf: tables of a few rows need no 50 tasks each.
+        "spark.sql.shuffle.partitions": 4,
+        "spark.databricks.delta.snapshotPartitions": 2,
+    }
     with open(work.pages, encoding="utf-8") as lines:  # noqa: PTH123
         count = sum(1 for _ in lines)
     sets = [
