@@ -32,8 +32,8 @@ class Measured:
         read_tokens_s, write_tokens_s: prompt tokens a second of a GPU, read alone and with 48 new tokens (dev/LOG.md,
             one H100, ProX XS).
         cpu_ingest_s, cpu_generate_s, cpu_execute_s: CPU seconds a document around the model (bench/overhead.py).
-        portion_s: assumed: of a portion that no engine works in: planning, the job that finds costs, two waves of tasks, commit.
-        task_s: assumed: of a task that its engine waits for: start, and draining at its end.
+        portion_s: of a portion that no engine works in, assumed: planning, the job that finds costs, the commit.
+        task_s: of a task that its engine waits for, assumed: start, and draining at its end.
         idle_share: of the slots' time, lost at the end of a portion (tests/unit/spark/test_balancing.py).
         text_bytes, token_bytes: of a page's text; of a token of it.
         packed: size of text in Parquet over its own.
