@@ -84,7 +84,7 @@ def check_packages() -> Iterator[Finding]:
         what="vllm",
         ok=True if vllm else None,
         found=vllm or "not installed: the transformers engine is used",
-        fix="On GPU executors: pip install vllm",
+        fix="On GPU executors: pip install 'spark_prox[gpu]', or the version that docs/cluster.md names",
     )
 
 
