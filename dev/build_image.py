@@ -42,14 +42,28 @@ def main() -> None:
     name = said(storage, "from", arguments.tag)
     try:
         # No container runtime: a chroot of the layers, with the image's user, environment and working directory.
-        run(storage, "run", "--isolation", "chroot", name, "--", *DOCTOR.split())
+        # Nobody resolves its name: Spark takes the address instead.
+        run(storage, "run", "--isolation", "chroot", "--env", "SPARK_LOCAL_IP=127.0.0.1", name, "--", *DOCTOR.split())
         run(storage, "images")
     finally:
         run(storage, "rm", name)
 
 
 def build(arguments: argparse.Namespace, storage: Path) -> None:
-    """The two base images, and the Dockerfile on them."""
+    """The two base images, unless they are there, and the Dockerfile on them; layers are kept, for another try."""
+    if not said(storage, "images", "--quiet", "--filter", "reference=localhost/base:local"):
+        make_bases(arguments, storage)
+    given = {"BASE_IMAGE": "localhost/base:local", "SPARK_IMAGE": "localhost/entrypoint:local"}
+    if arguments.gpu_packages is not None:
+        given["GPU_PACKAGES"] = arguments.gpu_packages
+    words = [word for name, value in given.items() for word in ("--build-arg", f"{name}={value}")]
+    # In Docker's layout: SHELL is no part of OCI's.
+    run(storage, "build", "--layers", "--isolation", "chroot", "--format", "docker", "--pull-never", *words,
+        "-f", str(ROOT / "docker" / "Dockerfile"), "-t", arguments.tag, str(ROOT))  # fmt: skip
+
+
+def make_bases(arguments: argparse.Namespace, storage: Path) -> None:
+    """Debian's packages in place of NVIDIA's image, and an entry point in place of Apache's."""
     with tempfile.TemporaryDirectory(dir=storage) as scratch:
         root = Path(scratch) / "base.tar"
         debian = ["mmdebstrap", "--variant=minbase", "--include=ca-certificates"]
@@ -63,13 +77,6 @@ def build(arguments: argparse.Namespace, storage: Path) -> None:
         entrypoint.write_text(ENTRYPOINT, encoding="utf-8")
         entrypoint.chmod(0o755)
         image(storage, "entrypoint:local", entrypoint, "/opt/entrypoint.sh")
-    given = {"BASE_IMAGE": "localhost/base:local", "SPARK_IMAGE": "localhost/entrypoint:local"}
-    if arguments.gpu_packages is not None:
-        given["GPU_PACKAGES"] = arguments.gpu_packages
-    words = [word for name, value in given.items() for word in ("--build-arg", f"{name}={value}")]
-    # In Docker's layout: SHELL is no part of OCI's.
-    run(storage, "build", "--isolation", "chroot", "--format", "docker", "--pull-never", *words,
-        "-f", str(ROOT / "docker" / "Dockerfile"), "-t", arguments.tag, str(ROOT))  # fmt: skip
 
 
 def image(storage: Path, tag: str, content: Path, target: str) -> None:

@@ -70,8 +70,9 @@ def test_the_shipped_manifests_are_valid_and_fit_the_properties(tmp_path: Path) 
 
 
 def test_a_wrong_manifest_is_found(tmp_path: Path) -> None:
-    wrong = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x"}, "spec": {"containres": []}}
-    with pytest.raises(AssertionError, match="containres"):
+    container = {"name": "c", "image": "i", "imagePullPolice": "Always"}
+    wrong = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x"}, "spec": {"containers": [container]}}
+    with pytest.raises(AssertionError, match="imagePullPolice"):
         check([wrong], tmp_path)
 
 
