@@ -98,7 +98,9 @@ def test_cluster_mode_makes_a_driver_pod_that_mounts_the_models(tmp_path: Path) 
     }.items()
     assert "nvidia.com/gpu" not in driver["resources"]["limits"]  # the driver generates nothing
     assert pod["spec"]["serviceAccountName"] == "spark"
-    assert {one["metadata"]["namespace"] for one in api.objects} == {"spark"}
+    made = [path for method, path in api.asked if method in ("POST", "PATCH")]
+    assert made
+    assert all(path.startswith("/api/v1/namespaces/spark/") for path in made), made
 
 
 def test_an_executor_pod_asks_for_one_gpu_and_the_memory_of_its_python(tmp_path: Path) -> None:
