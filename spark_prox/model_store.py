@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import shutil
 import stat
 import tempfile
@@ -35,6 +36,11 @@ _SMALL = (".json", ".model", ".npz", ".txt", ".jinja")
 _WEIGHTS = ".safetensors"
 _OLD_WEIGHTS = ".bin"
 _BLOCK = 8 << 20
+_SAID = re.compile(r"AWS Error ([A-Z][A-Z_]+)")
+# Wrong keys are as much a refusal as rights that are missing.
+_REFUSED = re.compile(
+    r"AWS Error (?:ACCESS_DENIED|INVALID_(?:ACCESS|SIGN|CLIENT)\w*|SIGNATURE_\w+|\w*(?:EXPIRED|TOKEN)\w*)|status 40[13]"
+)
 _stores = ObjectStores()
 
 
@@ -153,14 +159,15 @@ def _reason(model: StoredModel, error: Exception) -> ModelError:
     if isinstance(error, FileNotFoundError) or "NO_SUCH_BUCKET" in text:
         return told.missing(f"There is no model in {model.uri!r}.", "Give the URI of a folder with config.json.")
     hadoop = read_by_hadoop(model.uri)
-    if isinstance(error, PermissionError) or "ACCESS_DENIED" in text or "status 403" in text:
+    if isinstance(error, PermissionError) or _REFUSED.search(text):
         return told.refused(
             "The store",
             "Check its permissions." if hadoop else "Check the credentials (fs.s3a.*) and the bucket's policy.",
         )
     if isinstance(error, ProxError):
         return told.unreachable(f"cannot be read: {error.what.rstrip('.')}", error.todo)
-    why = text.partition(" on ")[0] if hadoop else type(error).__name__
+    said = _SAID.search(text)
+    why = text.partition(" on ")[0] if hadoop else said[1] if said else type(error).__name__
     return told.unreachable(
         f"cannot be read ({why})",
         "Check the URI and that its file system answers here." if hadoop else "Check the endpoint (fs.s3a.*).",

@@ -34,6 +34,10 @@ class Store(ObjectStores):
             raise OSError("When listing: AWS Error NO_SUCH_BUCKET during ListObjectsV2 operation: no")
         if "secret" in uri:
             raise OSError("When listing: AWS Error ACCESS_DENIED during ListObjectsV2 operation: no")
+        if "wrong-key" in uri:
+            raise OSError("When listing: AWS Error INVALID_ACCESS_KEY_ID during ListObjectsV2 operation: no")
+        if "away" in uri:
+            raise OSError("When listing: AWS Error NETWORK_CONNECTION during ListObjectsV2 operation: curlCode: 7")
         return LocalFileSystem(), str(self.folder / uri.removeprefix("s3a://models/"))
 
 
@@ -105,8 +109,11 @@ def test_each_reason_has_a_code(store: Store, monkeypatch: pytest.MonkeyPatch) -
     for name in ("nowhere", "empty", "bucketless"):
         with pytest.raises(ModelError, match="MODEL_NOT_FOUND"):
             pinned_path(f"s3a://models/{name}")
-    with pytest.raises(ModelError, match="MODEL_GATED"):
-        pinned_path("s3a://models/secret")
+    for name in ("secret", "wrong-key"):
+        with pytest.raises(ModelError, match="MODEL_GATED"):
+            pinned_path(f"s3a://models/{name}")
+    with pytest.raises(ModelError, match=r"MODEL_OFFLINE.*NETWORK_CONNECTION"):
+        pinned_path("s3a://models/away")
     pinned = pinned_path(URI)
     with monkeypatch.context() as full:
         full.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
