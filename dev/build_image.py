@@ -1,7 +1,7 @@
 """Build docker/Dockerfile without a daemon and without a registry of images: buildah, on a base of Debian's packages.
 
     apt-get install buildah mmdebstrap
-    python dev/build_image.py --gpu-packages ""      # about 6 GB of disk; needs root
+    python dev/build_image.py --gpu-packages ""      # needs root, and 20 GB of disk: a layer is copied twice
 
 Debian stands in for NVIDIA's base image, which says nothing but what a GPU's driver must offer, and a file of two lines
 for the entry point of Apache's. So the image is a test of every step of the Dockerfile, and good for machines without
@@ -11,6 +11,7 @@ Kubernetes. At the end the doctor runs in it, in a chroot.
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import subprocess
 import sys
@@ -88,7 +89,8 @@ def image(storage: Path, tag: str, content: Path, target: str) -> None:
 
 def run(storage: Path, *words: str) -> None:
     """Run buildah; its output is shown."""
-    subprocess.run(_buildah(storage, words), check=True)
+    # Not into /var/tmp: a layer of 6 GB is written there before it is committed.
+    subprocess.run(_buildah(storage, words), check=True, env={**os.environ, "TMPDIR": str(storage)})
 
 
 def said(storage: Path, *words: str) -> str:
