@@ -40,7 +40,8 @@ setup(
     extras_require={
         "train": ["scikit-learn>=1.5", "scipy>=1.15", "matplotlib>=3.9", "peft>=0.17"],
         "extract": ["trafilatura>=2.0", "lxml_html_clean>=0.4"],
-        "gpu": ["vllm"],
+        # Without a lower bound a resolver that took the newest torch goes back to a vLLM of 2023, which names no torch.
+        "gpu": ["vllm>=0.32,<0.33"],
         "s3": [],  # pyarrow reads S3 by itself; Spark needs jars, see docs/cluster.md
         "connect": [
             "grpcio>=1.76",

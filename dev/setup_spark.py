@@ -71,7 +71,13 @@ def _resolve(home: Path) -> list[Path]:
         f"spark.jars.ivy={folder}",
         str(script),
     ]
-    environment = {**os.environ, "PYSPARK_PYTHON": sys.executable, "SPARK_HOME": str(home)}
+    # A builder of images may give its container a name that nobody resolves: then Spark has to be told an address.
+    environment = {
+        "SPARK_LOCAL_IP": "127.0.0.1",
+        **os.environ,
+        "PYSPARK_PYTHON": sys.executable,
+        "SPARK_HOME": str(home),
+    }
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     jars = sorted((folder / "jars").glob("io.delta_*.jar")) + sorted((folder / "jars").glob("org.antlr_*.jar"))
     if done.returncode or not any("delta-spark" in jar.name for jar in jars):

@@ -30,11 +30,14 @@ __all__ = [
 
 def check_environment(config: RunConfig, *, start_spark: bool = True) -> Iterator[Finding]:
     """All checks, the cheap ones first; each is yielded as soon as it is done."""
+    from spark_prox.writers import needs_store
+
     yield check_python()
     yield check_java()
     yield from check_packages()
     yield _check_gpu()
-    yield from check_models(config)
+    if not (start_spark and needs_store(config)):  # how a store is reached is the session's to say
+        yield from check_models(config)
     if start_spark:
         yield from check_spark(config)
 
@@ -81,7 +84,7 @@ def check_packages() -> Iterator[Finding]:
         what="vllm",
         ok=True if vllm else None,
         found=vllm or "not installed: the transformers engine is used",
-        fix="On GPU executors: pip install vllm",
+        fix="On GPU executors: pip install 'spark_prox[gpu]', or the version that docs/cluster.md names",
     )
 
 
@@ -121,11 +124,13 @@ def check_models(config: RunConfig) -> Iterator[Finding]:
 
 
 def check_spark(config: RunConfig) -> Iterator[Finding]:
-    """Start a session, write and read a Delta table in the warehouse, run code on the executors."""
+    """Start a session, look at models in a store, write and read a Delta table, run code on the executors."""
+    from spark_prox.spark.model_stores import share_stores
     from spark_prox.spark.session import build_session
     from spark_prox.spark.shipping import check_executors, ship_code
     from spark_prox.warehouse.store_check import check_store
     from spark_prox.warehouse.tables import Warehouse
+    from spark_prox.writers import needs_store
 
     def attempt(what: str, action: Callable[[], str]) -> Finding:
         try:
@@ -142,6 +147,9 @@ def check_spark(config: RunConfig) -> Iterator[Finding]:
         yield Finding(what="Spark", ok=False, found=f"{error.code}: {error.what}", fix=error.todo)
         return
     yield Finding(what="Spark", ok=True, found=f"{spark.version} on {spark.sparkContext.master}, with Delta")
+    if needs_store(config):
+        share_stores(spark)
+        yield from check_models(config)
     try:
         warehouse = Warehouse(spark, config.warehouse)
     except ProxError as error:

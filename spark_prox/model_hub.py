@@ -6,9 +6,7 @@ processes comes first, and one that has it asks nobody. Knows no Spark and loads
 
 from __future__ import annotations
 
-import errno
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -17,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from spark_prox.errors import ModelError
 from spark_prox.host_lock import host_lock
+from spark_prox.model_errors import FetchErrors
 from spark_prox.model_names import HubModel
 
 if TYPE_CHECKING:
@@ -28,7 +27,6 @@ _SMALL = ("*.json", "*.model", "*.npz", "*.txt", "*.jinja")
 _WEIGHTS = "*.safetensors"
 _OLD_WEIGHTS = "*.bin"  # the same weights as pickles, in checkpoints that have no safetensors
 _NO_FOLDERS = ["*/*"]  # other formats lie in folders: onnx/, original/, checkpoints
-_RESERVE_BYTES = 64 << 20
 
 
 @lru_cache(maxsize=64)
@@ -128,9 +126,7 @@ def _check_space(model: HubModel, weights: str) -> None:
     size = sum(file.file_size or 0 for file in files if file.will_download)
     cache = Path(constants.HF_HUB_CACHE)
     cache.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(cache).free
-    if size and size + _RESERVE_BYTES > free:
-        raise _no_space(model, f"{size:,} bytes to download, {free:,} free in {str(cache)!r}")
+    _errors(model).check_space(size, cache)
 
 
 def _patterns(model: HubModel, weights: str) -> list[str]:
@@ -147,15 +143,15 @@ def _endpoint() -> str | None:
     return os.environ.get("HF_ENDPOINT") or None
 
 
+def _errors(model: HubModel) -> FetchErrors:
+    return FetchErrors(shown=f"{model.repository}@{model.revision}", cache_setting="HF_HOME")
+
+
 @contextmanager
 def _told(model: HubModel) -> Iterator[None]:
     """Tell what the hub's client raises as one error with a code."""
-    try:
+    with _errors(model).told(lambda error: _reason(model, error)):
         yield
-    except ModelError:
-        raise
-    except Exception as error:
-        raise _error(model, error) from error
 
 
 def _is_refusal(error: Exception) -> bool:
@@ -165,35 +161,21 @@ def _is_refusal(error: Exception) -> bool:
     return isinstance(error, (errors.RepositoryNotFoundError, errors.RevisionNotFoundError, errors.DisabledRepoError))
 
 
-def _error(model: HubModel, error: Exception) -> ModelError:
+def _reason(model: HubModel, error: Exception) -> ModelError:
     from huggingface_hub import errors
 
-    shown = f"{model.repository}@{model.revision}"
+    told = _errors(model)
     if isinstance(error, errors.GatedRepoError):
-        return ModelError(
-            "MODEL_GATED",
-            f"The hub does not give {shown!r} to this user.",
-            "Accept its terms on its page, and set HF_TOKEN (on the executors: spark.executorEnv.HF_TOKEN).",
+        return told.refused(
+            "The hub", "Accept its terms on its page, and set HF_TOKEN (on the executors: spark.executorEnv.HF_TOKEN)."
         )
     if isinstance(error, (errors.RepositoryNotFoundError, errors.RevisionNotFoundError, errors.HFValidationError)):
         what = "revision" if isinstance(error, errors.RevisionNotFoundError) else "model"
-        return ModelError(
-            "MODEL_NOT_FOUND",
-            f"There is no folder {model.repository!r} here, and the hub has no such {what} ({shown!r}).",
+        return told.missing(
+            f"There is no folder {model.repository!r} here, and the hub has no such {what} ({told.shown!r}).",
             "Check the spelling; a private model needs HF_TOKEN.",
         )
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return _no_space(model, "the disk is full")
-    return ModelError(
-        "MODEL_OFFLINE",
-        f"The model {shown!r} is not in this host's cache, and the hub cannot be reached ({type(error).__name__}).",
+    return told.unreachable(
+        f"the hub cannot be reached ({type(error).__name__})",
         "Download it before (hf download), check HF_ENDPOINT, HF_HUB_OFFLINE and the proxy; a folder needs its path.",
-    )
-
-
-def _no_space(model: HubModel, why: str) -> ModelError:
-    return ModelError(
-        "MODEL_NO_SPACE",
-        f"There is no room for {model.repository!r}: {why}.",
-        "Free space, or set HF_HOME to a larger disk (on the executors: spark.executorEnv.HF_HOME).",
     )

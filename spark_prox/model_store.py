@@ -1,8 +1,8 @@
 """Fetches models that are folders of an object store or of HDFS into a cache of this host, each once.
 
 The driver lists a folder; the hash of names, sizes and times is the pin that executors get. One process of a host
-downloads into a draft, which takes its place in one step; a host that has a pinned folder asks nobody. How S3 is
-reached is set once a process, see `use_stores`; what pyarrow knows of other stores lies in the environment.
+downloads into a draft, which takes its place in one step; a host that has a pinned folder asks nobody. How S3 and HDFS
+are reached is set once a process, see `use_stores`; what pyarrow knows of other stores lies in the environment.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import shutil
 import stat
 import tempfile
@@ -18,15 +19,13 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from spark_prox.errors import ModelError
+from spark_prox.errors import ModelError, ProxError
 from spark_prox.host_lock import host_lock
+from spark_prox.model_errors import FetchErrors
 from spark_prox.model_names import StoredModel
-from spark_prox.sources.object_store import ObjectStores
-
-if TYPE_CHECKING:
-    from pyarrow.fs import FileInfo, FileSystem
+from spark_prox.sources.object_store import ObjectStores, read_by_hadoop
+from spark_prox.sources.store_folder import StoredFile, stored_files
 
 __all__ = ["STORES_PROPERTY", "pinned_stored_model", "stored_directory", "use_stores"]
 
@@ -36,8 +35,12 @@ STORES_PROPERTY = "spark_prox.secret.stores"
 _SMALL = (".json", ".model", ".npz", ".txt", ".jinja")
 _WEIGHTS = ".safetensors"
 _OLD_WEIGHTS = ".bin"
-_RESERVE_BYTES = 64 << 20
 _BLOCK = 8 << 20
+_SAID = re.compile(r"AWS Error ([A-Z][A-Z_]+)")
+# Wrong keys are as much a refusal as rights that are missing.
+_REFUSED = re.compile(
+    r"AWS Error (?:ACCESS_DENIED|INVALID_(?:ACCESS|SIGN|CLIENT)\w*|SIGNATURE_\w+|\w*(?:EXPIRED|TOKEN)\w*)|status 40[13]"
+)
 _stores = ObjectStores()
 
 
@@ -54,8 +57,7 @@ def pinned_stored_model(model: StoredModel) -> StoredModel:
         ModelError: MODEL_NOT_FOUND, MODEL_GATED, MODEL_OFFLINE.
     """
     with _told(model):
-        files, _ = _list(model)
-    return replace(model, listing=_hash(files))
+        return replace(model, listing=_hash(_list(model)))
 
 
 @lru_cache(maxsize=64)
@@ -77,7 +79,7 @@ def stored_directory(model: StoredModel) -> Path:
 
 
 def _download(model: StoredModel, folder: Path) -> None:
-    files, system = _list(model)
+    files = _list(model)
     if _hash(files) != model.listing:
         raise ModelError(
             "MODEL_CHANGED",
@@ -85,45 +87,39 @@ def _download(model: StoredModel, folder: Path) -> None:
             "Start the job again; keep the files of a model in use as they are.",
         )
     wanted = _wanted(files, tokenizer_only=model.tokenizer_only)
-    size, free = sum(file.size for file in wanted), shutil.disk_usage(folder.parent).free
-    if size + _RESERVE_BYTES > free:
-        raise _no_space(model, f"{size:,} bytes to download, {free:,} free in {str(folder.parent)!r}")
+    _errors(model).check_space(sum(file.size for file in wanted), folder.parent)
     draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=folder.parent))
     try:
         for file in wanted:
-            with system.open_input_stream(file.path) as source, (draft / file.base_name).open("wb") as target:
+            with _stores.open(file.uri) as source, (draft / file.name).open("wb") as target:
                 shutil.copyfileobj(source, target, _BLOCK)
         draft.replace(folder)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def _list(model: StoredModel) -> tuple[list[FileInfo], FileSystem]:
+def _list(model: StoredModel) -> list[StoredFile]:
     """The files of a folder by name, without those of folders in it."""
-    from pyarrow.fs import FileSelector, FileType
-
-    system, path = _stores.resolve(model.uri)
-    found = system.get_file_info(FileSelector(path))
-    files = sorted((info for info in found if info.type == FileType.File), key=lambda info: str(info.base_name))
+    files = stored_files(_stores, model.uri)
     if not files:
         raise FileNotFoundError(errno.ENOENT, "the folder holds no files")
-    return files, system
+    return files
 
 
-def _hash(files: Sequence[FileInfo]) -> str:
+def _hash(files: Sequence[StoredFile]) -> str:
     digest = hashlib.sha256()
     for file in _wanted(files, tokenizer_only=False):
-        digest.update(f"{file.base_name}|{file.size}|{file.mtime_ns}\n".encode())
+        digest.update(f"{file.name}|{file.size}|{file.modified_ns}\n".encode())
     return digest.hexdigest()[:32]
 
 
-def _wanted(files: Sequence[FileInfo], *, tokenizer_only: bool) -> list[FileInfo]:
+def _wanted(files: Sequence[StoredFile], *, tokenizer_only: bool) -> list[StoredFile]:
     """The files of a model: small ones, and weights in one format."""
     endings: tuple[str, ...] = _SMALL
     if not tokenizer_only:
-        has_safetensors = any(file.base_name.endswith(_WEIGHTS) for file in files)
+        has_safetensors = any(file.name.endswith(_WEIGHTS) for file in files)
         endings = (*_SMALL, _WEIGHTS if has_safetensors else _OLD_WEIGHTS)
-    return [file for file in files if file.base_name.endswith(endings)]
+    return [file for file in files if file.name.endswith(endings)]
 
 
 @lru_cache(maxsize=1)
@@ -147,41 +143,32 @@ def _cache() -> Path:
     return shared
 
 
+def _errors(model: StoredModel) -> FetchErrors:
+    return FetchErrors(shown=model.uri, cache_setting="SPARK_PROX_CACHE")
+
+
 @contextmanager
 def _told(model: StoredModel) -> Iterator[None]:
     """Tell what a store's client raises as one error with a code."""
-    try:
+    with _errors(model).told(lambda error: _reason(model, error)):
         yield
-    except ModelError:
-        raise
-    except Exception as error:
-        raise _error(model, error) from error
 
 
-def _error(model: StoredModel, error: Any) -> ModelError:
-    text = str(error)
+def _reason(model: StoredModel, error: Exception) -> ModelError:
+    told, text = _errors(model), str(error)
     if isinstance(error, FileNotFoundError) or "NO_SUCH_BUCKET" in text:
-        return ModelError(
-            "MODEL_NOT_FOUND", f"There is no model in {model.uri!r}.", "Give the URI of a folder with config.json."
+        return told.missing(f"There is no model in {model.uri!r}.", "Give the URI of a folder with config.json.")
+    hadoop = read_by_hadoop(model.uri)
+    if isinstance(error, PermissionError) or _REFUSED.search(text):
+        return told.refused(
+            "The store",
+            "Check its permissions." if hadoop else "Check the credentials (fs.s3a.*) and the bucket's policy.",
         )
-    if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
-        return _no_space(model, "the disk is full")
-    if isinstance(error, PermissionError) or "ACCESS_DENIED" in text or "status 403" in text:
-        return ModelError(
-            "MODEL_GATED",
-            f"The store does not give {model.uri!r} to this user.",
-            "Check the credentials (fs.s3a.*) and the bucket's policy.",
-        )
-    return ModelError(
-        "MODEL_OFFLINE",
-        f"The folder {model.uri!r} cannot be read ({type(error).__name__}).",
-        "Check the endpoint (fs.s3a.*); hdfs:// needs libhdfs and CLASSPATH where Python runs.",
-    )
-
-
-def _no_space(model: StoredModel, why: str) -> ModelError:
-    return ModelError(
-        "MODEL_NO_SPACE",
-        f"There is no room for {model.uri!r}: {why}.",
-        "Free space, or set SPARK_PROX_CACHE (on the executors: spark.executorEnv.SPARK_PROX_CACHE).",
+    if isinstance(error, ProxError):
+        return told.unreachable(f"cannot be read: {error.what.rstrip('.')}", error.todo)
+    said = _SAID.search(text)
+    why = text.partition(" on ")[0] if hadoop else said[1] if said else type(error).__name__
+    return told.unreachable(
+        f"cannot be read ({why})",
+        "Check the URI and that its file system answers here." if hadoop else "Check the endpoint (fs.s3a.*).",
     )

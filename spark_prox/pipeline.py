@@ -91,14 +91,15 @@ class Pipeline:
         self._name = name
         self._phases = 0
         self.stages = stages
-        if needs_store(config):
-            share_stores(_session(config, name))
+        early = _session(config, name) if needs_store(config) else None
+        if early is not None:
+            share_stores(early)
         for stage in stages:
             stage.check(config)
         writers = writers_of(config)
         keys = {level: writer.key() for level, writer in writers.items()}
         policy, settings = policy_of(config), settings_hash(config)
-        spark = _session(config, name)
+        spark = early or _session(config, name)
         warehouse = Warehouse(spark, config.warehouse)
         if writes:
             warehouse.check_writable()

@@ -17,4 +17,5 @@ def adopt_stores() -> None:
     context = TaskContext.get()
     given = context.getLocalProperty(STORES_PROPERTY) if context is not None else None
     if given:
-        use_stores(ObjectStores.of(dict(json.loads(given))))
+        settings, hadoop = json.loads(given)
+        use_stores(ObjectStores.of(dict(settings), dict(hadoop)))

@@ -1,7 +1,8 @@
 """Lists the files that paths name, without Spark: files, folders, globs, addresses of the web, lists of paths.
 
-The Spark data source plans its tasks with it, in a process that has no session. Local paths and the file systems of
-pyarrow can be listed; an address of the web is one file. Hidden files are no input, as in Spark. Knows no format.
+The Spark data source plans its tasks with it, in a process that has no session. Local paths, the file systems of
+pyarrow and those of Hadoop can be listed; an address of the web is one file. Hidden files are no input, as in Spark.
+Knows no format.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from spark_prox.errors import InputError
+from spark_prox.sources.hadoop_listing import list_hadoop
 from spark_prox.sources.http_file import HttpFile
-from spark_prox.sources.object_store import ObjectStores, store_error
+from spark_prox.sources.object_store import ObjectStores, read_by_hadoop, store_error
 from spark_prox.sources.opening import is_local, is_web, local_path, open_file
-from spark_prox.sources.path_lists import MAX_LIST_BYTES, is_path_list, listed_paths
+from spark_prox.sources.path_lists import MAX_LIST_BYTES, is_hidden, is_path_list, listed_paths
 
 __all__ = ["ListedFile", "file_size", "list_paths"]
 
@@ -74,8 +76,8 @@ def file_size(file: ListedFile, stores: ObjectStores = NO_STORES) -> int | None:
             return local_path(file.path).stat().st_size
         if is_web(file.path):
             return HttpFile(file.path).size()
-        system, name = stores.resolve(file.path)
-        size: int | None = system.get_file_info(name).size
+        with stores.open(file.path) as stored:
+            size: int | None = stored.size()
     except Exception:  # noqa: BLE001 - of any file system: the executor that reads the file says what is wrong
         return None
     return size
@@ -110,7 +112,7 @@ def _local(path: str) -> Iterator[ListedFile]:
     anchor = Path(place.anchor or ".")
     pattern = str(place.relative_to(anchor)) if place.anchor else str(place)
     for one in anchor.glob(pattern) if GLOB.search(pattern) else ():
-        if asks_for_hidden or not _is_hidden(one.name):
+        if asks_for_hidden or not is_hidden(one.name):
             yield from _walk(one)
 
 
@@ -119,11 +121,19 @@ def _walk(place: Path) -> Iterator[ListedFile]:
         yield ListedFile(path=str(place.absolute()), size=place.stat().st_size)
         return
     for inner in place.iterdir():
-        if not _is_hidden(inner.name):
+        if not is_hidden(inner.name):
             yield from _walk(inner)
 
 
 def _remote(path: str, stores: ObjectStores) -> Iterator[ListedFile]:
+    if read_by_hadoop(path):
+        for entry in list_hadoop(path, stores.hadoop):
+            yield ListedFile(path=entry.uri, size=entry.size)
+    else:
+        yield from _by_pyarrow(path, stores)
+
+
+def _by_pyarrow(path: str, stores: ObjectStores) -> Iterator[ListedFile]:
     from pyarrow.fs import FileSelector, FileType
 
     system, name = stores.resolve(path)
@@ -140,20 +150,16 @@ def _remote(path: str, stores: ObjectStores) -> Iterator[ListedFile]:
     base = len(name.split("/"))
     for file in system.get_file_info(FileSelector(name, recursive=True)):
         parts = file.path.split("/")
-        hidden = any(_is_hidden(part) for part in parts[base if wanted is None else len(wanted) :])
+        hidden = any(is_hidden(part) for part in parts[base if wanted is None else len(wanted) :])
         if file.type == FileType.File and not hidden and (wanted is None or _matches(parts, wanted)):
             yield ListedFile(path=f"{scheme}://{file.path}", size=file.size)
 
 
 def _matches(parts: Sequence[str], wanted: Sequence[str]) -> bool:
     """True if a file's path matches a glob segment by segment, or lies in a folder that does."""
-    if len(parts) < len(wanted) or (_is_hidden(parts[len(wanted) - 1]) and not _is_hidden(wanted[-1])):
+    if len(parts) < len(wanted) or (is_hidden(parts[len(wanted) - 1]) and not is_hidden(wanted[-1])):
         return False
     return all(fnmatch.fnmatchcase(part, pattern) for part, pattern in zip(parts, wanted, strict=False))
-
-
-def _is_hidden(name: str) -> bool:
-    return name.startswith(".") or (name.startswith("_") and "=" not in name)
 
 
 def _braces(path: str) -> list[str]:

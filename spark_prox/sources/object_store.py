@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pyarrow import NativeFile
     from pyarrow.fs import FileSystem
 
-__all__ = ["ObjectStores", "store_error"]
+__all__ = ["ObjectStores", "read_by_hadoop", "store_error"]
 
 _SCHEMES = ("s3", "s3a", "s3n")
 _OF_PYARROW = ("gs", "gcs", "abfs", "abfss", "file")
@@ -59,7 +59,7 @@ class ObjectStores:
             InputError: STORE_REQUESTER_PAYS, STORE_UNREADABLE.
             OSError, ValueError: it cannot be opened.
         """
-        if uri.partition("://")[0] not in (*_SCHEMES, *_OF_PYARROW):
+        if read_by_hadoop(uri):
             return HadoopFile(uri, self.hadoop)
         system, path = self.resolve(uri)
         try:
@@ -88,8 +88,10 @@ class ObjectStores:
         return _connect(access, region), path.rstrip("/")
 
 
-def _filled(settings: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    return tuple(sorted((key, value) for key, value in settings.items() if value.strip()))
+def read_by_hadoop(uri: str) -> bool:
+    """True for file systems that only Hadoop's own client reads: hdfs://, viewfs:// and others."""
+    scheme, found, _ = uri.partition("://")
+    return bool(found) and scheme not in (*_SCHEMES, *_OF_PYARROW)
 
 
 def store_error(uri: str, error: OSError) -> InputError | None:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from spark_prox.errors import InputError
 
-__all__ = ["MAX_LIST_BYTES", "is_path_list", "listed_paths", "split_paths"]
+__all__ = ["MAX_LIST_BYTES", "is_hidden", "is_path_list", "listed_paths", "split_paths"]
 
 SUFFIXES = (".paths", ".paths.gz")
 MAX_LIST_BYTES = 256 << 20
@@ -30,6 +30,11 @@ def split_paths(paths: str) -> list[str]:
         else:
             current += character
     return [name.strip() for name in (*names, current) if name.strip()]
+
+
+def is_hidden(name: str) -> bool:
+    """True for the name of a file or folder that is no input, as in Spark: `_SUCCESS`, `.x.crc`; not `_year=2024`."""
+    return name.startswith(".") or (name.startswith("_") and "=" not in name)
 
 
 def is_path_list(path: str) -> bool:

@@ -17,7 +17,7 @@ __all__ = ["share_stores"]
 
 
 def share_stores(spark: SparkSession) -> None:
-    """Pass on what `fs.s3a.*` says, to this process and to every task that this thread starts."""
+    """Pass on what `fs.s3a.*` and Hadoop's own files say, to this process and to every task that this thread starts."""
     stores = object_stores(spark)
     use_stores(stores)
-    spark.sparkContext.setLocalProperty(STORES_PROPERTY, json.dumps(stores.settings))
+    spark.sparkContext.setLocalProperty(STORES_PROPERTY, json.dumps([stores.settings, stores.hadoop]))

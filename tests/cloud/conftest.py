@@ -56,12 +56,12 @@ def spark(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sp
     """A local session whose only word on the store is `spark.hadoop.fs.s3a.*`."""
     from spark_prox.spark.session import build_session
 
-    warehouse = tmp_path_factory.mktemp("spark-warehouse")
-    session = build_session(
-        "spark_prox cloud tests",
-        arrow_batch_rows=16,
-        extra={**s3_session(store), "spark.master": "local[2]", "spark.sql.warehouse.dir": str(warehouse)},
-    )
+    own = {
+        "spark.master": "local[2]",
+        "spark.sql.warehouse.dir": str(tmp_path_factory.mktemp("spark-warehouse")),
+        "spark.executorEnv.SPARK_PROX_CACHE": str(tmp_path_factory.mktemp("executors")),
+    }
+    session = build_session("spark_prox cloud tests", arrow_batch_rows=16, extra={**s3_session(store), **own})
     yield session
     session.stop()
     del session

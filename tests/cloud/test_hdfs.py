@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from spark_prox import model_store
+from spark_prox.sources.frames.archive_source import register_sources
 from spark_prox.warehouse.lease_files import HadoopLeaseFiles
 from spark_prox.warehouse.scratch import hadoop_path, lease_files
 from spark_prox.warehouse.tables import Warehouse
@@ -73,6 +75,78 @@ def test_lines_and_tables_on_hdfs_are_read_whatever_they_are_called(
     assert refine(tiny_llama, "hdfs:///odd-tables", "parquet", "--id-column", "id") == 0
     ids = {row["doc_id"] for row in Warehouse(spark, "hdfs:///data/spark_prox").read("refined").collect()}
     assert {"line", "row"} <= ids
+
+
+def test_a_model_on_hdfs_is_fetched_by_driver_and_executors(
+    spark: SparkSession,
+    hdfs: MiniHadoop,
+    repository: Path,
+    tiny_llama: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Without libhdfs; the executors' cache is another folder than the driver's, as on another machine."""
+    for file in tiny_llama.iterdir():
+        put(spark, file, f"hdfs:///models/tiny/{file.name}")
+    monkeypatch.setenv("SPARK_PROX_CACHE", str(tmp_path / "driver"))
+    model_store._cache.cache_clear()
+    lines = write_lines(tmp_path / "l", [{"id": f"{n}", "text": f"Home\n{WORDS} {n}"} for n in range(3)])
+    put(spark, lines, "hdfs:///few/lines.jsonl")
+    sets = (
+        *("model.path=hdfs:///models/tiny", "model.engine=transformers", "model.device=cpu"),
+        *("doc.enabled=false", "chunk.template=prox-chunk"),
+    )
+    where = ("--input", "hdfs:///few", "--input-format", "jsonl", "--id-column", "id")
+    words = [word for setting in sets for word in ("--set", setting)]
+    assert run_job("refine", *where, "--warehouse", "hdfs:///with-model", *words) == 0
+    rows = Warehouse(spark, "hdfs:///with-model").read("programs").collect()
+    assert {row["model"] for row in rows} == {"hdfs:///models/tiny"}
+    assert len({row["doc_id"] for row in rows}) == 3
+    executors = Path(str(spark.conf.get("spark.executorEnv.SPARK_PROX_CACHE")))
+    for cache in (tmp_path / "driver", executors):
+        assert [file.name for file in cache.glob("models/*/model.safetensors")] == ["model.safetensors"]
+
+
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [
+        ("hdfs:///models/none", "MODEL_NOT_FOUND"),
+        ("hdfs://127.0.0.1:9/models/tiny", "MODEL_OFFLINE"),  # the port for discarding
+        ("nowhere://host/models/tiny", "MODEL_OFFLINE"),
+    ],
+)
+def test_a_model_that_hadoop_cannot_give_is_one_line(
+    spark: SparkSession, hdfs: MiniHadoop, tmp_path: Path, capfd: pytest.CaptureFixture[str], path: str, code: str
+) -> None:
+    configuration = spark._jsc.hadoopConfiguration()
+    configuration.set("ipc.client.connect.max.retries", "0")  # ten, a second each
+    where = ("--input", "hdfs:///few", "--input-format", "jsonl", "--id-column", "id")
+    assert run_job("refine", *where, "--warehouse", str(tmp_path / "w"), "--set", f"model.path={path}") == 2
+    said = capfd.readouterr().err.strip().splitlines()[-1]
+    configuration.unset("ipc.client.connect.max.retries")
+    assert said.startswith(f"[SPARK_PROX.{code}]"), said
+    assert path in said
+
+
+def test_archives_on_hdfs_are_rows_of_the_data_source(spark: SparkSession, hdfs: MiniHadoop, repository: Path) -> None:
+    """Folders, globs and lists, listed by the process that plans, which has no session; ranges need a file's size."""
+    for name in ("one", "two"):
+        put(spark, repository / "examples" / "pages.warc.wet.gz", f"hdfs:///archives/{name}.warc.wet.gz")
+    put(spark, repository / "examples" / "pages.warc.wet.gz", "hdfs:///archives/_hidden.warc.wet.gz")
+    register_sources(spark)
+
+    def pages(path: str, **options: str) -> list[str]:
+        frame = spark.read.format("wet").options(columns="path, target_uri", **options).load(path)
+        rows = frame.where("target_uri is not null").collect()
+        assert len({row["target_uri"] for row in rows}) == 46
+        return sorted({row["path"] for row in rows})
+
+    both = [f"{hdfs.url}/archives/{name}.warc.wet.gz" for name in ("one", "two")]
+    assert pages("hdfs:///archives") == both
+    assert pages("hdfs:///arch*/{two,three}*.wet.gz,hdfs:///archives/one.warc.wet.gz") == both
+    assert pages("hdfs:///archives/two.warc.wet.gz", split_bytes="20000") == both[1:]
+    with pytest.raises(Exception, match=r"INPUT_NOT_FOUND.*hdfs:///archives/three\*"):
+        pages("hdfs:///archives/three*")
 
 
 def test_of_simultaneous_creators_on_hdfs_one_wins(spark: SparkSession, hdfs: MiniHadoop) -> None:

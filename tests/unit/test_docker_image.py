@@ -1,6 +1,7 @@
 """`docker/Dockerfile` can be built from this checkout, twice with the same result, and does not run as root.
 
-Not built here: that takes a Docker daemon and ten gigabytes. `hadolint` and `shellcheck` run where they are installed.
+Not built here: that takes minutes and gigabytes, see dev/build_image.py. `hadolint` and `shellcheck` run where they are
+installed.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ def instructions() -> list[tuple[str, str]]:
     """(INSTRUCTION, rest), comments left out and continued lines joined."""
     text = re.sub(r"^#.*\n", "", DOCKERFILE.read_text(encoding="utf-8"), flags=re.MULTILINE)
     joined = re.sub(r"\\\n\s*", " ", text)
+    for name, value in re.findall(r"^ARG (\w+)=(\S+)$", joined, flags=re.MULTILINE):
+        joined = joined.replace(f"${{{name}}}", value)
     return [tuple(line.split(None, 1)) for line in joined.splitlines() if line.strip()]  # type: ignore[misc]
 
 
@@ -67,6 +70,15 @@ def test_everything_that_is_copied_exists(instructions: list[tuple[str, str]]) -
         assert target.startswith("/")
         for source in sources:
             assert "--from=" in copy or (ROOT / source).exists(), source
+
+
+def test_a_builder_is_sent_what_is_copied_and_little_else(instructions: list[tuple[str, str]]) -> None:
+    """Without the list a daemon is sent the virtual environment."""
+    lines = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    rules = [line for line in lines if line and not line.startswith("#")]
+    copied = {word for copy in rest_of(instructions, "COPY") if "--from=" not in copy for word in copy.split()[:-1]}
+    assert rules[0] == "*"
+    assert {rule.removeprefix("!") for rule in rules[1:] if rule.startswith("!")} == copied
 
 
 def test_the_paths_of_the_kubernetes_properties_are_in_the_image(instructions: list[tuple[str, str]]) -> None:

@@ -11,8 +11,10 @@ from types import SimpleNamespace
 import pytest
 
 from spark_prox import model_store
-from spark_prox.errors import ModelError
+from spark_prox.errors import InputError, ModelError
 from spark_prox.models import model_directory, model_fingerprint, pinned_path
+from spark_prox.sources import store_folder
+from spark_prox.sources.hadoop_listing import HadoopEntry
 from spark_prox.sources.object_store import ObjectStores
 
 URI = "s3a://models/tiny"
@@ -32,7 +34,11 @@ class Store(ObjectStores):
             raise OSError("When listing: AWS Error NO_SUCH_BUCKET during ListObjectsV2 operation: no")
         if "secret" in uri:
             raise OSError("When listing: AWS Error ACCESS_DENIED during ListObjectsV2 operation: no")
-        return LocalFileSystem(), str(self.folder / uri.rpartition("/")[2])
+        if "wrong-key" in uri:
+            raise OSError("When listing: AWS Error INVALID_ACCESS_KEY_ID during ListObjectsV2 operation: no")
+        if "away" in uri:
+            raise OSError("When listing: AWS Error NETWORK_CONNECTION during ListObjectsV2 operation: curlCode: 7")
+        return LocalFileSystem(), str(self.folder / uri.removeprefix("s3a://models/"))
 
 
 @pytest.fixture
@@ -103,14 +109,53 @@ def test_each_reason_has_a_code(store: Store, monkeypatch: pytest.MonkeyPatch) -
     for name in ("nowhere", "empty", "bucketless"):
         with pytest.raises(ModelError, match="MODEL_NOT_FOUND"):
             pinned_path(f"s3a://models/{name}")
-    with pytest.raises(ModelError, match="MODEL_GATED"):
-        pinned_path("s3a://models/secret")
+    for name in ("secret", "wrong-key"):
+        with pytest.raises(ModelError, match="MODEL_GATED"):
+            pinned_path(f"s3a://models/{name}")
+    with pytest.raises(ModelError, match=r"MODEL_OFFLINE.*NETWORK_CONNECTION"):
+        pinned_path("s3a://models/away")
     pinned = pinned_path(URI)
     with monkeypatch.context() as full:
         full.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
         with pytest.raises(ModelError, match="MODEL_NO_SPACE"):
             model_directory(pinned)
     assert store.asked
-    monkeypatch.setattr(model_store, "_stores", ObjectStores())
-    with pytest.raises(ModelError, match=r"MODEL_OFFLINE.*hdfs://nowhere"):
-        pinned_path("nosuchscheme://hdfs://nowhere")
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "word"),
+    [
+        (FileNotFoundError("hdfs://away/models/tiny"), "MODEL_NOT_FOUND", "config.json"),
+        (PermissionError("AccessControlException on hdfs://away/models/tiny"), "MODEL_GATED", "permissions"),
+        (OSError("UnsupportedFileSystemException on hdfs://away/models/tiny"), "MODEL_OFFLINE", r"\(UnsupportedFile"),
+        (InputError("STORE_UNREADABLE", "'x' cannot be read (ConnectException)."), "MODEL_OFFLINE", "ConnectException"),
+    ],
+)
+def test_hdfs_has_the_same_codes(monkeypatch: pytest.MonkeyPatch, error: Exception, code: str, word: str) -> None:
+    def fails(uri: str, settings: object) -> list[HadoopEntry]:
+        raise error
+
+    monkeypatch.setattr(store_folder, "files_in_folder", fails)
+    with pytest.raises(ModelError, match=rf"{code}.*hdfs://away/models/tiny.*{word}"):
+        pinned_path("hdfs://away/models/tiny")
+
+
+def test_a_folder_of_hdfs_is_listed_and_read_by_hadoops_client(
+    tiny_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed: list[tuple[str, object]] = []
+
+    def entries(uri: str, settings: object) -> list[HadoopEntry]:
+        listed.append((uri, settings))
+        files = sorted(tiny_llama.iterdir(), reverse=True)
+        return [HadoopEntry(uri=f"{uri}/{f.name}", name=f.name, size=f.stat().st_size, modified=7) for f in files]
+
+    monkeypatch.setattr(store_folder, "files_in_folder", entries)
+    monkeypatch.setattr(ObjectStores, "open", lambda _, uri: (tiny_llama / uri.rpartition("/")[2]).open("rb"))
+    monkeypatch.setattr(model_store, "_stores", ObjectStores.of({}, {"fs.defaultFS": "hdfs://here"}))
+    monkeypatch.setenv("SPARK_PROX_CACHE", str(tmp_path / "cache"))
+    forget()
+    pinned = pinned_path("hdfs:///models/tiny")
+    assert model_fingerprint(pinned) == model_fingerprint(str(tiny_llama))
+    assert set(listed) == {("hdfs:///models/tiny", (("fs.defaultFS", "hdfs://here"),))}
+    forget()

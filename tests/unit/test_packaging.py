@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from spark_prox.spark.shipping import build_zip, code_fingerprint
 
@@ -46,6 +48,27 @@ def test_the_wheel_holds_the_library_and_nothing_else(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"spark_prox", "udfs"}
+
+
+def test_what_users_install_has_lower_bounds_and_fits_what_was_tested(wheel: Path, repository: Path) -> None:
+    """Without a bound a resolver may go back years: `[gpu]` was once vLLM 0.2.5."""
+    metadata = next(name for name in zipfile.ZipFile(wheel).namelist() if name.endswith(".dist-info/METADATA"))
+    lines = zipfile.ZipFile(wheel).read(metadata).decode().split("\n\n")[0].splitlines()
+    asked = [Requirement(line.removeprefix("Requires-Dist: ")) for line in lines if line.startswith("Requires-Dist")]
+    asked = [one for one in asked if 'extra == "test"' not in str(one.marker)]
+    assert {"pyspark", "torch", "vllm", "peft", "grpcio"} <= {one.name for one in asked}
+    pinned = (repository / "requirements.txt").read_text().splitlines()
+    dockerfile = (repository / "docker" / "Dockerfile").read_text()
+    vllm = re.search(r"^ARG GPU_PACKAGES=(\S+)$", dockerfile, flags=re.MULTILINE)
+    assert vllm is not None
+    pins: dict[str, list[str]] = {}
+    for line in [*(line for line in pinned if "==" in line), vllm[1]]:
+        found = Requirement(line.partition(" #")[0])
+        pins.setdefault(found.name.replace("_", "-"), []).append(str(found.specifier).removeprefix("=="))
+    for one in asked:
+        assert any(part.operator in (">=", "==", "~=") for part in one.specifier), one
+        for version in pins[one.name.replace("_", "-")]:
+            assert version in one.specifier, one
 
 
 def test_the_wheel_holds_the_embedded_refiner(wheel: Path) -> None:

@@ -16,6 +16,7 @@ from pyspark.sql import SparkSession
 
 from spark_prox.config.input import InputSpec
 from spark_prox.errors import InputError
+from spark_prox.sources.hadoop_listing import files_of_path
 from spark_prox.sources.object_store import ObjectStores
 from spark_prox.sources.opening import is_web, open_file
 from spark_prox.sources.path_lists import MAX_LIST_BYTES, is_path_list, listed_paths, split_paths
@@ -112,14 +113,8 @@ def _file_system(spark: SparkSession, name: str) -> Any:
 
 
 def _files(spark: SparkSession, name: str) -> Iterator[InputFile]:
-    path, system = _hadoop_path(spark, name), _file_system(spark, name)
-    if system.exists(path):  # also a file whose name holds glob characters
-        yield from _walk(system, system.getFileStatus(path))
-        return
-    asks_for_hidden = path.getName().startswith(("_", "."))
-    for status in system.globStatus(path) or ():
-        if asks_for_hidden or not _is_hidden(status.getPath().getName()):
-            yield from _walk(system, status)
+    for entry in files_of_path(spark._jvm, spark._jsc.hadoopConfiguration(), name):
+        yield InputFile(path=plain_path(entry.uri), size=entry.size, modified=entry.modified)
 
 
 def _listed(spark: SparkSession, name: str, spec: InputSpec) -> Iterator[InputFile]:
@@ -142,21 +137,6 @@ def _opened(spark: SparkSession, name: str) -> Iterator[Any]:
         yield stream
     finally:
         stream.close()
-
-
-def _is_hidden(name: str) -> bool:
-    return name.startswith(".") or (name.startswith("_") and "=" not in name)
-
-
-def _walk(system: Any, status: Any) -> Iterator[InputFile]:
-    """The files under one that was named; below it hidden ones are left out."""
-    path = status.getPath()
-    if not status.isDirectory():
-        yield InputFile(path=plain_path(path.toString()), size=status.getLen(), modified=status.getModificationTime())
-        return
-    for inner in system.listStatus(path):
-        if not _is_hidden(inner.getPath().getName()):
-            yield from _walk(system, inner)
 
 
 def _first_bytes(spark: SparkSession, file: InputFile) -> bytes:

@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import ClassVar
 
 import pytest
 
 from spark_prox.errors import InputError
+from spark_prox.sources import hadoop_listing
 from spark_prox.sources.http_file import HttpFile, HttpFileError
 from spark_prox.sources.listing import ListedFile, file_size, list_paths
 from spark_prox.sources.object_store import ObjectStores
@@ -45,6 +47,67 @@ def test_paths_name_files(folder: Path, path: str, names: list[str]) -> None:
         found = list_paths([given])
         assert [Path(file.path).name for file in found] == names
         assert {file.size for file in found} == {10}
+
+
+class Named:
+    """A path of Hadoop's, on this machine's own files."""
+
+    def __init__(self, place: str) -> None:
+        self.place = Path(place.removeprefix("hdfs://host"))
+
+    def getFileSystem(self, _: object) -> Files:  # noqa: N802 - Hadoop's names from here on
+        return Files()
+
+    def getName(self) -> str:  # noqa: N802
+        return self.place.name
+
+    def toString(self) -> str:  # noqa: N802
+        return f"hdfs://host{self.place}"
+
+
+class Status:
+    def __init__(self, place: Path) -> None:
+        self.place = place
+
+    def getPath(self) -> Named:  # noqa: N802
+        return Named(str(self.place))
+
+    def isDirectory(self) -> bool:  # noqa: N802
+        return self.place.is_dir()
+
+    def getLen(self) -> int:  # noqa: N802
+        return self.place.stat().st_size
+
+    def getModificationTime(self) -> int:  # noqa: N802
+        return 7
+
+
+class Files:
+    def exists(self, path: Named) -> bool:
+        return path.place.exists()
+
+    def getFileStatus(self, path: Named) -> Status:  # noqa: N802
+        return Status(path.place)
+
+    def listStatus(self, path: Named) -> list[Status]:  # noqa: N802
+        return [Status(place) for place in path.place.iterdir()]
+
+    def globStatus(self, path: Named) -> list[Status] | None:  # noqa: N802
+        return [Status(place) for place in Path("/").glob(str(path.place.relative_to("/")))] or None
+
+
+def test_a_file_system_of_hadoop_is_listed_as_the_local_one(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    jvm = SimpleNamespace(
+        org=SimpleNamespace(apache=SimpleNamespace(hadoop=SimpleNamespace(fs=SimpleNamespace(Path=Named))))
+    )
+    monkeypatch.setattr(hadoop_listing, "hadoop", lambda settings: (jvm, settings))
+    for path in ("a", "a/1.warc.gz", "*/[13].warc.gz", "{b,a}/*.warc.gz", "?/1*", "b/_SUCCESS"):
+        local = list_paths([f"{folder}/{path}"])
+        found = list_paths([f"hdfs://host{folder}/{path}"])
+        assert [Path(file.path).name for file in found] == [Path(file.path).name for file in local]
+        assert {file.size for file in found} == {file.size for file in local}
+    with pytest.raises(InputError, match="INPUT_NOT_FOUND"):
+        list_paths([f"hdfs://host{folder}/none*"])
 
 
 def test_a_file_system_of_pyarrow_is_listed_as_the_local_one(folder: Path) -> None:
