@@ -269,6 +269,9 @@ def test_lines_that_repeat_on_a_host_go_by_a_program_and_a_host_that_grows_is_de
     assert refined["a0"]["reason"] == "REPEATED_LINES"
     assert [(edit["line"], edit["chunk"]) for edit in refined["a0"]["edits"]] == [(0, -1), (2, -1)]  # what went is seen
 
+    run_of = pipe.warehouse.read("runs").where("stage = 'execute'").collect()[0]
+    assert run_of["guard"]["chars_before"] == run_of["guard"]["chars_after"] > 0  # it watches the model alone
+
     # A page more on b: what its pages share repeats now. Pages of a leave: the others get their lines back. What has no
     # host is not looked at again, and not executed.
     gone = spark.createDataFrame([("a2",), ("a3",)], "doc_id string")
