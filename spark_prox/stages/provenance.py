@@ -46,10 +46,10 @@ def flow_of(spark: SparkSession, warehouse: Warehouse, tables: Mapping[str, int]
 def made_by(
     spark: SparkSession, warehouse: Warehouse, tables: Mapping[str, int], corpus: Corpus, filters: Mapping[str, str]
 ) -> tuple[Made, ...]:
-    """What decided the rows, with numbers of rows; nothing for raw text.
+    """The settings that decided the rows, with numbers of rows; none for raw text.
 
-    The reasons of filters; for the corpora behind them also the runs and policies of `refined` and the models of
-    `programs`.
+    They are the reasons of filters, and for the corpora behind those also the runs and policies of `refined` and the
+    models of `programs`.
 
     Args:
         filters: hashes of those whose verdicts count.
