@@ -109,6 +109,7 @@ def test_the_four_corpora_are_what_the_tables_hold(
         "doc_id", "if(doc_id = 'd2', 'of another text', doc_hash) AS doc_hash",
         "CASE doc_id WHEN 'd3' THEN 'language' WHEN 'd7' THEN 'repeated-lines' ELSE 'rules' END AS stage",
         "if(doc_id IN ('d1', 'd2', 'd3', 'd4'), 'drop', 'keep') AS verdict",
+        "if(doc_id IN ('d1', 'd2', 'd3', 'd4'), 'RULE_C4_SENTENCES', NULL) AS reason",
         "if(doc_id = 'd7', 'remove_lines(0, 1)', NULL) AS program",
         f"CASE doc_id WHEN 'd4' THEN 'before' WHEN 'd7' THEN '{lines}' ELSE '{rule}' END AS settings_hash",
     )  # fmt: skip
@@ -118,6 +119,10 @@ def test_the_four_corpora_are_what_the_tables_hold(
         assert job(warehouse, tmp_path / f"{corpus} edited", "--from", corpus) == 0
         found = {str(row["id"]): row["text"] for row in rows(tmp_path / f"{corpus} edited")}
         assert found == {n: edited[n] for n in (texts if corpus == "rules" else finished.refined) if n != without}
+    made = json.loads((tmp_path / "rules edited" / "manifest.json").read_text())["made"]
+    counted = {(row["name"], row["detail"]): row["rows"] for row in made}
+    assert counted[("rules", "RULE_C4_SENTENCES")] == 2  # d1, and d2's old text
+    assert counted[("repeated-lines", "keep")] == 1
     assert job(warehouse, tmp_path / "rules edited", "--from", "rules", "--set", "export.rules=c4") == 2
     spark.sql(f"DELETE FROM delta.`{warehouse}/runs` WHERE stage = 'execute'")
     assert job(warehouse, tmp_path / "off", "--from", "rules", "--set", "export.rules=verdicts") == 2
