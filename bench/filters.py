@@ -4,6 +4,8 @@
 and datatrove's: seconds, and in how many verdicts they agree.
 `python bench/filters.py near --pages ... --datatrove PYTHON --documents 10000 40000 --reference 10000`: near
 duplicates in Spark on this machine's cores and in datatrove's processes, of documents recombined from the pages.
+`python bench/filters.py lines --pages PAGES.jsonl.gz...`: lines that repeat on a host, of pages that people labelled
+line by line (`url`, `text`, `keep`): how many that go are no content, and the same for CCNet's normal form of lines.
 `python bench/filters.py balance`: the largest task over the mean, for 100,000 documents of log-normal length.
 `python bench/filters.py golden --datatrove PYTHON`: writes the golden verdicts of tests/unit/heuristics anew.
 
@@ -13,19 +15,26 @@ PYTHON is an interpreter that has datatrove, nltk and spacy; it runs `bench/refe
 from __future__ import annotations
 
 import argparse
+import ctypes
 import gzip
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
+from resource import RUSAGE_CHILDREN, getrusage
+from urllib.parse import urlsplit
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from spark_prox.heuristics.repeated_lines import normal_lines
 from spark_prox.heuristics.rules.page import Page
 from spark_prox.heuristics.rules.verdicts import RULE_SETS
 
@@ -35,7 +44,7 @@ CORES = os.cpu_count() or 1
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("rules", "near", "balance", "golden"))
+    parser.add_argument("what", choices=("rules", "near", "lines", "balance", "golden"))
     parser.add_argument("--pages", nargs="+", type=Path, default=[], metavar="FILE", help="JSON lines with `text`")
     parser.add_argument("--datatrove", metavar="PYTHON", default="", help="an interpreter that has datatrove")
     parser.add_argument("--documents", nargs="+", type=int, default=[10_000, 40_000], metavar="N")
@@ -45,6 +54,8 @@ def main() -> None:
         rules(read_texts(options.pages), options.datatrove)
     elif options.what == "near":
         near(read_texts(options.pages), options.datatrove, options.documents, options.reference)
+    elif options.what == "lines":
+        lines(options.pages)
     elif options.what == "balance":
         balance()
     else:
@@ -115,23 +126,63 @@ def recombined(texts: Sequence[str], count: int, seed: int = 1) -> Iterator[str]
 def near(texts: list[str], python: str, sizes: Sequence[int], reference: int) -> None:
     for size in sizes:
         with tempfile.TemporaryDirectory() as folder:
-            seconds, dropped = near_here(Path(folder), texts, size)
-            print(f"spark_prox  {size:>8,} documents {seconds:8.1f} s  {size / seconds:7.0f}/s  {dropped:,} dropped")
+            seconds, cpu, dropped = near_here(Path(folder), texts, size)
+            print(near_line("spark_prox", size, seconds, cpu), f"{dropped:,} dropped", flush=True)
     if not python:
         return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         characters = write_input(folder, texts, reference)
-        started = time.perf_counter()
+        adopt_orphans()
+        started, cpu = time.perf_counter(), cpu_of_children()
         done = subprocess.run(
             [python, str(ROOT / "bench" / "reference_filters.py"), "minhash", str(folder)],
             capture_output=True,
             text=True,
             check=True,
         )
-        seconds, kept = time.perf_counter() - started, len(json.loads(done.stdout.splitlines()[-1]))
-        print(f"datatrove   {reference:>8,} documents {seconds:8.1f} s  {reference / seconds:7.0f}/s  ", end="")
-        print(f"{reference - kept:,} dropped; {characters / reference:.0f} characters a document")
+        seconds, cpu = time.perf_counter() - started, cpu_of_children() - cpu
+        kept = len(json.loads(done.stdout.splitlines()[-1]))
+        print(near_line("datatrove", reference, seconds, cpu), f"{reference - kept:,} dropped; ", end="")
+        print(f"{characters / reference:.0f} characters a document")
+
+
+def near_line(name: str, size: int, seconds: float, cpu: float) -> str:
+    return f"{name:<10}  {size:>8,} documents {seconds:8.1f} s {cpu:8.1f} CPU s {size / cpu:7.0f} a CPU s "
+
+
+def adopt_orphans() -> None:
+    """Linux: what a child leaves behind becomes ours, so that its CPU seconds are counted (datatrove's fork server)."""
+    ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
+
+
+def cpu_of_children() -> float:
+    """CPU seconds of the children that have ended, and of theirs; waits a moment for those that are about to."""
+    for _ in range(50):
+        with suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        time.sleep(0.02)
+    used = getrusage(RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def cpu_of_tree() -> float:
+    """CPU seconds of this process and all its descendants so far, also of those that have ended (Linux)."""
+    parents: dict[int, int] = {}
+    ticks: dict[int, int] = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            parents[int(folder.name)] = int(fields[1])
+            ticks[int(folder.name)] = sum(map(int, fields[11:15]))
+    total = 0
+    for process, used in ticks.items():
+        at: int | None = process
+        while at is not None and at != os.getpid():
+            at = parents.get(at)
+        total += used if at is not None else 0
+    return total / os.sysconf("SC_CLK_TCK")
 
 
 def write_input(folder: Path, texts: Sequence[str], size: int) -> int:
@@ -147,8 +198,8 @@ def write_input(folder: Path, texts: Sequence[str], size: int) -> int:
     return characters
 
 
-def near_here(folder: Path, texts: Sequence[str], size: int) -> tuple[float, int]:
-    """Seconds of ingest and filter together, and the documents that it drops."""
+def near_here(folder: Path, texts: Sequence[str], size: int) -> tuple[float, float, int]:
+    """Seconds and CPU seconds of ingest and filter together, and the documents that it drops."""
     from spark_prox.config.run import load_config
     from spark_prox.pipeline import Pipeline
     from spark_prox.stages.ingest import Ingest
@@ -159,12 +210,53 @@ def near_here(folder: Path, texts: Sequence[str], size: int) -> tuple[float, int
     sets = ["model.engine=scripted", "filters.near_duplicates.enabled=true", "placement.arrow_batch_rows=1024"]
     given = {"warehouse": str(folder / "w"), "input.path": str(folder / "input"), "input.format": "jsonl"}
     pipe = Pipeline(load_config(None, sets, given | {"input.id_column": "id"}), FUNCTIONS, name="bench filters")
-    started = time.perf_counter()
+    started, cpu = time.perf_counter(), cpu_of_tree()
     with pipe.phase():
         for stage in (Ingest(), NearDuplicates()):
             stage.run(pipe.run)
-    seconds = time.perf_counter() - started
-    return seconds, pipe.warehouse.read("verdicts").where("verdict = 'drop'").count()
+    seconds, cpu = time.perf_counter() - started, cpu_of_tree() - cpu
+    return seconds, cpu, pipe.warehouse.read("verdicts").where("verdict = 'drop'").count()
+
+
+def lines(files: Sequence[Path]) -> None:
+    """Pages of hosts with at least as many pages as a line needs: what goes, by our normal form and by CCNet's."""
+    hosts: dict[str, list[tuple[str, list[int]]]] = {}
+    for file in files:
+        for row in map(json.loads, gzip.decompress(file.read_bytes()).decode().splitlines()):
+            hosts.setdefault(urlsplit(row.get("url") or "").hostname or "", []).append((row["text"], row["keep"]))
+    hosts.pop("", None)
+    print("min_pages  form   hosts  pages  lines     go  no content  of what is none  content lost: lines  words")
+    for least in (2, 3, 4, 5):
+        many = [pages for pages in hosts.values() if len(pages) >= least]
+        for name, form in (("ours", normal_lines), ("ccnet", ccnet_lines)):
+            counts: Counter[tuple[bool, bool]] = Counter()  # (goes, is content): lines
+            words: Counter[tuple[bool, bool]] = Counter()
+            for pages in many:
+                forms = [form(text) for text, _ in pages]
+                on = Counter(line for found in forms for line in {*found} if line)
+                for found, (text, keep) in zip(forms, pages, strict=True):
+                    for line, raw, kept in zip(found, text.split("\n"), keep, strict=True):
+                        counts[on[line] >= least, bool(kept)] += bool(line)
+                        words[on[line] >= least, bool(kept)] += len(raw.split())
+            gone = counts[True, False] + counts[True, True]
+            print(
+                f"{least:>9}  {name:<5} {len(many):>6} {sum(map(len, many)):>6} {counts.total():>6} {gone:>6} "
+                f"{counts[True, False] / gone:>11.3f} {share(counts, False):>16.3f} {share(counts, True):>20.3f} "
+                f"{share(words, True):>6.3f}"
+            )
+
+
+def share(counts: Counter[tuple[bool, bool]], content: bool) -> float:
+    """Of what is content, or of what is none, the share that goes."""
+    return counts[True, content] / (counts[True, content] + counts[False, content])
+
+
+_CCNET_REMOVED = re.compile(r"[，。、„”“«»１」「《》´∶：？！（）；–—．～’…━〈〉【】％►\x00-\x1f\x7f-\x9f]")
+
+
+def ccnet_lines(text: str) -> list[str]:
+    """CCNet's normal form of lines (Wenzek et al., arXiv 1911.00359, and its released text normaliser)."""
+    return [_CCNET_REMOVED.sub("", re.sub(r"\d", "0", line.strip().lower())) for line in text.split("\n")]
 
 
 def balance() -> None:

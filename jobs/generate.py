@@ -7,7 +7,7 @@ import argparse
 from spark_prox.documents import LEVELS
 from spark_prox.jobkit import add_retry, config_from_arguments, job_parser, run_job
 from spark_prox.pipeline import FILTERS, Pipeline
-from spark_prox.report.run_report import tables_report
+from spark_prox.report.run_report import balance_report, tables_report
 from spark_prox.stages.generate import Generate
 from spark_prox.stages.retry import parse_codes
 from udfs.functions import FUNCTIONS
@@ -33,6 +33,8 @@ def generate(arguments: argparse.Namespace) -> None:
         pipeline.refine()
     for level in levels if codes else ():
         print(f"{level.level}: {pipeline.retry(codes, [level]):,} documents were asked about again.")
+    if balance := balance_report(pipeline.log.balance):
+        print(balance, end="\n\n")
     print(tables_report(pipeline.warehouse))
 
 

@@ -8,7 +8,14 @@ from spark_prox.config.run import RunConfig
 from spark_prox.errors import ConfigError
 from spark_prox.jobkit import add_retry, config_from_arguments, job_parser, require_input, run_job
 from spark_prox.pipeline import Pipeline
-from spark_prox.report.run_report import example_report, outcome_report, plan_report, query_report, tables_report
+from spark_prox.report.run_report import (
+    balance_report,
+    example_report,
+    outcome_report,
+    plan_report,
+    query_report,
+    tables_report,
+)
 from spark_prox.spark.session import build_session
 from spark_prox.stages.rerun import RecordedRun, differences, origins_now, recorded_run
 from spark_prox.stages.retry import parse_codes
@@ -60,6 +67,8 @@ def refine(arguments: argparse.Namespace) -> None:
     if config.show_example and (example := example_report(pipeline.warehouse, pipeline.settings)):
         print(example, end="\n\n")
     print(outcome_report(pipeline.warehouse, pipeline.settings), end="\n\n")
+    if balance := balance_report(pipeline.log.balance):
+        print(balance, end="\n\n")
     if config.show_example:
         print(query_report(pipeline.spark, pipeline.warehouse), end="\n\n")
     print(tables_report(pipeline.warehouse))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, NamedTuple
 
-from spark_prox.filters import FILTERED
+from spark_prox.filters import FILTERED, REPEATED_LINES_REASON
 from spark_prox.generation import ProgramStatus
 from spark_prox.programs import (
     ChunkProgram,
@@ -20,6 +20,8 @@ from spark_prox.programs import (
     decide_document,
     refine_document,
 )
+from spark_prox.programs.also_remove import also_remove
+from spark_prox.programs.errors import Code
 from spark_prox.rows import Int32, Int64, Origin, Real, Text, Time, Word
 
 __all__ = ["RefinedRow", "StoredChunk", "StoredDecision", "decide_stored", "execute_stored", "refine_stored"]
@@ -56,7 +58,7 @@ class RefinedRow(NamedTuple):
         doc_reason: what the document level said, whatever came after it; FILTERED where a filter dropped the document
             before any level saw it.
         doc_margin: how sure it was.
-        edits: what was cut out and put in.
+        edits: what was cut out and put in; `chunk` is -1 for a line that a filter removed.
     """
 
     doc_id: Annotated[Word, Origin.INPUT] = ""
@@ -113,13 +115,30 @@ def execute_stored(
     chunks: Sequence[StoredChunk] | None,
     policy: Policy,
     dialect: str,
+    line_program: str | None = None,
 ) -> RefinedRow:
     """Apply both levels' programs to one document.
 
     Args:
         doc_program, doc_status: of a document that a filter drops, the reason and FILTERED.
         chunks: in order; empty when the chunk level is off, None when the document has no chunk programs.
+        line_program: a filter's, which removes lines of a document that it keeps; no policy is asked about it.
     """
+    row = _execute_levels(text, doc_program, doc_status, doc_margin, chunks, policy, dialect)
+    if line_program is None or row.outcome in (Outcome.DROPPED, Outcome.FAILED):
+        return row
+    return _without_lines(text, row, line_program)
+
+
+def _execute_levels(
+    text: str,
+    doc_program: str | None,
+    doc_status: str | None,
+    doc_margin: float | None,
+    chunks: Sequence[StoredChunk] | None,
+    policy: Policy,
+    dialect: str,
+) -> RefinedRow:
     if doc_status == FILTERED:
         return _unedited(text, Outcome.DROPPED, doc_program or FILTERED, FILTERED)
     decision = decide_stored(doc_program, doc_status, doc_margin, policy=policy, dialect=dialect)
@@ -155,6 +174,26 @@ def refine_stored(text: str, chunks: Sequence[StoredChunk], *, policy: Policy, d
         dialect=dialect,
         policy=policy,
         line_margins=margins or None,
+    )
+
+
+def _without_lines(text: str, row: RefinedRow, program: str) -> RefinedRow:
+    """A row without the lines that a filter's program removes; dropped where no word is left then."""
+    refined, edits = also_remove(text, row.edits, program)
+    if edits == row.edits:
+        return row
+    words = len(refined.split())
+    if not words:
+        return _unedited(text, Outcome.DROPPED, REPEATED_LINES_REASON, row.doc_reason)
+    reasons = {Outcome.EDITED: row.reason, Outcome.REFUSED: Code.PARTLY_REFUSED.value}
+    return row._replace(
+        text=refined,
+        outcome=Outcome.EDITED.value,
+        reason=reasons.get(Outcome(row.outcome), REPEATED_LINES_REASON),
+        edits=edits,
+        lines_after=refined.count("\n") + 1,
+        words_after=words,
+        chars_after=len(refined),
     )
 
 

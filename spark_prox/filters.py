@@ -11,18 +11,30 @@ import dataclasses
 from spark_prox.config.filters import FiltersConfig
 from spark_prox.keys import digest
 
-__all__ = ["EXACT_DUPLICATES", "FILTERED", "LANGUAGE", "NEAR_DUPLICATES", "RULES", "filter_hashes"]
+__all__ = [
+    "EXACT_DUPLICATES",
+    "FILTERED",
+    "LANGUAGE",
+    "NEAR_DUPLICATES",
+    "REPEATED_LINES",
+    "REPEATED_LINES_REASON",
+    "RULES",
+    "filter_hashes",
+]
 
 EXACT_DUPLICATES = "exact-duplicates"
 LANGUAGE = "language"
 RULES = "rules"
 NEAR_DUPLICATES = "near-duplicates"
+REPEATED_LINES = "repeated-lines"
 FILTERED = "FILTERED"
 """`refined.doc_reason` of a document that a filter dropped; `reason` has the reason of the verdict."""
+REPEATED_LINES_REASON = "REPEATED_LINES"
+"""The reason of a document of which repeated lines leave too little, and of one that lost nothing else."""
 
-_VERSIONS = {EXACT_DUPLICATES: 1, LANGUAGE: 1, RULES: 1, NEAR_DUPLICATES: 1}
+_VERSIONS = {EXACT_DUPLICATES: 1, LANGUAGE: 1, RULES: 1, NEAR_DUPLICATES: 1, REPEATED_LINES: 1}
 """By filter, in their order; a number grows when the same settings come to give other verdicts."""
-_COMPARING = (EXACT_DUPLICATES, NEAR_DUPLICATES)
+_COMPARING = (EXACT_DUPLICATES, NEAR_DUPLICATES, REPEATED_LINES)
 
 
 def filter_hashes(filters: FiltersConfig) -> dict[str, str]:

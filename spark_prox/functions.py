@@ -102,6 +102,14 @@ class _SignDocuments(Protocol):
     def __call__(self, *, ngram: int, bands: int, rows: int) -> TextJudge: ...
 
 
+class _KeyLines(Protocol):
+    def __call__(self) -> TextJudge: ...
+
+
+class _JudgeLines(Protocol):
+    def __call__(self, *, min_chars: int) -> TextJudge: ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Functions:
     """Classes of frozen callables.
@@ -116,6 +124,8 @@ class Functions:
         execute_programs: over documents with their programs.
         judge_language, judge_rules: over (doc_id, doc_hash, text).
         sign_documents: over (doc_id, doc_hash, text, better).
+        key_lines: over (doc_id, doc_hash, text, host); gives a key for each line.
+        judge_lines: over (doc_id, doc_hash, keys, repeated); gives verdicts with programs.
     """
 
     read_archives: _ReadArchives
@@ -128,3 +138,5 @@ class Functions:
     judge_language: _JudgeLanguage
     judge_rules: _JudgeRules
     sign_documents: _SignDocuments
+    key_lines: _KeyLines
+    judge_lines: _JudgeLines

@@ -147,22 +147,26 @@ def load_tokenizer(path: str) -> TextTokenizer:
 
     Takes `tokenizer.json`; where a checkpoint has only a sentencepiece model, transformers converts it.
 
+    Args:
+        path: the model, or the file `tokenizer.json` alone, whatever its name.
+
     Raises:
-        ModelError: MODEL_NO_TOKENIZER.
+        ModelError: MODEL_NO_TOKENIZER; for a model also MODEL_NOT_FOUND and others.
     """
-    directory = model_directory(path, weights=False)
-    file = directory / "tokenizer.json"
+    file = Path(path).expanduser()
+    if not file.is_file():
+        file = model_directory(path, weights=False) / "tokenizer.json"
     try:
         if file.is_file():
             tokenizer = Tokenizer.from_file(str(file))
         else:
-            tokenizer = load_transformers_tokenizer(directory).backend_tokenizer
+            tokenizer = load_transformers_tokenizer(file.parent).backend_tokenizer
         tokenizer.no_truncation()
         tokenizer.no_padding()
         return TextTokenizer(tokenizer)
     except Exception as error:
         raise ModelError(
-            "MODEL_NO_TOKENIZER", f"The tokenizer in {path!r} cannot be loaded: {type(error).__name__}."
+            "MODEL_NO_TOKENIZER", f"The tokenizer in {path[:200]!r} cannot be loaded: {type(error).__name__}."
         ) from error
 
 

@@ -33,6 +33,7 @@ from spark_prox.stages.incremental import backlog, checkpoint_folder, run_micro_
 from spark_prox.stages.ingest import Ingest, input_spec, input_with_snapshot
 from spark_prox.stages.near_duplicates import NearDuplicates
 from spark_prox.stages.removal import forget_source, lost_documents
+from spark_prox.stages.repeated_lines import RepeatedLines
 from spark_prox.stages.runlog import RunLog, new_run_id
 from spark_prox.stages.text_filters import Language, Rules
 from spark_prox.warehouse.tables import Warehouse
@@ -45,6 +46,7 @@ FILTERS: tuple[Stage, ...] = (
     Language(),  #         documents that are left         -> verdicts: those in a wanted language
     Rules(),  #            documents that are left         -> verdicts: those that break no published rule
     NearDuplicates(),  #   documents that are left         -> verdicts: one of those with nearly the same words
+    RepeatedLines(),  #    documents that are left         -> verdicts: programs that remove what their host repeats
 )
 """Stages before the model, see docs/filters.md: each is off by default."""
 

@@ -29,7 +29,7 @@ DECISION_COLUMNS = "doc_id string, doc_hash string"
 """Spark schema of what `DecideDocuments` yields."""
 
 _AHEAD_BYTES = 64 << 20
-_INPUT_ONLY = ("doc_program", "doc_status", "chunks", "text")
+_INPUT_ONLY = ("doc_program", "doc_status", "chunks", "line_program", "text")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +52,8 @@ class DecideDocuments:
 
 @dataclass(frozen=True, kw_only=True)
 class ExecutePrograms:
-    """For `mapInArrow` over documents with doc_program, doc_status, doc_margin and chunks.
+    """For `mapInArrow` over documents with doc_program, doc_status, doc_margin and chunks, and where filters write any
+    with line_program.
 
     Attributes:
         tokenizer: model directory whose tokenizer counts tokens before and after; None to count none.
@@ -81,13 +82,15 @@ class ExecutePrograms:
                 chunks=chunks,
                 policy=self.policy,
                 dialect=self.dialect,
+                line_program=line_program,
             )
-            for text, doc_program, doc_status, doc_margin, chunks in zip(
+            for text, doc_program, doc_status, doc_margin, chunks, line_program in zip(
                 texts,
                 batch.column("doc_program").to_pylist(),
                 batch.column("doc_status").to_pylist(),
                 batch.column("doc_margin").to_pylist(),
                 _stored_chunks(batch.column("chunks")),
+                _line_programs(batch),
                 strict=True,
             )
         ]
@@ -115,6 +118,13 @@ class ExecutePrograms:
         for number, tokens in zip(edited, self._count_tokens([refined[number] for number in edited]), strict=True):
             after[number] = tokens
         return after
+
+
+def _line_programs(batch: pa.RecordBatch) -> list[str | None]:
+    """A filter's program for each row; none where no filter writes any."""
+    if "line_program" not in batch.schema.names:
+        return [None] * batch.num_rows
+    return list(batch.column("line_program").to_pylist())
 
 
 def _stored_chunks(column: pa.ListArray) -> list[list[StoredChunk] | None]:

@@ -21,8 +21,9 @@ from spark_prox.export.functions import ExportFunctions
 from spark_prox.export.placing import Placing
 from spark_prox.export.shards import ExportDocument, ShardName
 from spark_prox.heuristics.writers import RULE_SETS
+from spark_prox.programs.also_remove import also_remove
 
-__all__ = ["EXPORT_FUNCTIONS", "ApplyRules", "PlaceDocuments", "WriteShards"]
+__all__ = ["EXPORT_FUNCTIONS", "ApplyRules", "PlaceDocuments", "RemoveRepeated", "WriteShards"]
 
 _PLACED = pa.schema([("split", pa.string()), ("shard", pa.int32()), ("place", pa.int64()), ("copy", pa.int32())])
 _WRITTEN = pa.schema([("shard", pa.int32()), ("record", pa.string())])
@@ -81,6 +82,20 @@ class ApplyRules:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RemoveRepeated:
+    """For `mapInArrow` over rows with text and, last, line_program: a filter's program, or null."""
+
+    def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """The rows without line_program, and without the lines that it removes."""
+        for batch in batches:
+            at = batch.schema.get_field_index("text")
+            rows = zip(batch.column(at).to_pylist(), batch.column("line_program").to_pylist(), strict=True)
+            texts = [text if program is None else also_remove(text, (), program)[0] for text, program in rows]
+            done = batch.set_column(at, batch.schema.field(at), pa.array(texts, batch.schema.field(at).type))
+            yield done.select(batch.schema.names[:-1])
+
+
+@dataclass(frozen=True, kw_only=True)
 class WriteShards:
     """For `mapInArrow` over documents in order of shard and place, all of a shard in one partition.
 
@@ -106,5 +121,7 @@ def _rows(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[Any, ...]]:
         yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
 
 
-EXPORT_FUNCTIONS = ExportFunctions(place_documents=PlaceDocuments, apply_rules=ApplyRules, write_shards=WriteShards)
+EXPORT_FUNCTIONS = ExportFunctions(
+    place_documents=PlaceDocuments, apply_rules=ApplyRules, remove_lines=RemoveRepeated, write_shards=WriteShards
+)
 """What `jobs/export.py` hands to the stage."""

@@ -13,9 +13,10 @@ from typing import ClassVar
 import pyarrow as pa
 
 from spark_prox.heuristics.minhash import MinHash
+from spark_prox.heuristics.repeated_lines import judge_lines, line_keys
 from spark_prox.heuristics.text_verdicts import TextVerdict, judge_language, judge_rules, judged
 
-__all__ = ["JudgeLanguage", "JudgeRules", "SignDocuments"]
+__all__ = ["JudgeLanguage", "JudgeLines", "JudgeRules", "KeyLines", "SignDocuments"]
 
 _COLUMNS = "doc_id string, doc_hash string, verdict string, reason string, detail string, language string, score double"
 
@@ -90,3 +91,45 @@ class SignDocuments:
             keys = pa.array([signature.keys(text) for text in batch.column("text").to_pylist()], pa.list_(pa.binary()))
             passed = {name: batch.column(name) for name in ("doc_id", "doc_hash", "better")}
             yield pa.RecordBatch.from_pydict(passed | {"keys": keys})
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeyLines:
+    """For `mapInArrow` over (doc_id, doc_hash, text, host): a key for each line, see `line_keys`."""
+
+    columns: ClassVar[str] = "doc_id string, doc_hash string, host string, keys array<binary>"
+
+    def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """One row for each document."""
+        for batch in batches:
+            keys = pa.array([line_keys(text) for text in batch.column("text").to_pylist()], pa.list_(pa.binary()))
+            passed = {name: batch.column(name) for name in ("doc_id", "doc_hash", "host")}
+            yield pa.RecordBatch.from_pydict(passed | {"keys": keys})
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgeLines:
+    """For `mapInArrow` over (doc_id, doc_hash, keys, repeated): verdicts on pages, see `judge_lines`.
+
+    Attributes:
+        min_chars: letters and digits that have to stay.
+    """
+
+    columns: ClassVar[str] = (
+        "doc_id string, doc_hash string, keys array<binary>, verdict string, reason string, detail string, "
+        "program string"
+    )
+    min_chars: int
+
+    def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """One row for each document; `repeated` is null where no line repeats."""
+        for batch in batches:
+            rows = zip(batch.column("keys").to_pylist(), batch.column("repeated").to_pylist(), strict=True)
+            found = [judge_lines(keys or (), repeated or (), min_chars=self.min_chars) for keys, repeated in rows]
+            passed = {name: batch.column(name) for name in ("doc_id", "doc_hash", "keys")}
+            verdict = pa.array(["keep" if row.reason is None else "drop" for row in found], pa.string())
+            said = {
+                name: pa.array([getattr(row, name) for row in found], pa.string())
+                for name in ("reason", "detail", "program")
+            }
+            yield pa.RecordBatch.from_pydict({**passed, "verdict": verdict, **said})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from spark_prox.functions import Functions
 from udfs.annotate import AnnotateDocuments, JudgeAnswers
 from udfs.execute import DecideDocuments, ExecutePrograms
-from udfs.filter import JudgeLanguage, JudgeRules, SignDocuments
+from udfs.filter import JudgeLanguage, JudgeLines, JudgeRules, KeyLines, SignDocuments
 from udfs.generate import GeneratePrograms
 from udfs.heuristic import WritePrograms
 from udfs.ingest import ReadArchives
@@ -23,4 +23,6 @@ FUNCTIONS = Functions(
     judge_language=JudgeLanguage,
     judge_rules=JudgeRules,
     sign_documents=SignDocuments,
+    key_lines=KeyLines,
+    judge_lines=JudgeLines,
 )

@@ -12,7 +12,15 @@ from typing import Literal
 from spark_prox.config.limits import check_least, check_shares
 from spark_prox.heuristics.rules.verdicts import RULE_SETS
 
-__all__ = ["ExactConfig", "FiltersConfig", "KeepPolicy", "LanguageConfig", "NearConfig", "RulesConfig"]
+__all__ = [
+    "ExactConfig",
+    "FiltersConfig",
+    "KeepPolicy",
+    "LanguageConfig",
+    "NearConfig",
+    "RepeatedLinesConfig",
+    "RulesConfig",
+]
 
 KeepPolicy = Literal["first", "longest", "oldest", "newest"]
 """Which of several duplicates stays: the smallest id, the longest text, or the one with the first or last date."""
@@ -103,6 +111,35 @@ class NearConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RepeatedLinesConfig:
+    """Lines that many pages of a host share: menus, footers, notices. They go from every page.
+
+    A line repeats when both limits say so.
+
+    Attributes:
+        enabled: run the filter.
+        min_pages: fewest pages of a host with the line.
+        min_share: smallest share of the host's pages with the line.
+        max_pages: pages of a host that are counted; of a larger one a sample, and the limits are held against that.
+        min_chars: a page of which lines go and fewer letters and digits stay is dropped.
+    """
+
+    enabled: bool = False
+    min_pages: int = 3
+    min_share: float = 0.0
+    max_pages: int = 10_000
+    min_chars: int = 100
+
+    def __post_init__(self) -> None:
+        check_least(self, 2, "min_pages")
+        check_least(self, 0, "min_chars")
+        check_least(self, 2, "max_pages")
+        check_shares(self, "min_share")
+        if self.max_pages < self.min_pages:
+            raise ValueError(f"max_pages is {self.max_pages}; expected at least min_pages, {self.min_pages}")
+
+
+@dataclass(frozen=True, kw_only=True)
 class FiltersConfig:
     """The filters, in the order in which they run.
 
@@ -111,9 +148,11 @@ class FiltersConfig:
         language: documents in other languages than the wanted ones.
         rules: documents that break a published rule.
         near_duplicates: documents that share most of their word n-grams with another one.
+        repeated_lines: lines that many pages of a host share.
     """
 
     exact_duplicates: ExactConfig = ExactConfig()
     language: LanguageConfig = LanguageConfig()
     rules: RulesConfig = RulesConfig()
     near_duplicates: NearConfig = NearConfig()
+    repeated_lines: RepeatedLinesConfig = RepeatedLinesConfig()

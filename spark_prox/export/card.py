@@ -7,7 +7,7 @@ sources and models come from the tables: they are shown as code, so that none of
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from spark_prox.config.export import ExportConfig
 from spark_prox.export.manifest import ExportManifest, amounts
@@ -40,6 +40,9 @@ _MOST_ROWS = 40
 def card_text(manifest: ExportManifest, config: ExportConfig, tokenizer: ExportTokenizer | None) -> str:
     """The card in Markdown."""
     rules = str(manifest.plan.settings.get("rules") or "")
+    filters = manifest.plan.settings.get("filters")
+    if rules == "verdicts" and isinstance(filters, Mapping):
+        rules = ", ".join(filters)
     return "\n".join(
         [
             *_header(manifest),

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from spark_prox.errors import ConfigError, ProxError, TableError
+from spark_prox.sources.object_store import ObjectStores
 
 __all__ = ["WORK_FOLDER", "Destination", "PendingFiles", "WrittenFile"]
 
@@ -29,6 +30,7 @@ _TEMPORARY = f"{WORK_FOLDER}/tmp"
 _BUFFER_BYTES = 1 << 20
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 _HADOOP_S3 = re.compile(r"^s3[an]://")
+_OF_S3 = re.compile(r"s3[an]?://")
 
 
 class WrittenFile(NamedTuple):
@@ -121,16 +123,20 @@ class Destination:
 
     Args:
         uri: a path or URI; s3a:// and s3n:// mean s3://.
+        stores: how Spark reaches object stores: the files go the way that its tables go. Options in the URI
+            (`s3://bucket/path?endpoint_override=HOST`) are pyarrow's own and count instead.
 
     Raises:
         ConfigError: EXPORT_BAD_DESTINATION: no file system for it.
+        InputError: STORE_REQUESTER_PAYS.
     """
 
-    def __init__(self, uri: str) -> None:
+    def __init__(self, uri: str, stores: ObjectStores | None = None) -> None:
         self.uri = uri
+        self._stores = stores or ObjectStores()
 
-    def __reduce__(self) -> tuple[type[Destination], tuple[str]]:
-        return Destination, (self.uri,)
+    def __reduce__(self) -> tuple[type[Destination], tuple[str, ObjectStores]]:
+        return Destination, (self.uri, self._stores)
 
     @cached_property
     def _place(self) -> tuple[Any, str]:
@@ -140,8 +146,12 @@ class Destination:
         try:
             if not _URI.match(local):
                 return LocalFileSystem(), str(Path(local).expanduser().absolute())
+            if _OF_S3.match(local) and "?" not in local:
+                return self._stores.resolve(local)
             system, path = FileSystem.from_uri(_HADOOP_S3.sub("s3://", local))
             return system, path.rstrip("/")
+        except ProxError:
+            raise
         except Exception as error:  # noqa: BLE001 - pyarrow raises several kinds here
             raise ConfigError(
                 "EXPORT_BAD_DESTINATION",

@@ -25,6 +25,10 @@ class _ApplyRules(Protocol):
     def __call__(self, *, rules: str) -> ArrowFunction: ...
 
 
+class _RemoveLines(Protocol):
+    def __call__(self) -> ArrowFunction: ...
+
+
 class _WriteShards(Protocol):
     def __call__(self, *, writer: ShardWriter, shards: Sequence[ShardName]) -> ArrowFunction: ...
 
@@ -36,9 +40,11 @@ class ExportFunctions:
     Attributes:
         place_documents: over rows with doc_id, url, source; gives them with split, shard, place and copy.
         apply_rules: over rows with text; gives those that a rule set keeps, their lines as it leaves them.
+        remove_lines: over rows with text and, last, line_program; gives them without it and the lines that it removes.
         write_shards: over documents in order of shard and place; gives (shard, record).
     """
 
     place_documents: _PlaceDocuments
     apply_rules: _ApplyRules
+    remove_lines: _RemoveLines
     write_shards: _WriteShards

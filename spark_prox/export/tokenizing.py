@@ -9,7 +9,6 @@ import hashlib
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +43,7 @@ class ExportTokenizer:
         Raises:
             ModelError: MODEL_NO_TOKENIZER and others.
         """
-        return _load(self.path)
+        return load_tokenizer(self.path)
 
 
 def find_tokenizer(path: str, eos: str, *, needs_eos: bool) -> ExportTokenizer:
@@ -57,7 +56,7 @@ def find_tokenizer(path: str, eos: str, *, needs_eos: bool) -> ExportTokenizer:
     Raises:
         ModelError: MODEL_NOT_FOUND, MODEL_NO_TOKENIZER, EXPORT_NO_EOS.
     """
-    tokenizer: Any = _load(path)
+    tokenizer: Any = load_tokenizer(path)
     ids = [tokenizer.token_to_id(eos)] if eos else _configured_eos(path)
     if needs_eos and (not ids or ids[0] is None):
         raise ModelError(
@@ -86,24 +85,6 @@ def tokenized(documents: Iterable[ExportDocument], tokenizer: ExportTokenizer) -
 
     for ids in encode_whole(tokenizer.load(), texts()):
         yield waiting.popleft(), ids
-
-
-@lru_cache(maxsize=4)
-def _load(path: str) -> TextTokenizer:
-    file = Path(path).expanduser()
-    if not file.is_file():
-        return load_tokenizer(path)
-    from tokenizers import Tokenizer
-
-    try:
-        tokenizer = Tokenizer.from_file(str(file))
-        tokenizer.no_truncation()
-        tokenizer.no_padding()
-        return TextTokenizer(tokenizer)
-    except Exception as error:
-        raise ModelError(
-            "MODEL_NO_TOKENIZER", f"The tokenizer {path[:200]!r} cannot be loaded: {type(error).__name__}."
-        ) from error
 
 
 def _configured_eos(path: str) -> list[int]:

@@ -17,7 +17,7 @@ from spark_prox.programs.refinement import Span
 from spark_prox.programs.substitute import substitute
 from spark_prox.programs.words import has_more_words_than
 
-__all__ = ["Draft", "assemble"]
+__all__ = ["Draft", "applied", "assemble", "merged_spans", "removal_spans"]
 
 
 class Draft(NamedTuple):
@@ -39,13 +39,13 @@ def assemble(text: str, plans: Sequence[ChunkPlan], rules: Policy, margins: Mapp
     spans: list[Span] = []
     if removals:
         assert index is not None
-        spans = _removal_spans(text, index, _settle_removals(plans, removals, rules, margins, text, index))
+        spans = removal_spans(text, index, _settle_removals(plans, removals, rules, margins, text, index))
     if replaces:
-        spans = _merge(spans, substitute(text, plans, rules, index, spans))
+        spans = merged_spans(spans, substitute(text, plans, rules, index, spans))
     if any(plan.additions for plan in plans):
         assert index is not None
         spans = _insert(text, index, spans, plans, rules)
-    refined = _apply(text, spans)
+    refined = applied(text, spans)
     if refined == text:  # replacements that undo each other
         return Draft(text, [], index)
     return Draft(refined, spans, index)
@@ -99,7 +99,7 @@ def _least_margin(rules: Policy, text: str, index: LineIndex) -> Callable[[int],
     return lambda line: least if has_more_words_than(text[index.start(line) : index.end(line)], most) else short
 
 
-def _removal_spans(text: str, index: LineIndex, removals: Sequence[Removal]) -> list[Span]:
+def removal_spans(text: str, index: LineIndex, removals: Sequence[Removal]) -> list[Span]:
     """Spans of the removed lines, each with the newline after it; a run at the end takes the newline before it."""
     last_line = len(index) - 1
     tail = len(removals)
@@ -116,7 +116,7 @@ def _removal_spans(text: str, index: LineIndex, removals: Sequence[Removal]) -> 
     return spans
 
 
-def _merge(removed: list[Span], replaced: Iterable[Span]) -> list[Span]:
+def merged_spans(removed: list[Span], replaced: Iterable[Span]) -> list[Span]:
     """Both in order; a replacement that touches a removed line is lost with it."""
     if not removed:
         return list(replaced)
@@ -177,7 +177,8 @@ def _removed_runs(spans: Iterable[Span]) -> list[tuple[int, int]]:
     return runs
 
 
-def _apply(text: str, spans: Sequence[Span]) -> str:
+def applied(text: str, spans: Sequence[Span]) -> str:
+    """The text with ascending spans executed."""
     pieces: list[str] = []
     position = 0
     for start, stop, inserted, *_ in spans:

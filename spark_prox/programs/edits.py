@@ -11,7 +11,7 @@ from typing import NamedTuple
 from spark_prox.errors import ProxError
 from spark_prox.rows import Int32, Int64, Word
 
-__all__ = ["Edit", "apply_edits", "removed_lines", "restore_text"]
+__all__ = ["Edit", "apply_edits", "edited_lines", "removed_lines", "restore_text"]
 
 
 class Edit(NamedTuple):
@@ -65,10 +65,20 @@ def removed_lines(original: str, edits: Iterable[Edit]) -> set[int]:
     last = original.count("\n")
     for edit in edits:
         if edit.kind == "remove_lines":
-            count = edit.removed.count("\n")
-            to_the_end = edit.stop == len(original) and edit.line + count == last and not edit.removed.endswith("\n")
-            found.update(range(edit.line, edit.line + count + to_the_end))
+            found.update(edited_lines(original, edit, last))
     return found
+
+
+def edited_lines(original: str, edit: Edit, last: int | None = None) -> range:
+    """The lines that one edit of the kind remove_lines removed.
+
+    Args:
+        last: the number of the original's last line, where it is known.
+    """
+    count = edit.removed.count("\n")
+    last = original.count("\n") if last is None else last
+    to_the_end = edit.stop == len(original) and edit.line + count == last and not edit.removed.endswith("\n")
+    return range(edit.line, edit.line + count + to_the_end)
 
 
 def restore_text(refined: str, edits: Iterable[Edit]) -> str:

@@ -17,10 +17,10 @@ from spark_prox.config.loading import build
 from spark_prox.config.run import RunConfig
 from spark_prox.documents import Level
 from spark_prox.errors import ProxError, TableError
-from spark_prox.filters import filter_hashes
 from spark_prox.keys import digest
 from spark_prox.programs import Policy, policy_for
 from spark_prox.report.story import KEY_COLUMNS, Key
+from spark_prox.stages.verdicts import filters_of_config
 from spark_prox.warehouse.tables import Warehouse
 from spark_prox.writers import policy_of
 
@@ -38,6 +38,7 @@ class Applied:
         policy_is_known: whether its hash is the rows' one; else margins that a model recommended are missing, because
             its folder is not here.
         keys: the programs of the levels that are on.
+        filters: hashes of the filters that were on, see `spark_prox.filters.filter_hashes`.
         keys_are_known: whether the settings' hash proves them; else they are the latest ones.
         config: the run's configuration as JSON; "{}" where `runs` does not have it.
         others: documents whose rows other settings made.
@@ -50,6 +51,7 @@ class Applied:
     dialect: str
     keys: Mapping[Level, Key]
     keys_are_known: bool
+    filters: Mapping[str, str]
     config: str
     documents: int
     others: int
@@ -84,7 +86,8 @@ def applied_settings(warehouse: Warehouse, settings: str | None = None) -> Appli
     policy, known = _policy(config, _of_run(warehouse, row["run_id"], "policy"), row)
     tree = _tree(config)
     dialect = str(tree.get("dialect") or "prox")
-    keys, proven = _keys(warehouse, row, dialect, bool(tree.get("count_tokens", True)), _filters(config))
+    filters = filters_of_config(config)
+    keys, proven = _keys(warehouse, row, dialect, bool(tree.get("count_tokens", True)), filters)
     return Applied(
         settings=row["settings_hash"],
         run_id=row["run_id"],
@@ -93,6 +96,7 @@ def applied_settings(warehouse: Warehouse, settings: str | None = None) -> Appli
         dialect=dialect,
         keys=keys,
         keys_are_known=proven,
+        filters=filters,
         config=config,
         documents=row["documents"],
         others=sum(other["documents"] for other in groups) - row["documents"],
@@ -145,15 +149,8 @@ def _policies(config: str, stored: str, name: str) -> Iterator[Policy]:
         return
 
 
-def _filters(config: str) -> list[str]:
-    try:
-        return list(filter_hashes(build(RunConfig, _tree(config), "").filters).values())
-    except ProxError:
-        return []
-
-
 def _keys(
-    warehouse: Warehouse, row: Row, dialect: str, count_tokens: bool, filters: list[str]
+    warehouse: Warehouse, row: Row, dialect: str, count_tokens: bool, filters: Mapping[str, str]
 ) -> tuple[dict[Level, Key], bool]:
     """The keys that the settings' hash was made of, else the latest of each level."""
     if not warehouse.exists("programs"):
@@ -173,7 +170,7 @@ def _keys(
         used = [key for key in (doc, chunk) if key is not None]
         keys = [dict(zip(KEY_COLUMNS, key, strict=True)) for key in used]
         deciding = [keys, row["policy_hash"], dialect, count_tokens]
-        if digest([*deciding, filters] if filters else deciding) == row["settings_hash"]:
+        if digest([*deciding, [*filters.values()]] if filters else deciding) == row["settings_hash"]:
             return {"doc" if key is doc else "chunk": key for key in used}, True
     latest: dict[Level, Key] = {level: keys[0] for level, keys in found.items() if keys}
     return latest, False

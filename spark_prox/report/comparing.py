@@ -28,6 +28,7 @@ from spark_prox.report.story import KEY_COLUMNS
 from spark_prox.rows import Origin, fields_of
 from spark_prox.stages.quarantine import FAILED
 from spark_prox.stages.stored import PROGRAM_COLUMNS, with_programs
+from spark_prox.stages.verdicts import with_verdicts
 from spark_prox.warehouse.schemas import REFINED
 from spark_prox.warehouse.tables import Warehouse
 
@@ -203,7 +204,8 @@ def _executed(warehouse: Warehouse, applied: Applied, policy: Policy, functions:
         for level, key in applied.keys.items()
     }
     documents = warehouse.read("documents").select(*passed)
-    inputs = with_programs(warehouse, documents, keys).select(*passed, *PROGRAM_COLUMNS)
+    programs = with_verdicts(warehouse, with_programs(warehouse, documents, keys), applied.filters)
+    inputs = programs.select(*passed, *PROGRAM_COLUMNS, "line_program")
     run_columns = {field.name for field in fields_of(RefinedRow) if field.origin is Origin.RUN}
     schema = REFINED.schema
     core = type(schema)([field for field in schema.fields if field.name not in run_columns])

@@ -74,6 +74,7 @@ def decide_story(story: Story, keys: Mapping[Level, Key], *, policy: Policy, dia
         chunks=chunks,
         policy=policy,
         dialect=dialect,
+        line_program=story.line_program,
     )._replace(doc_id=story.doc_id, doc_hash=story.doc_hash, doc_margin=level.margin if level is not None else None)
     calls = [] if level is None or level.program is None else _verdict_calls(level.program, dialect, row)
     was_executed = row.chunks > 0 and chunks

@@ -27,7 +27,8 @@ class LineFacts:
 
     Attributes:
         state: "chunks" where chunk programs run; else why they do not: "off", "missing", "empty" (a text without a
-            word), "fixed" (a policy that reads no margins, a filter that dropped the document: what is stored counts).
+            word), "fixed" (a policy that reads no margins, a filter that dropped the document or
+            lines of it: what is stored counts).
         drop: whether the document level's program says to drop the document.
         doc_reason: the document level's reason where the document is not dropped.
         words: of each line.
@@ -59,7 +60,7 @@ def facts_of(story: Story, keys: Mapping[Level, Key], *, policy: Policy, dialect
     """The facts of one document under a policy, whatever its margins and shares."""
     words = tuple(count_words(line) for line in story.text.split("\n"))
     is_filtered = story.refined is not None and story.refined.doc_reason == FILTERED
-    if policy.reader == "upstream" or is_filtered:
+    if policy.reader == "upstream" or is_filtered or story.line_program:
         return LineFacts(state="fixed", words=words)
     drop, doc_reason = _document_level(story, keys, policy, dialect)
     base = LineFacts(state="missing", drop=drop, doc_reason=doc_reason, words=words)

@@ -16,6 +16,7 @@ from pyspark.sql import functions as F
 from spark_prox.errors import ConfigError, InputError
 from spark_prox.execution import StoredChunk
 from spark_prox.programs import Edit, Policy
+from spark_prox.programs.also_remove import also_removed
 from spark_prox.warehouse.tables import Warehouse
 
 __all__ = ["DocumentHistory", "RowChange", "RunRecord", "histories", "ids_of", "matching_ids"]
@@ -92,6 +93,11 @@ class DocumentHistory:
         """The edits, as cut out and put in."""
         rows = self.refined["edits"] if self.refined is not None else ()
         return tuple(Edit(**row.asDict()) for row in rows or ())
+
+    @property
+    def line_program(self) -> str | None:
+        """A filter's program for its lines, as far as `refined` has it on record; see `also_removed`."""
+        return also_removed(self.text, self.edits)
 
     def used(self, level: str) -> list[Row]:
         """The programs of a level that decided the document's row, in order of their chunks."""

@@ -143,6 +143,9 @@ def _programs(history: DocumentHistory, replayed: Refinement | None, paint: Pain
             yield from _calls(replayed, row["chunk_index"], paint)
         else:
             yield from (f"    {line}" for line in shown_lines(row["program"] or "", _MOST_CALLS))
+    if history.line_program:
+        yield "  lines that repeat on the host (filter repeated-lines):"
+        yield from (f"    {line}" for line in shown_lines(history.line_program, _MOST_CALLS))
     if len(history.programs) > len(used):
         yield f"  {len(history.programs) - len(used):,} more of other settings or of earlier versions of the text"
 

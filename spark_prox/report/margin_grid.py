@@ -91,6 +91,7 @@ def _execute(story: Story, keys: Mapping[Level, Key], policy: Policy, dialect: s
         chunks=story.chunks(keys.get("chunk")),
         policy=policy,
         dialect=dialect,
+        line_program=story.line_program,
     )
 
 

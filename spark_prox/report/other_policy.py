@@ -74,4 +74,5 @@ def replay_under(history: DocumentHistory, policy: Policy) -> RefinedRow:
         chunks=history.chunks(),
         policy=policy,
         dialect=run.dialect if run is not None else "prox",
+        line_program=history.line_program,
     )

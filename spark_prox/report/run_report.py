@@ -6,18 +6,28 @@ terminal.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pyspark.sql import Row, SparkSession
 from pyspark.sql import functions as F
 
+from spark_prox.programs import Edit
+from spark_prox.programs.also_remove import also_removed
 from spark_prox.report.queries import by_code, by_outcome
 from spark_prox.stages.dry_run import PlannedStage
 from spark_prox.terminal import shown, shown_lines
 from spark_prox.warehouse.schemas import TABLES
 from spark_prox.warehouse.tables import Warehouse
 
-__all__ = ["example_report", "outcome_report", "plan_report", "query_report", "table", "tables_report"]
+__all__ = [
+    "balance_report",
+    "example_report",
+    "outcome_report",
+    "plan_report",
+    "query_report",
+    "table",
+    "tables_report",
+]
 
 _PROGRAMS = 8
 _CELL_WIDTH = 400
@@ -37,6 +47,12 @@ def outcome_report(warehouse: Warehouse, settings: str) -> str:
     if rejects:
         text += "\n\n" + table(["rejected", "by", "records"], [list(row) for row in rejects])
     return text
+
+
+def balance_report(balance: Mapping[str, float]) -> str:
+    """How even the tasks of a run were, by stage; "" where no stage had documents enough to tell."""
+    said = (f"{stage} {largest:.2f}" for stage, largest in balance.items())
+    return f"largest task / mean, by the bytes to read: {', '.join(said)}" if balance else ""
 
 
 def plan_report(stages: Sequence[PlannedStage]) -> str:
@@ -81,10 +97,19 @@ def example_report(warehouse: Warehouse, settings: str) -> str | None:
             *before,
             "Program:",
             *written,
+            *_of_filter(original["text"], chosen["edits"]),
             *_unsure(chosen["policy"], programs),
             f"After ({chosen['lines_after']} lines):",
             *after,
         ]
+    )
+
+
+def _of_filter(text: str, edits: Sequence[Row]) -> list[str]:
+    """The program of a filter that removed lines too."""
+    program = also_removed(text, (Edit(**edit.asDict()) for edit in edits))
+    return (
+        [] if program is None else ["Program of the filter repeated-lines:", *(f"  {c}" for c in program.split("\n"))]
     )
 
 

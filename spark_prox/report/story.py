@@ -16,6 +16,7 @@ from pyspark.sql import functions as F
 from spark_prox.documents import Level
 from spark_prox.execution import RefinedRow, StoredChunk
 from spark_prox.programs import Edit
+from spark_prox.programs.also_remove import also_removed
 from spark_prox.stages.quarantine import QUARANTINED
 from spark_prox.warehouse.schemas import DOCUMENTS
 from spark_prox.warehouse.tables import Warehouse
@@ -94,6 +95,11 @@ class Story:
     programs: tuple[StoredProgram, ...] = ()
     refined: RefinedRow | None = field(repr=False, default=None)
     reject: StoredReject | None = None
+
+    @property
+    def line_program(self) -> str | None:
+        """A filter's program for its lines, as far as `refined` has it on record; see `also_removed`."""
+        return None if self.refined is None else also_removed(self.text, self.refined.edits)
 
     def under(self, key: Key | None) -> tuple[StoredProgram, ...]:
         """The programs of one key for the text as it is, by chunk; () for None."""

@@ -17,6 +17,8 @@ from spark_prox.config.names import quoted
 from spark_prox.errors import ConfigError, TableError
 from spark_prox.export.functions import ExportFunctions
 from spark_prox.export.text_formats import OWN_NAMES
+from spark_prox.filters import REPEATED_LINES
+from spark_prox.stages.verdicts import counting, last_filters
 from spark_prox.warehouse.tables import Warehouse
 from spark_prox.warehouse.versions import at_version
 
@@ -25,6 +27,7 @@ __all__ = [
     "chosen_columns",
     "corpus_rows",
     "described_tables",
+    "filters_of",
     "rules_of",
     "text_tables",
 ]
@@ -35,36 +38,53 @@ _ID = ["doc_id", "doc_hash"]
 _COLUMNS = ("doc_id", "text", "url", "source", "crawl")
 
 
+def filters_of(warehouse: Warehouse, config: ExportConfig) -> dict[str, str]:
+    """The filters whose verdicts count for a corpus, with their hashes: those of the warehouse's last run."""
+    if rules_of(warehouse, config) == "verdicts":
+        return last_filters(warehouse)
+    if config.corpus == "doc" and warehouse.exists("verdicts"):  # `refined` says what filters dropped, not their lines
+        return {name: value for name, value in last_filters(warehouse).items() if name == REPEATED_LINES}
+    return {}
+
+
 def rules_of(warehouse: Warehouse, config: ExportConfig) -> str:
     """The meaning of `--from rules` for a warehouse: `verdicts`, or the name of a rule set; "" for the other corpora.
 
     Raises:
-        TableError: TABLE_MISSING.
+        TableError: TABLE_MISSING, EXPORT_NO_FILTERS.
     """
     if config.corpus != "rules":
         return ""
-    if config.rules == "verdicts" and not warehouse.exists("verdicts"):
+    if config.rules not in ("auto", "verdicts"):
+        return config.rules
+    exists = warehouse.exists("verdicts")
+    if exists and last_filters(warehouse):
+        return "verdicts"
+    if config.rules == "verdicts":
         raise TableError(
-            "TABLE_MISSING",
-            f"There is no table {warehouse.where('verdicts')!r}.",
+            "EXPORT_NO_FILTERS" if exists else "TABLE_MISSING",
+            "No filter was on in the last run, so no verdict counts."
+            if exists
+            else f"There is no table {warehouse.where('verdicts')!r}.",
             "Run a job with filters first, or apply a rule set: --set export.rules=c4",
         )
-    if config.rules != "auto":
-        return config.rules
-    return "verdicts" if warehouse.exists("verdicts") else "c4"
+    return "c4"
 
 
 def text_tables(warehouse: Warehouse, config: ExportConfig) -> list[str]:
     """The tables that decide the text of a corpus."""
     if config.corpus in ("doc", "chunk"):
-        return ["documents", "refined"]
+        edited = REPEATED_LINES in filters_of(warehouse, config)
+        return ["documents", "refined", *(["verdicts"] if edited else [])]
     return ["documents", "verdicts"] if rules_of(warehouse, config) == "verdicts" else ["documents"]
 
 
 def described_tables(warehouse: Warehouse, config: ExportConfig) -> list[str]:
     """The same, and those of which only the manifest and the card speak."""
     names = text_tables(warehouse, config)
-    others = ("programs",) if "refined" in names else ("refined",)
+    others = ["programs" if "refined" in names else "refined"]
+    if config.corpus != "raw" and "verdicts" not in names:
+        others.append("verdicts")
     return names + [name for name in others if warehouse.exists(name)]
 
 
@@ -100,11 +120,13 @@ def corpus_rows(
     config: ExportConfig,
     versions: Mapping[str, int],
     functions: ExportFunctions,
+    filters: Mapping[str, str],
 ) -> DataFrame:
     """The rows of a corpus.
 
     Args:
         versions: of the tables to read.
+        filters: see `filters_of`.
     """
 
     def table(name: str) -> DataFrame:
@@ -118,21 +140,36 @@ def corpus_rows(
     if config.corpus == "rules":
         rules = rules_of(warehouse, config)
         if rules == "verdicts":
-            dropped = table("verdicts").where("verdict = 'drop'").select(*_ID)
-            documents = documents.join(dropped, _ID, "left_anti")
-            return documents.select(*_selected(documents, own, tokens=unknown))
+            verdicts = counting(table("verdicts"), filters)
+            documents = documents.join(verdicts.where("verdict = 'drop'").select(*_ID), _ID, "left_anti")
+            return _without_lines(documents.withColumn("tokens", unknown), verdicts, own, functions)
         rows = documents.select(*_selected(documents, own, tokens=unknown))
         return rows.mapInArrow(functions.apply_rules(rules=rules), rows.schema)
     refined = table("refined")
     if config.corpus == "doc":
         kept = refined.where(~F.col("doc_reason").isin(*DROPPED_BEFORE_CHUNKS)).select(*_ID, "tokens_before")
-        rows = documents.join(kept, _ID)
-        return rows.select(*_selected(rows, own, tokens=F.col("tokens_before")))
+        rows = documents.join(kept.withColumnRenamed("tokens_before", "tokens"), _ID)
+        if REPEATED_LINES in filters:
+            return _without_lines(rows, counting(table("verdicts"), filters), own, functions)
+        return rows.select(*_selected(rows, own, tokens=F.col("tokens")))
     kept = refined.where("text IS NOT NULL").select(*_ID, F.col("text").alias("refined_text"), "tokens_after")
     rows = (
         documents.drop("text").withColumn("text", F.lit("")).join(kept, _ID).withColumn("text", F.col("refined_text"))
     )
     return rows.select(*_selected(rows, own, tokens=F.col("tokens_after")))
+
+
+def _without_lines(
+    documents: DataFrame, verdicts: DataFrame, own: Sequence[StructField], functions: ExportFunctions
+) -> DataFrame:
+    """Documents (with tokens) without the lines that a filter's program removes; their tokens are unknown then."""
+    writing = verdicts.where("program IS NOT NULL").select(*_ID, "program") if "program" in verdicts.columns else None
+    if writing is None:
+        return documents.select(*_selected(documents, own, tokens=F.col("tokens")))
+    rows = documents.join(writing.withColumnRenamed("program", "line_program"), _ID, "left")
+    tokens = F.when(F.col("line_program").isNull(), F.col("tokens"))
+    chosen = rows.select(*_selected(rows, own, tokens=tokens), "line_program")
+    return chosen.mapInArrow(functions.remove_lines(), chosen.drop("line_program").schema)
 
 
 def _selected(rows: DataFrame, own: Sequence[StructField], *, tokens: Column) -> list[Column]:

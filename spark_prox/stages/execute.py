@@ -17,7 +17,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
 from spark_prox.execution import RefinedRow
-from spark_prox.filters import FILTERED
+from spark_prox.filters import FILTERED, REPEATED_LINES
 from spark_prox.rows import Origin, fields_of
 from spark_prox.spark.counting import count_rows, observed
 from spark_prox.stages.base import Run, Stage
@@ -28,7 +28,7 @@ from spark_prox.stages.own_columns import OwnColumns
 from spark_prox.stages.portions import portions
 from spark_prox.stages.quarantine import FAILED, held_documents, quarantine, rejected_at, release
 from spark_prox.stages.stored import PROGRAM_COLUMNS, used_programs, with_programs
-from spark_prox.stages.verdicts import dropped_documents
+from spark_prox.stages.verdicts import dropped_documents, line_programs, with_verdicts
 from spark_prox.stages.work_list import decided_once
 from spark_prox.warehouse.schemas import BUCKETS, REFINED
 from spark_prox.warehouse.tables import Warehouse
@@ -37,6 +37,7 @@ __all__ = ["RUN_COLUMNS", "Execute"]
 
 RUN_COLUMNS = tuple(field.name for field in fields_of(RefinedRow) if field.origin is Origin.RUN)
 """The columns of `refined` that are the same for all rows of a run."""
+_ID = ("doc_id", "doc_hash")
 
 
 class Execute(Stage):
@@ -111,9 +112,11 @@ def _executed(run: Run, own: OwnColumns, texts: DataFrame, wanted: DataFrame) ->
     passed = ("doc_id", "doc_hash", "url", "text", "source", "crawl")
     part = texts.select(*passed, *own.packed()).join(wanted, ["doc_id", "doc_hash"], "left_semi")
     programs = with_programs(run.warehouse, part, run.keys)
-    if run.filters:
-        programs = _with_filtered(programs, wanted)
-    inputs = programs.select(*passed, *PROGRAM_COLUMNS, *own.carried())
+    dropped = (
+        wanted.where("drop_reason IS NOT NULL").select("doc_id", "doc_hash", "drop_reason") if run.filters else None
+    )
+    programs = with_verdicts(run.warehouse, programs, run.filters, dropped)
+    inputs = programs.select(*passed, *PROGRAM_COLUMNS, "line_program", *own.carried())
     core = [field for field in REFINED.schema.fields if field.name not in RUN_COLUMNS]
     tokenizer = run.tokenizer if run.config.count_tokens else None
     function = run.functions.execute_programs(policy=run.policy, dialect=run.config.dialect, tokenizer=tokenizer)
@@ -131,18 +134,6 @@ def _executed(run: Run, own: OwnColumns, texts: DataFrame, wanted: DataFrame) ->
     )
 
 
-def _with_filtered(programs: DataFrame, wanted: DataFrame) -> DataFrame:
-    """Documents that a filter drops say so where the document level's program would be."""
-    dropped = wanted.where("drop_reason IS NOT NULL").select("doc_id", "drop_reason")
-    is_dropped = F.col("drop_reason").isNotNull()
-    return programs.join(dropped, "doc_id", "left").withColumns(
-        {
-            "doc_program": F.coalesce("drop_reason", "doc_program"),
-            "doc_status": F.when(is_dropped, FILTERED).otherwise(F.col("doc_status")),
-        }
-    )
-
-
 _WORK_COUNTS = {
     "pending": "count_if(settled IS NULL)",
     "settled": "count_if(settled)",
@@ -155,8 +146,8 @@ def _work(run: Run, documents: DataFrame) -> DataFrame:
     """(doc_id, doc_hash, bucket, settled, stored, held) of documents, and what is true of each, else null.
 
     `settled`: it was executed under the run's settings, since a program was last asked for again, and with the verdict
-    that filters have for it now. `stored` and `held`: it has a row of `refined`, of any settings; it is in quarantine.
-    With filters also `drop_reason`, see `dropped_documents`. Decided once for a run: nobody else writes
+    and the program that filters have for it now. `stored` and `held`: it has a row of `refined`, of any settings; it is
+    in quarantine. With filters also `drop_reason`, see `dropped_documents`. Decided once for a run: nobody else writes
     meanwhile, and a portion changes this for its own alone.
     """
     warehouse = run.warehouse
@@ -184,6 +175,10 @@ def _work(run: Run, documents: DataFrame) -> DataFrame:
     if run.filters:
         work = work.join(dropped_documents(warehouse, run.filters), ["doc_id", "doc_hash"], "left")
         settled += " AND (dropped_as <=> drop_reason)"
+        if REPEATED_LINES in run.filters:
+            lines = line_programs(warehouse, run.filters).select(*_ID, F.col("decided_at").alias("lines_at"))
+            work = work.join(lines, [*_ID], "left")
+            settled += " AND (drop_reason IS NOT NULL OR lines_at IS NULL OR lines_at < settled_at)"
         columns.append("drop_reason")
     return work.withColumn("settled", F.expr(f"CASE WHEN {settled} THEN true END")).select(*columns)
 

@@ -29,10 +29,12 @@ from spark_prox.export.plan import MANIFEST, PLAN, ExportPlan, check_same, read_
 from spark_prox.export.shards import ShardRecord, shard_names
 from spark_prox.export.token_formats import litgpt_index, token_dtype
 from spark_prox.export.tokenizing import ExportTokenizer, find_tokenizer
+from spark_prox.spark.hadoop_settings import object_stores
 from spark_prox.spark.progress import announce, announced
-from spark_prox.stages.corpora import chosen_columns, corpus_rows, described_tables, rules_of, text_tables
+from spark_prox.stages.corpora import chosen_columns, corpus_rows, described_tables, filters_of, rules_of, text_tables
 from spark_prox.stages.provenance import flow_of, made_by
 from spark_prox.stages.runlog import versions
+from spark_prox.stages.verdicts import last_filters
 from spark_prox.warehouse.tables import Warehouse
 from spark_prox.warehouse.versions import version_of
 
@@ -64,9 +66,10 @@ class Export:
         self._functions = functions
         if not self._config.to:
             raise ConfigError("CONFIG_MISSING_KEY", "The export has no destination.", "Use --to FOLDER.")
-        self.destination = Destination(self._config.to)
+        self.destination = Destination(self._config.to, object_stores(spark) if "://" in self._config.to else None)
         self._tokenizer = _tokenizer(self._config)
         self._columns = chosen_columns(warehouse, self._config)
+        self._filters = filters_of(warehouse, self._config)
 
     def run(self, *, overwrite: bool = False) -> ExportManifest:
         """Write what is missing; gives the manifest.
@@ -107,6 +110,7 @@ class Export:
             "warehouse": self._warehouse.location,
             "corpus": config.corpus,
             "rules": rules_of(self._warehouse, config),
+            **({"filters": self._filters} if self._filters else {}),
             "format": config.format,
             "seed": config.seed,
             "shards": config.shards,
@@ -148,7 +152,7 @@ class Export:
         return max(sizes.get(TRAIN, max(sizes.values())), 1) / self._config.shards
 
     def _placed(self, plan: ExportPlan) -> DataFrame:
-        rows = corpus_rows(self._spark, self._warehouse, self._config, plan.tables, self._functions)
+        rows = corpus_rows(self._spark, self._warehouse, self._config, plan.tables, self._functions, self._filters)
         placing = Placing(config=self._config, ranges=plan.ranges)
         return rows.mapInArrow(
             self._functions.place_documents(placing=placing), StructType([*rows.schema.fields, *_PLACED])
@@ -222,7 +226,13 @@ class Export:
             versions=versions(),
             records=tuple(records[number] for number in sorted(records)),
             flow=flow_of(self._spark, self._warehouse, plan.tables),
-            made=made_by(self._spark, self._warehouse, plan.tables, self._config.corpus),
+            made=made_by(
+                self._spark,
+                self._warehouse,
+                plan.tables,
+                self._config.corpus,
+                self._filters if self._config.corpus == "rules" else last_filters(self._warehouse),
+            ),
         )
         files = [file for record in manifest.records for file in record.files]
         if self._config.format == "litgpt":

@@ -8,7 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-__all__ = ["InFlight", "StageFigures", "figures_line", "samples"]
+__all__ = ["LARGEST_TASK", "InFlight", "StageFigures", "figures_line", "samples"]
+
+LARGEST_TASK = "largest_task_over_mean"
+"""The key of `StageFigures.guard`, and of `runs.guard`, for how even a generating stage's tasks were: 1 is even."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from spark_prox.config.guard import BatchCounts
@@ -50,6 +50,11 @@ class Filter(Stage):
             figures: `documents` is how many are to be decided.
         """
 
+    def work(self, run: Run, only: DataFrame | None) -> DataFrame:
+        """The rows that `decide` gets."""
+        documents = run.warehouse.read("documents").select("doc_id", "doc_hash", "bucket")
+        return self._work(run.warehouse, run.filters, documents, only)
+
     def marked(self, warehouse: Warehouse, hashes: Mapping[str, str], documents: DataFrame) -> DataFrame:
         """Documents (doc_id, doc_hash, ...) with `done` and `stored`.
 
@@ -67,8 +72,7 @@ class Filter(Stage):
             return
         with run.log.stage(self.name, run.filters[self.name]) as figures:
             run.warehouse.expect("verdicts")
-            documents = run.warehouse.read("documents").select("doc_id", "doc_hash", "bucket")
-            with decided_once(self._work(run.warehouse, run.filters, documents, only)) as work:
+            with decided_once(self.work(run, only)) as work:
                 counts = count_rows(work, _WORK_COUNTS)
                 figures.planned, figures.skipped = counts["new"], counts["done"]
                 figures.guard = BatchCounts().figures()
@@ -90,15 +94,16 @@ class Filter(Stage):
         """Store verdicts in one commit.
 
         Args:
-            rows: (doc_id, doc_hash, verdict) and what is known of reason, detail, duplicate_of, language, score, keys.
+            rows: (doc_id, doc_hash, verdict), and those of the other columns that the filter knows.
             replace: documents among them may have a verdict of this filter, of other settings or another text.
         """
-        constants = {
+        constants: dict[str, Column] = {
             "stage": F.lit(self.name),
             "settings_hash": F.lit(run.filters[self.name]),
             "run_id": F.lit(run.log.run_id),
-            "decided_at": F.current_timestamp(),
         }
+        if "decided_at" not in rows.columns:
+            constants["decided_at"] = F.current_timestamp()
         unknown = [field for field in VERDICTS.schema.fields if field.name not in {*rows.columns, *constants}]
         filled = rows.withColumns({field.name: F.lit(None).cast(field.dataType) for field in unknown} | constants)
         watched, counted = observed(filled.select(*VERDICTS.schema.fieldNames()), _COUNTS)
@@ -132,7 +137,7 @@ class Filter(Stage):
     def _work(
         self, warehouse: Warehouse, hashes: Mapping[str, str], documents: DataFrame, only: DataFrame | None
     ) -> DataFrame:
-        """The rows that `decide` gets."""
+        """Those of `documents` that the filters before keep, see `marked`."""
         if only is not None:
             documents = documents.join(only, "doc_id", "left_semi")
         candidates = without_dropped(warehouse, hashes_before(hashes, self.name), documents)

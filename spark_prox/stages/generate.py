@@ -25,7 +25,7 @@ from spark_prox.spark.progress import announce
 from spark_prox.spark.shipping import is_local
 from spark_prox.stages.base import Run, Stage
 from spark_prox.stages.dry_run import DryRun, PlannedStage
-from spark_prox.stages.figures import StageFigures
+from spark_prox.stages.figures import LARGEST_TASK, StageFigures
 from spark_prox.stages.guard import PROGRAM_COUNTS
 from spark_prox.stages.portions import portions
 from spark_prox.stages.retry import failed_programs, store_answers, wanted_again
@@ -96,7 +96,7 @@ class Generate(Stage):
                     largest = max(largest, skew)
                 figures.documents = figures.planned
                 if largest:
-                    figures.guard = {**figures.guard, "largest_task_over_mean": largest}
+                    figures.guard = {**figures.guard, LARGEST_TASK: largest}
                     announce(f"{self.name}: largest task / its share {largest:.2f}, by the bytes to read")
 
     def retry(self, run: Run, codes: tuple[str, ...]) -> int:

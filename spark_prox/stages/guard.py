@@ -16,6 +16,7 @@ from spark_prox.documents import LEVELS
 from spark_prox.filters import FILTERED
 from spark_prox.functions import PandasFunction
 from spark_prox.keys import ProgramKey
+from spark_prox.programs.also_remove import FILTER_CHUNK
 from spark_prox.spark.counting import count_rows
 from spark_prox.stages.figures import StageFigures
 from spark_prox.stages.quarantine import FAILED
@@ -45,13 +46,16 @@ PROGRAM_COUNTS = {
 }
 """What is counted of rows of `programs` while they are stored: some of all rows, some of those of each level."""
 
+_BY_FILTER = (
+    f"coalesce(aggregate(filter(edits, e -> e.chunk = {FILTER_CHUNK}), 0L, (n, e) -> n + length(e.removed)), 0L)"
+)
 REFINED_COUNTS = {
-    # What filters drop says nothing about a model.
+    # What filters drop, and lines that they remove, say nothing about a model.
     "documents": f"count_if(doc_reason <> '{FILTERED}')",
     "dropped": f"count_if(outcome = 'DROPPED' AND doc_reason <> '{FILTERED}')",
     "failed": "count_if(outcome IN ('FAILED', 'REFUSED'))",
     "quarantined": f"count_if({FAILED})",
-    "chars_before": "coalesce(sum(CASE WHEN outcome <> 'DROPPED' THEN chars_before END), 0)",
+    "chars_before": f"coalesce(sum(CASE WHEN outcome <> 'DROPPED' THEN chars_before - {_BY_FILTER} END), 0)",
     "chars_after": "coalesce(sum(CASE WHEN outcome <> 'DROPPED' THEN chars_after END), 0)",
     "tokens_before": "coalesce(sum(tokens_before), 0)",
     "tokens_after": "coalesce(sum(tokens_after), 0)",

@@ -11,6 +11,7 @@ from pyspark.sql import SparkSession
 
 from spark_prox.config.export import Corpus
 from spark_prox.export.manifest import FlowStep, Made
+from spark_prox.stages.verdicts import counting
 from spark_prox.warehouse.accounting import token_flow_sql
 from spark_prox.warehouse.tables import Warehouse
 from spark_prox.warehouse.versions import at_version
@@ -19,6 +20,7 @@ __all__ = ["flow_of", "made_by"]
 
 _MOST = 1_000
 _GROUPS = (
+    ("verdicts", "filter", "stage", "coalesce(reason, verdict)"),
     ("refined", "run", "run_id", "settings_hash"),
     ("refined", "policy", "policy", "policy_hash"),
     ("programs", "model", "concat(stage, ': ', model)", "concat_ws(' ', model_revision, template)"),
@@ -41,16 +43,26 @@ def flow_of(spark: SparkSession, warehouse: Warehouse, tables: Mapping[str, int]
     return tuple(FlowStep(*row) for row in rows)
 
 
-def made_by(spark: SparkSession, warehouse: Warehouse, tables: Mapping[str, int], corpus: Corpus) -> tuple[Made, ...]:
-    """The runs and policies of `refined`, and the models of `programs`, with numbers of rows; none for raw text."""
-    if corpus in ("raw", "rules"):
-        return ()
+def made_by(
+    spark: SparkSession, warehouse: Warehouse, tables: Mapping[str, int], corpus: Corpus, filters: Mapping[str, str]
+) -> tuple[Made, ...]:
+    """The settings that decided the rows, with numbers of rows; none for raw text.
+
+    They are the reasons of filters, and for the corpora behind those also the runs and policies of `refined` and the
+    models of `programs`.
+
+    Args:
+        filters: hashes of those whose verdicts count.
+    """
     found = []
     for table, what, name, detail in _GROUPS:
-        if table in tables:
+        wanted = bool(filters) if table == "verdicts" else corpus != "rules"
+        if table in tables and corpus != "raw" and wanted:
             rows = at_version(spark, warehouse, table, tables[table])
             if table == "programs" and corpus == "doc":
                 rows = rows.where("stage = 'doc'")
+            if table == "verdicts":
+                rows = counting(rows, filters)
             groups = rows.selectExpr(f"{name} AS name", f"{detail} AS detail").groupBy("name", "detail").count()
             found += [Made(what, *row) for row in groups.orderBy("name", "detail").limit(_MOST).collect()]
     return tuple(found)

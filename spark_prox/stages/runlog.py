@@ -27,7 +27,7 @@ from spark_prox.programs import Policy
 from spark_prox.spark.activity import activity_of, described
 from spark_prox.spark.progress import LiveLine, announce
 from spark_prox.spark.shipping import code_fingerprint
-from spark_prox.stages.figures import InFlight, StageFigures, figures_line, samples
+from spark_prox.stages.figures import LARGEST_TASK, InFlight, StageFigures, figures_line, samples
 from spark_prox.stages.push_gateway import PushGateway
 from spark_prox.warehouse.schemas import RUNS
 from spark_prox.warehouse.tables import Warehouse
@@ -113,6 +113,7 @@ class RunLog:
         progress = config.progress
         self._gateway = PushGateway(progress, run_id, self._all_samples, announce) if progress.push_gateway else None
         self.run_id = run_id
+        self.balance: dict[str, float] = {}  # by stage that has ended: the largest task over the mean
 
     @contextmanager
     def stage(self, name: str, settings: str) -> Iterator[StageFigures]:
@@ -234,6 +235,8 @@ class RunLog:
         figures.seconds = running.seconds
         self._running = None
         self._samples[figures.stage] = samples(figures, figures.seconds, working=running.working)
+        if (largest := figures.guard.get(LARGEST_TASK)) is not None:
+            self.balance[figures.stage] = max(largest, self.balance.get(figures.stage, 0.0))
         if status != "DONE" or running.worked_since is not None or figures.seconds >= _LONG_S:
             announce(figures_line(figures, figures.seconds, working=running.working, ended=status.lower()))
         self._keep(running, status=status, error=error)

@@ -80,6 +80,14 @@ MIGRATIONS: tuple[Migration, ...] = (
         columns="html_extract string",
         constraints=("prox_version_2",),
     ),
+    Migration(
+        name="verdicts-program",
+        table="verdicts",
+        to=2,
+        why="the program by which a filter removes lines of a document that it keeps, and the pages that were counted",
+        columns="program string, pages long",
+        constraints=("prox_version_2",),
+    ),
 )
 """The steps, each of one table. The first change of a released table adds its step here."""
 

@@ -201,8 +201,9 @@ VERDICTS = TableSpec(
     columns=(
         "doc_id string, doc_hash string, stage string, verdict string, reason string, detail string, "
         "duplicate_of string, language string, score double, keys array<binary>, settings_hash string, "
-        "run_id string, decided_at timestamp"
+        "run_id string, decided_at timestamp, program string, pages long"
     ),
+    version=2,
     # One verdict of a filter for a document: other settings replace it, as in `refined`.
     key=("doc_id", "stage"),
     statistics=(
@@ -214,6 +215,7 @@ VERDICTS = TableSpec(
         "prox_verdict": "verdict IN ('keep', 'drop')",
         "prox_reason": "(verdict = 'drop') = (reason IS NOT NULL)",
         "prox_settings": "settings_hash IS NOT NULL",
+        "prox_version_2": "program IS NULL OR verdict = 'keep'",
     },
     order=("stage",),
     of_document="true",

@@ -16,9 +16,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from spark_prox.config.run import load_config
+from spark_prox.config.run import config_as_json, load_config
 from spark_prox.export.formats import ShardWriter
 from spark_prox.export.shards import ExportDocument, ShardName, ShardRecord, record_path
+from spark_prox.filters import filter_hashes
 from spark_prox.heuristics.document_rules import c4_page_rules
 from spark_prox.stages.export import Export
 from spark_prox.warehouse.tables import Warehouse
@@ -98,14 +99,36 @@ def test_the_four_corpora_are_what_the_tables_hold(
     assert not passing  # no page of these has five sentences
     assert job(warehouse, tmp_path / "rules", "--from", "rules") == 2
     assert "[SPARK_PROX.EXPORT_EMPTY] The corpus 'rules'" in capsys.readouterr().err
+    # Verdicts count that the last run's filters gave: not those of a text before, of a filter that is off, of other
+    # settings. Lines that a filter removes are in none of the corpora behind the raw one.
+    on = load_config(None, ["filters.rules.enabled=true", "filters.repeated_lines.enabled=true"])
+    hashed = filter_hashes(on.filters)
+    spark.sql(f"UPDATE delta.`{warehouse}/runs` SET config = '{config_as_json(on)}' WHERE stage = 'execute'")
+    lines, rule = (hashed[name] for name in ("repeated-lines", "rules"))
     verdicts = spark.table(f"delta.`{warehouse}/documents`").selectExpr(
-        "doc_id", "if(doc_id = 'd2', 'of another text', doc_hash) AS doc_hash", "'rules' AS stage",
-        "if(doc_id IN ('d1', 'd2'), 'drop', 'keep') AS verdict",
+        "doc_id", "if(doc_id = 'd2', 'of another text', doc_hash) AS doc_hash",
+        "CASE doc_id WHEN 'd3' THEN 'language' WHEN 'd7' THEN 'repeated-lines' ELSE 'rules' END AS stage",
+        "if(doc_id IN ('d1', 'd2', 'd3', 'd4'), 'drop', 'keep') AS verdict",
+        "if(doc_id IN ('d1', 'd2', 'd3', 'd4'), 'RULE_C4_SENTENCES', NULL) AS reason",
+        "if(doc_id = 'd7', 'remove_lines(0, 1)', NULL) AS program",
+        f"CASE doc_id WHEN 'd4' THEN 'before' WHEN 'd7' THEN '{lines}' ELSE '{rule}' END AS settings_hash",
     )  # fmt: skip
     verdicts.write.format("delta").mode("overwrite").option("overwriteSchema", "true").save(f"{warehouse}/verdicts")
-    assert job(warehouse, tmp_path / "verdicts", "--from", "rules") == 0
-    found = rows(tmp_path / "verdicts")
-    assert {str(row["id"]): row["text"] for row in found} == {n: text for n, text in texts.items() if n != "d1"}
+    edited = texts | {"d7": "\n".join(str(texts["d7"]).split("\n")[2:])}
+    for corpus, without in (("rules", "d1"), ("doc", "d5")):
+        assert job(warehouse, tmp_path / f"{corpus} edited", "--from", corpus) == 0
+        found = {str(row["id"]): row["text"] for row in rows(tmp_path / f"{corpus} edited")}
+        assert found == {n: edited[n] for n in (texts if corpus == "rules" else finished.refined) if n != without}
+    made = json.loads((tmp_path / "rules edited" / "manifest.json").read_text())["made"]
+    counted = {(row["name"], row["detail"]): row["rows"] for row in made}
+    assert counted[("rules", "RULE_C4_SENTENCES")] == 2  # d1, and d2's old text
+    assert counted[("repeated-lines", "keep")] == 1
+    assert job(warehouse, tmp_path / "rules edited", "--from", "rules", "--set", "export.rules=c4") == 2
+    spark.sql(f"DELETE FROM delta.`{warehouse}/runs` WHERE stage = 'execute'")
+    assert job(warehouse, tmp_path / "off", "--from", "rules", "--set", "export.rules=verdicts") == 2
+    said = capsys.readouterr().err
+    assert "[SPARK_PROX.EXPORT_SETTINGS_DIFFER]" in said
+    assert "[SPARK_PROX.EXPORT_NO_FILTERS] No filter was on in the last run" in said
     manifest = json.loads((tmp_path / "chunk" / "manifest.json").read_text())
     tokens = sum(row["tokens_after"] for name, row in finished.refined.items() if name in refined)
     assert manifest["totals"][0] == {"split": "train", "source": "*", "documents": len(refined), "tokens": tokens}

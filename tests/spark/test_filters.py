@@ -6,17 +6,21 @@ Spark runs, because filters are joins of tables; what they decide of one text is
 from __future__ import annotations
 
 import random
+from collections import Counter
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
+from spark_prox.heuristics.repeated_lines import line_keys, normal_lines
 from spark_prox.pipeline import FILTERS
+from spark_prox.programs.write import remove_lines_program
 from spark_prox.stages.addresses import normal_address
 from spark_prox.stages.components import components
 from spark_prox.stages.ingest import Ingest
 from spark_prox.stages.removal import remove_documents
+from spark_prox.stages.repeated_lines import repeated_places
 from spark_prox.warehouse.tables import Warehouse
 from tests.spark import runs
 from tests.spark.conftest import page
@@ -205,3 +209,98 @@ def test_addresses_that_only_look_different_are_one(spark: SparkSession) -> None
     assert by_group.pop(99) == {None}
     assert all(len(found) == 1 for found in by_group.values())
     assert len(set.union(*by_group.values())) == len(groups)
+
+
+LINES = ("filters.repeated_lines.enabled=true", "filters.repeated_lines.min_chars=20")
+
+
+def shared_page(name: str, *more: str) -> str:
+    return "\n".join(["Home | Shop", f"The story of {name} and of all its people.", *more, "(c) 2024 all rights"])
+
+
+def lines_that_stay(texts: dict[str, str], hosts: dict[str, str], least: int) -> dict[str, str]:
+    """The reference: lines that are on fewer than `least` pages of their host."""
+    keys = {key: normal_lines(text) for key, text in texts.items()}
+    seen = Counter((hosts[key], line) for key, lines in keys.items() for line in {*lines})
+    return {
+        key: "\n".join(
+            line
+            for line, normal in zip(text.split("\n"), keys[key], strict=True)
+            if not normal or seen[hosts[key], normal] < least
+        )
+        for key, text in texts.items()
+    }
+
+
+def test_lines_that_repeat_on_a_host_go_by_a_program_and_a_host_that_grows_is_decided_again(
+    spark: SparkSession, tiny_llama: Path, tmp_path: Path
+) -> None:
+    texts = {f"a{n}": shared_page(name) for n, name in enumerate(("rivers", "hills", "woods"))}
+    texts |= {"a3": "HOME  shop!\n© 1999 all rights\n", "b0": shared_page("lakes"), "b1": shared_page("coasts")}
+    texts["none"] = shared_page("deserts")
+    hosts = {key: {"a": "www.a.example", "b": "b.example"}.get(key[0], key) for key in texts}
+
+    def run(name: str, ids: list[str]) -> Pipeline:
+        rows: list[dict[str, object] | str] = [
+            {"id": key, "url": f"https://{hosts[key]}/{key}" if key != "none" else None, "text": texts[key]}
+            for key in ids
+        ]
+        source = runs.write_lines(tmp_path / f"{name}.jsonl", rows)
+        off = ("doc.enabled=false", "chunk.enabled=false")
+        pipe = runs.pipeline(tmp_path / "w", source, *runs.scripted(tiny_llama), *off, *LINES, id_column="id")
+        pipe.refine()
+        return pipe
+
+    pipe = run("1", [*texts])
+    found, refined = verdicts(pipe, "repeated-lines"), runs.refined(pipe)
+    wanted = lines_that_stay(texts, hosts, 3)
+    assert {key: row["text"] for key, row in refined.items()} == {
+        **{key: wanted[key] for key in texts if key not in ("a3", "none")},
+        "a3": None,  # nothing is left of it
+        "none": texts["none"],  # a page without a host
+    }
+    assert (refined["a3"]["outcome"], refined["a3"]["reason"], refined["a3"]["doc_reason"]) == (
+        *("DROPPED", "REPEATED_LINES", "FILTERED"),
+    )
+    assert {key: (row["program"], row["pages"]) for key, row in found.items()} == {
+        **dict.fromkeys(("a0", "a1", "a2"), (remove_lines_program([0, 2]), 4)),
+        **{"a3": (None, 4), "b0": (None, 2), "b1": (None, 2), "none": (None, None)},
+    }
+    assert refined["a0"]["reason"] == "REPEATED_LINES"
+    assert [(edit["line"], edit["chunk"]) for edit in refined["a0"]["edits"]] == [(0, -1), (2, -1)]  # what went is seen
+
+    run_of = pipe.warehouse.read("runs").where("stage = 'execute'").collect()[0]
+    assert run_of["guard"]["chars_before"] == run_of["guard"]["chars_after"] > 0  # it watches the model alone
+
+    # A page more on b: what its pages share repeats now. Pages of a leave: the others get their lines back. What has no
+    # host is not looked at again, and not executed.
+    gone = spark.createDataFrame([("a2",), ("a3",)], "doc_id string")
+    with pipe.phase(), pipe.warehouse.staged(gone, "gone") as left:
+        remove_documents(pipe.run, left)
+    texts = {key: text for key, text in texts.items() if key not in ("a2", "a3")} | {"b2": shared_page("islands")}
+    hosts["b2"] = "b.example"
+    pipe = run("2", ["b2"])
+    assert runs.figures(pipe) == {"ingest": 1, "repeated-lines": 5, "execute": 5}
+    wanted = lines_that_stay(texts, hosts, 3)
+    assert {key: row["text"] for key, row in runs.refined(pipe).items()} == {**wanted, "none": texts["none"]}
+    assert wanted["a0"] == texts["a0"]
+    assert wanted["b0"] != texts["b0"]
+
+
+def test_of_a_large_host_a_sample_is_counted_and_shares_are_of_that(spark: SparkSession) -> None:
+    def keys(*lines: str) -> list[bytes | None]:
+        return line_keys("\n".join(lines))
+
+    pages = [(f"d{n}", "h", keys("menu", "half" if n % 2 else "other", f"{'x' * n} own")) for n in range(60)]
+    frame = spark.createDataFrame(
+        [*pages, ("alone", None, keys("menu"))], "doc_id string, host string, keys array<binary>"
+    )
+
+    def found(*limits: float) -> dict[str, list[int]]:
+        return {row["doc_id"]: sorted(row["repeated"]) for row in repeated_places(frame, *limits).collect()}  # type: ignore[arg-type]
+
+    assert found(31, 0.0, 1000) == {f"d{n}": [0] for n in range(60)}
+    assert found(2, 0.6, 1000) == {f"d{n}": [0] for n in range(60)}
+    assert found(2, 0.5, 1000) == {f"d{n}": [0, 1] for n in range(60)}
+    assert found(2, 1.0, 20) == {f"d{n}": [0] for n in range(60)}  # also on pages that were not counted
+    assert found(30, 0.0, 20) == {}

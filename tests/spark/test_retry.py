@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 OTHER = "policy.overrides={max_errors: 5}"
 """What the finished run was not executed with, so that a run executes all documents."""
+FILTER = "filters.exact_duplicates.enabled=true"
+"""The verdicts of a filter are among what a retry finds; no two of these documents are the same."""
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +46,7 @@ def warehouse(failed: Path, tmp_path: Path) -> Path:
 
 
 def job(model: Path, warehouse: Path, *arguments: str, name: str = "refine") -> int:
-    settings = (word for setting in (*scripted(model), OTHER) for word in ("--set", setting))
+    settings = (word for setting in (*scripted(model), OTHER, FILTER) for word in ("--set", setting))
     return run_job(name, *settings, "--warehouse", str(warehouse), *arguments)
 
 

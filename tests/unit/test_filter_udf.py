@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from tests.unit.heuristics.rule_texts import rule_texts
-from udfs.filter import JudgeLanguage, JudgeRules, SignDocuments
+from udfs.filter import JudgeLanguage, JudgeLines, JudgeRules, KeyLines, SignDocuments
 
 
 def batch(*texts: str, **more: list[int]) -> pa.RecordBatch:
@@ -49,3 +49,22 @@ def test_signatures_keep_what_chooses_between_duplicates() -> None:
     rows = found.to_pydict()
     assert rows["better"] == [-18, -3]
     assert [keys and len(keys) for keys in rows["keys"]] == [2, None]
+
+
+def test_lines_get_keys_and_pages_verdicts_with_programs() -> None:
+    texts = batch("Menu\nA story of a town.", "menu!")
+    hosts = texts.append_column("host", pa.array(["h", None]))
+    (keyed,) = pickle.loads(pickle.dumps(KeyLines()))([hosts])
+    assert keyed.schema.names == [column.split()[0] for column in KeyLines.columns.split(", ")]
+    first, second = keyed.to_pydict()["keys"]
+    assert first[0] == second[0] != first[1]
+    given = keyed.drop_columns(["host"]).append_column("repeated", pa.array([[0], None], pa.list_(pa.int32())))
+    (found,) = JudgeLines(min_chars=5)([given])
+    assert found.schema.names == [column.split()[0] for column in JudgeLines.columns.split(", ")]
+    rows = found.to_pydict()
+    assert rows["program"] == ["remove_lines(line_start=0, line_end=0)", None]
+    assert rows["verdict"] == ["keep", "keep"]
+    (found,) = JudgeLines(min_chars=99)([given])
+    assert [found.to_pydict()[name] for name in ("verdict", "reason", "program")] == [
+        *(["drop", "keep"], ["REPEATED_LINES", None], [None, None]),
+    ]

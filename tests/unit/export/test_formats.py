@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import pickle
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -14,12 +15,13 @@ import pyarrow.parquet as pq
 import pytest
 from tokenizers import Tokenizer
 
-from spark_prox.errors import ModelError, TableError
+from spark_prox.errors import InputError, ModelError, TableError
 from spark_prox.export.destination import WORK_FOLDER, Destination
 from spark_prox.export.formats import FORMATS_OF_EXPORT, ShardWriter
 from spark_prox.export.shards import ExportDocument, ShardName, ShardRecord
 from spark_prox.export.token_formats import litgpt_index, token_dtype
 from spark_prox.export.tokenizing import ExportTokenizer, find_tokenizer
+from spark_prox.sources.object_store import ObjectStores
 from tests.unit.export.readers import read_datatrove, read_litgpt, read_megatron
 
 if sys.version_info >= (3, 14):
@@ -168,6 +170,29 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(TableError, match="EXPORT_UNWRITABLE"):
         Destination(str(tmp_path / "file" / "below")).check_writable()
+
+
+def test_files_in_a_bucket_go_the_way_that_sparks_settings_say() -> None:
+    stores = ObjectStores.of(
+        {
+            "fs.s3a.endpoint": "http://127.0.0.1:1",
+            "fs.s3a.path.style.access": "true",
+            "fs.s3a.access.key": "everybody",
+            "fs.s3a.secret.key": "hush",
+            "fs.s3a.bucket.other.endpoint.region": "eu-north-1",
+            "fs.s3a.bucket.paid.requester.pays.enabled": "true",
+        }
+    )
+    sent = pickle.loads(pickle.dumps(Destination("s3a://corpus/data/", stores)))
+    system, path = sent._place
+    assert path == "corpus/data"
+    assert system.equals(stores.resolve("s3a://corpus")[0])
+    assert Destination("s3a://other/x", stores)._place[0].region == "eu-north-1"
+    own = Destination("s3://corpus/x?region=us-west-2&endpoint_override=127.0.0.1:2", stores)  # pyarrow's own options
+    assert own._place[0].region == "us-west-2"
+    with pytest.raises(InputError, match="STORE_REQUESTER_PAYS"):
+        Destination("s3a://paid/x", stores).check_writable()
+    assert "hush" not in repr(vars(sent))
 
 
 def test_a_tokenizer_may_be_one_file_and_has_to_name_its_end(tiny_llama: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from spark_prox.export.destination import Destination
 from spark_prox.export.formats import ShardWriter
 from spark_prox.export.placing import Placing, shard_ranges
 from spark_prox.export.shards import shard_names
-from udfs.export import ApplyRules, PlaceDocuments, WriteShards
+from udfs.export import ApplyRules, PlaceDocuments, RemoveRepeated, WriteShards
 
 SENTENCES = "\n".join(f"This is sentence number {n} of a page." for n in range(5))
 
@@ -62,3 +62,12 @@ def test_shards_are_cut_where_the_shard_changes_and_not_where_a_batch_ends(tmp_p
         "train/shard-00002.parquet": [3, 4],
         "validation/shard-00000.parquet": [5],
     }
+
+
+def test_lines_that_a_filter_removes_go_and_the_other_columns_stay() -> None:
+    programs = pa.array(["remove_lines(line_start=0, line_end=0)", None], pa.string())
+    rows = pa.RecordBatch.from_pydict(
+        {"doc_id": ["a", "b"], "text": ["menu\nstory", "menu\nstory"], "c0": [1, 2], "line_program": programs}
+    )
+    (done,) = RemoveRepeated()([rows])
+    assert done.to_pydict() == {"doc_id": ["a", "b"], "text": ["story", "menu\nstory"], "c0": [1, 2]}
