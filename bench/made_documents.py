@@ -10,6 +10,7 @@ import gzip
 import itertools
 import random
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 import pyarrow as pa
@@ -31,7 +32,7 @@ _REPLACED, _MADE = 0.2, 0.01  # of the words of a line
 def documents(count: int, seed: int = 0) -> Iterator[tuple[str, str, str]]:
     """Id, address and text of each document."""
     rng = random.Random(seed)
-    pool = _pool(rng)
+    pool = _pool(seed)
     for number in range(count):
         size = int(min(_LONGEST, rng.lognormvariate(_MEAN_LOG, _SPREAD))) + 20
         start = rng.randrange(len(pool) - size)
@@ -54,8 +55,10 @@ def write_documents(folder: Path, count: int, seed: int = 0) -> int:
     return chars
 
 
-def _pool(rng: random.Random) -> str:
+@lru_cache(maxsize=1)
+def _pool(seed: int) -> str:
     """Some 8 MB of lines, of which documents are cut."""
+    rng = random.Random(seed)
     with gzip.open(_PAGES, "rb") as stream:
         lines = [line for row in read_archive(stream) if row.text for line in row.text.split("\n") if line]
     words = [word for line in lines for word in line.split(" ")]

@@ -1,0 +1,69 @@
+"""The accounting of the overhead bench: whose CPU seconds count as whose, and what more documents cost."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from bench.cpu_times import CpuTimes, cpu_times
+from bench.made_documents import documents
+from bench.overhead import STAGES, marginal_rows, markdown, stage_rows
+
+TICKS = os.sysconf("SC_CLK_TCK")
+BARE = dict.fromkeys(STAGES, 2.0)
+
+
+def listed(proc: Path, pid: int, parent: int, name: str, *seconds: int) -> None:
+    """One process as /proc lists it: user and system time, and those of its children that have ended."""
+    user, system, ended_user, ended_system = (TICKS * value for value in seconds)
+    (proc / str(pid)).mkdir(parents=True)
+    fields = f"S {parent} 1 1 0 -1 4194560 1 2 3 4 {user} {system} {ended_user} {ended_system} 20 0 9 0 99"
+    (proc / str(pid) / "stat").write_text(f"{pid} ({name}) {fields}\n")
+
+
+def test_every_process_below_the_driver_counts_once(tmp_path: Path) -> None:
+    (tmp_path / "meminfo").write_text("")
+    listed(tmp_path, 10, 1, "python", 3, 1, 100, 100)  # its children are counted by themselves
+    listed(tmp_path, 11, 10, "java", 20, 2, 1, 0)  # and a chmod that has ended
+    listed(tmp_path, 12, 11, "python (daemon)", 1, 0, 5, 1)  # and workers that have ended
+    listed(tmp_path, 13, 12, "python3", 7, 2, 0, 0)
+    listed(tmp_path, 14, 1, "java", 50, 50, 0, 0)  # somebody else's
+    assert cpu_times(10, tmp_path) == CpuTimes(jvm=23, workers=16, driver=4)
+    assert cpu_times(10, tmp_path).total == 43
+
+
+def test_this_process_has_used_some() -> None:
+    assert cpu_times(os.getpid()).driver > 0
+
+
+def run_of(jvm: float, workers: float) -> dict[str, CpuTimes]:
+    return {"start": CpuTimes(jvm=9), **{stage: CpuTimes(jvm=jvm, workers=workers) for stage in STAGES}}
+
+
+def test_fixed_cost_and_cost_of_a_document_come_from_two_sizes() -> None:
+    sizes = {1000: run_of(6, 1), 3000: run_of(8, 3)}  # 5 s, and 1 ms a document in each of both
+    *stages, everything = marginal_rows("page", sizes, BARE)
+    assert [row["stage"] for row in stages] == list(STAGES)
+    assert all((row["jvm"], row["workers"], row["all"], row["ratio"]) == (1, 1, 2, 1) for row in stages)
+    assert [row["fixed, CPU s"] for row in stages] == [5] * len(STAGES)
+    assert (everything["all"], everything["fixed, CPU s"]) == (8, 20)
+    assert marginal_rows("page", {1000: sizes[1000]}, BARE) == []
+
+
+def test_rows_are_a_table_and_json() -> None:
+    rows = stage_rows("text", 1000, run_of(6, 1), {**BARE, "generate-chunk": 0.0})
+    assert [row["stage"] for row in rows] == [*STAGES, "all", "start, CPU s in all"]
+    assert rows[2]["ratio"] is None  # nothing to compare with
+    assert json.loads(json.dumps(rows)) == rows
+    lines = markdown(rows).split("\n")
+    assert len(lines) == len(rows) + 2
+    assert len({line.count("|") for line in lines}) == 1
+
+
+def test_made_documents_are_the_same_again_and_of_realistic_sizes() -> None:
+    some = list(documents(300, seed=3))
+    sizes = sorted(len(text) for *_, text in some)
+    assert some == list(documents(300, seed=3))
+    assert 3_000 < sum(sizes) / len(sizes) < 7_000
+    assert sizes[-1] > 5 * sizes[150]
