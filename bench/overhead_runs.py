@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.cpu_times import CpuTimes, cpu_times
+from bench.cpu_times import CpuTimes, CpuWatch
 from bench.made_documents import documents
 from spark_prox.config.model import ModelSpec
 from spark_prox.config.run import RunConfig, load_config
@@ -79,26 +79,27 @@ def measure_run(settings: Sequence[str], source: str, warehouse: str) -> dict[st
         "input.text_column": "text",
     }
     functions = dataclasses.replace(FUNCTIONS, generate_programs=GenerateWithoutModel)
-    stages = [_timed(stage, found) for stage in STAGES]
-    pipeline = Pipeline(load_config(None, list(settings), given), functions, name="overhead", stages=stages)
-    pipeline.begin()
-    found["start"] = cpu_times(os.getpid())
-    pipeline.refine()
+    with CpuWatch(os.getpid()) as watch:
+        stages = [_timed(stage, watch, found) for stage in STAGES]
+        pipeline = Pipeline(load_config(None, list(settings), given), functions, name="overhead", stages=stages)
+        pipeline.begin()
+        found["start"] = watch.now()
+        pipeline.refine()
     counts = pipeline.warehouse.read("refined").groupBy("outcome").count().collect()
     print({row["outcome"]: row["count"] for row in counts})
     pipeline.spark.stop()
     return {name: dataclasses.asdict(times) for name, times in found.items()}
 
 
-def _timed(stage: Stage, found: dict[str, CpuTimes]) -> Stage:
+def _timed(stage: Stage, watch: CpuWatch, found: dict[str, CpuTimes]) -> Stage:
     """A copy of a stage that leaves its CPU seconds in `found`."""
     timed = object.__new__(type(stage))
     timed.__dict__.update(stage.__dict__)
 
     def run(run: Run, only: DataFrame | None = None) -> None:
-        before = cpu_times(os.getpid())
+        before = watch.now()
         stage.run(run, only)
-        found[stage.name] = cpu_times(os.getpid()) - before
+        found[stage.name] = watch.now() - before
 
     object.__setattr__(timed, "run", run)  # some stages are frozen
     return timed

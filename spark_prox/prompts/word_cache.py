@@ -71,7 +71,7 @@ class WordCache:
         found = []
         for text, words in zip(texts, cut, strict=True):
             parts = list(map(known.get, words))
-            if others:
+            if others and None in parts:
                 parts = [others[word] if part is None else part for word, part in zip(words, parts, strict=True)]
             if not unended.isdisjoint(words) and self._runs_on(words, parts):
                 parts = [tuple(ids) for ids in self._encode([text])]
@@ -85,7 +85,7 @@ class WordCache:
         known, unended = self._known, self._open
         missing = list(words.difference(known))
         ids = dict(zip(missing, self._ids_of(missing), strict=True)) if missing else {}
-        unended.update(word for word, some in ids.items() if some and some[-1] == self._newline)
+        unended.update(word for word, some in ids.items() if some and some[-1] == self._newline and word.strip())
         short = {word: some for word, some in ids.items() if len(word) <= _MAX_CHARS}
         known.update(short)
         if len(known) + len(unended) > _MAX_WORDS:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 
-from bench.cpu_times import CpuTimes, cpu_times
+from bench.cpu_times import CpuTimes, CpuWatch
 from bench.made_documents import documents
 from bench.overhead import STAGES, marginal_rows, markdown, stage_rows
 
@@ -17,24 +18,29 @@ BARE = dict.fromkeys(STAGES, 2.0)
 def listed(proc: Path, pid: int, parent: int, name: str, *seconds: int) -> None:
     """One process as /proc lists it: user and system time, and those of its children that have ended."""
     user, system, ended_user, ended_system = (TICKS * value for value in seconds)
-    (proc / str(pid)).mkdir(parents=True)
-    fields = f"S {parent} 1 1 0 -1 4194560 1 2 3 4 {user} {system} {ended_user} {ended_system} 20 0 9 0 99"
+    (proc / str(pid)).mkdir(parents=True, exist_ok=True)
+    fields = f"S {parent} 1 1 0 -1 4194560 1 2 3 4 {user} {system} {ended_user} {ended_system} 20 0 9 0 99 5 6"
     (proc / str(pid) / "stat").write_text(f"{pid} ({name}) {fields}\n")
 
 
-def test_every_process_below_the_driver_counts_once(tmp_path: Path) -> None:
+def test_every_process_below_the_driver_counts_once_and_also_when_it_has_ended(tmp_path: Path) -> None:
     (tmp_path / "meminfo").write_text("")
     listed(tmp_path, 10, 1, "python", 3, 1, 100, 100)  # its children are counted by themselves
     listed(tmp_path, 11, 10, "java", 20, 2, 1, 0)  # and a chmod that has ended
-    listed(tmp_path, 12, 11, "python (daemon)", 1, 0, 5, 1)  # and workers that have ended
+    listed(tmp_path, 12, 11, "python (daemon)", 1, 0, 0, 0)
     listed(tmp_path, 13, 12, "python3", 7, 2, 0, 0)
     listed(tmp_path, 14, 1, "java", 50, 50, 0, 0)  # somebody else's
-    assert cpu_times(10, tmp_path) == CpuTimes(jvm=23, workers=16, driver=4)
-    assert cpu_times(10, tmp_path).total == 43
+    watch = CpuWatch(10, tmp_path)
+    assert watch.now() == CpuTimes(jvm=23, workers=10, driver=4)
+    shutil.rmtree(tmp_path / "13")
+    listed(tmp_path, 15, 12, "python3", 1, 0, 0, 0)
+    assert watch.now() == CpuTimes(jvm=23, workers=11, driver=4)
+    assert watch.now().total == 38
 
 
 def test_this_process_has_used_some() -> None:
-    assert cpu_times(os.getpid()).driver > 0
+    with CpuWatch(os.getpid()) as watch:
+        assert watch.now().driver > 0
 
 
 def run_of(jvm: float, workers: float) -> dict[str, CpuTimes]:
