@@ -1,4 +1,4 @@
-"""What `bench/overhead.py` measures, each in a process of its own: a whole run, and the bare callables of its stages.
+"""Measure a whole run for `bench/overhead.py`, and the bare callables of its stages, each in a process of its own.
 
 Spark's Python workers import this module by its name. Knows nothing of tables of figures.
 """
@@ -174,7 +174,7 @@ def _bare_programs(config: RunConfig, batches: list[pd.DataFrame]) -> tuple[dict
 
 
 def _with_programs(frame: pd.DataFrame, programs: Sequence[Mapping[str, Any]]) -> pa.Table:
-    """What the execute stage's callable gets."""
+    """The input of the execute stage's callable."""
     import pyarrow as pa
 
     doc: dict[str, Mapping[str, Any]] = {}
