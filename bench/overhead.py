@@ -45,9 +45,8 @@ def main() -> None:
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="overhead-") as temporary:
         folder = options.folder or Path(temporary)
-        model = text_model(folder / "model")
         for mode in options.modes:
-            settings = [*mode_settings(mode, model), *options.settings]
+            settings = [*mode_settings(mode, folder / "model"), *options.settings]
             bare = in_process("measure_bare", settings, options.seed)
             master = f"spark={json.dumps({'spark.master': f'local[{options.cores}]', 'spark.ui.enabled': 'false'})}"
             sizes: dict[int, dict[str, CpuTimes]] = {}
@@ -68,11 +67,11 @@ def main() -> None:
         options.output.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
-def mode_settings(mode: str, model: Path) -> list[str]:
-    """As for `--set`."""
+def mode_settings(mode: str, folder: Path) -> list[str]:
+    """As for `--set`; makes the model's folder where a mode needs one."""
     if mode == "page":
         return ["model.path=embedded"]
-    return [f"model.path={model}", "model.engine=scripted", "model.script=remove_lines(start=0, end=0)"]
+    return [f"model.path={text_model(folder)}", "model.engine=scripted", "model.script=remove_lines(start=0, end=0)"]
 
 
 def text_model(folder: Path) -> Path:

@@ -5,8 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 from pathlib import Path
 
+import pyarrow.parquet as pq
+import pytest
+
+from bench import overhead
 from bench.cpu_times import CpuTimes, CpuWatch
 from bench.made_documents import documents
 from bench.overhead import STAGES, marginal_rows, markdown, stage_rows
@@ -65,6 +70,33 @@ def test_rows_are_a_table_and_json() -> None:
     lines = markdown(rows).split("\n")
     assert len(lines) == len(rows) + 2
     assert len({line.count("|") for line in lines}) == 1
+
+
+def test_a_bench_prints_tables_and_stores_them(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[str] = []
+
+    def in_process(function: str, settings: list[str], *arguments: str) -> object:
+        asked.append(function)
+        if function == "measure_bare":
+            return BARE
+        source, warehouse = map(Path, arguments)
+        warehouse.mkdir()
+        assert sum(pq.read_metadata(file).num_rows for file in source.iterdir()) in (10, 30)
+        return {name: vars(times) for name, times in run_of(6, 1).items()}
+
+    monkeypatch.setattr(overhead, "in_process", in_process)
+    output = tmp_path / "overhead.json"
+    words = ["--documents", "30", "10", "--modes", "page", "--output", str(output), "--folder", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", ["overhead.py", *words])
+    overhead.main()
+    assert asked == ["measure_bare", "measure_run", "measure_run"]
+    stored = json.loads(output.read_text())
+    assert (stored["name"], stored["settings"]["documents"]) == ("overhead", [30, 10])
+    assert [row["documents"] for row in stored["rows"]] == ["10"] * 6 + ["30"] * 6 + ["10 to 30"] * 5
+    assert "| page | 10 to 30 | all |" in capsys.readouterr().out
+    assert not list(tmp_path.glob("warehouse*"))
 
 
 def test_made_documents_are_the_same_again_and_of_realistic_sizes() -> None:
