@@ -1,15 +1,18 @@
 """CPU seconds of a run's processes, from /proc: the JVM, Spark's Python workers, and the driver's own Python.
 
-Seconds of CPU do not count what else runs on the machine, as seconds of a clock do. Knows no Spark.
+Seconds of CPU do not count what else runs on the machine, as seconds of a clock do. Spark's daemons ignore the end of
+their Python workers, and the kernel then tells nobody what those used: they are looked at while they live. Knows no
+Spark.
 """
 
 from __future__ import annotations
 
 import os
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["CpuTimes", "cpu_times"]
+__all__ = ["CpuTimes", "CpuWatch"]
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -44,35 +47,61 @@ class CpuTimes:
         return self.jvm + self.workers + self.driver
 
 
+class CpuWatch:
+    """Follows the processes under a driver, in a thread, as a context manager."""
+
+    def __init__(self, driver: int, proc: Path = Path("/proc"), every_s: float = 0.5) -> None:
+        """
+        Args:
+            driver: the process id of the driver's Python.
+            proc: where the processes are listed.
+            every_s: a worker's last seconds before its end are lost up to so many.
+        """
+        self._driver = driver
+        self._proc = proc
+        self._every_s = every_s
+        self._workers: dict[tuple[int, int], float] = {}
+        self._lock = threading.Lock()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._follow, daemon=True)
+
+    def __enter__(self) -> CpuWatch:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def now(self) -> CpuTimes:
+        """CPU seconds up to now."""
+        with self._lock:
+            children: dict[int, list[_Process]] = {}
+            for entry in self._proc.iterdir():
+                if entry.name.isdigit() and (process := _read(entry / "stat")) is not None:
+                    children.setdefault(process.parent, []).append(process)
+            everybody = [process for some in children.values() for process in some]
+            jvm = 0.0
+            for java in _below(self._driver, children):
+                if java.name == "java":
+                    jvm += java.own + java.ended_children  # such as a chmod
+                    self._workers.update(((one.pid, one.started), one.own) for one in _below(java.pid, children))
+            driver = sum(process.own for process in everybody if process.pid == self._driver)
+            return CpuTimes(jvm=jvm, workers=sum(self._workers.values()), driver=driver)
+
+    def _follow(self) -> None:
+        while not self._ended.wait(self._every_s):
+            self.now()
+
+
 @dataclass(frozen=True)
 class _Process:
     pid: int
     parent: int
     name: str
+    started: int
     own: float
     ended_children: float
-
-
-def cpu_times(driver: int, proc: Path = Path("/proc")) -> CpuTimes:
-    """CPU seconds up to now.
-
-    Args:
-        driver: the process id of the driver's Python.
-        proc: where the processes are listed.
-    """
-    children: dict[int, list[_Process]] = {}
-    by_pid: dict[int, _Process] = {}
-    for entry in proc.iterdir():
-        if entry.name.isdigit() and (process := _read(entry / "stat")) is not None:
-            by_pid[process.pid] = process
-            children.setdefault(process.parent, []).append(process)
-    jvm = workers = 0.0
-    for java in _below(driver, children):
-        if java.name == "java":
-            jvm += java.own + java.ended_children
-            # A worker that has ended is counted with the daemon that forked it.
-            workers += sum(worker.own + worker.ended_children for worker in _below(java.pid, children))
-    return CpuTimes(jvm=jvm, workers=workers, driver=by_pid[driver].own if driver in by_pid else 0.0)
 
 
 def _below(pid: int, children: dict[int, list[_Process]]) -> list[_Process]:
@@ -92,4 +121,4 @@ def _read(file: Path) -> _Process | None:
     name, _, values = rest.rpartition(") ")  # a name may hold brackets and blanks
     fields = values.split()
     user, system, ended_user, ended_system = (int(value) / _TICKS for value in fields[11:15])
-    return _Process(int(pid), int(fields[1]), name, user + system, ended_user + ended_system)
+    return _Process(int(pid), int(fields[1]), name, int(fields[19]), user + system, ended_user + ended_system)

@@ -143,7 +143,7 @@ def _measure(folder: Path, name: str, workers: int, lengths: Sequence[int], toke
     """Ingest, start the workers on a few documents, then time the chunk level."""
     from pyspark.sql import functions as F
 
-    from bench.cpu_times import cpu_times
+    from bench.cpu_times import CpuWatch
     from spark_prox.config.run import load_config
     from spark_prox.pipeline import Pipeline
     from spark_prox.spark.placement import generation_workers
@@ -176,9 +176,10 @@ def _measure(folder: Path, name: str, workers: int, lengths: Sequence[int], toke
             few = texts.limit(8 * workers).repartition(workers)
             few.mapInPandas(function, function.columns).write.format("noop").mode("overwrite").save()
         (folder / TASKS).unlink(missing_ok=True)
-        before, started = cpu_times(os.getpid()).total, time.time()
-        Generate("chunk").run(pipe.run)
-        seconds, cpu = time.time() - started, cpu_times(os.getpid()).total - before
+        with CpuWatch(os.getpid()) as watch:
+            before, started = watch.now().total, time.time()
+            Generate("chunk").run(pipe.run)
+            seconds, cpu = time.time() - started, watch.now().total - before
     tasks = [json.loads(line) for line in (folder / TASKS).read_text().splitlines()]
     pipe.spark.stop()
     return {**figures(tasks, workers, seconds), "cores": cpu / seconds}

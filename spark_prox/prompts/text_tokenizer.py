@@ -19,7 +19,7 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from spark_prox.programs.thoughts import is_mark
-from spark_prox.prompts.word_cache import WordCache, cuts_at_blanks
+from spark_prox.prompts.word_cache import WordCache, cuts_at_blanks, newline_token
 
 __all__ = ["AnyTokenizer", "TextTokenizer"]
 
@@ -44,7 +44,7 @@ class TextTokenizer:
             for number, token in tokenizer.get_added_tokens_decoder().items()
             if token.special and not is_mark(token.content)
         )
-        self.words = WordCache(self._ids_of) if cuts_at_blanks(self._text) else None
+        self.words = WordCache(self._ids_of, newline_token(self._text)) if cuts_at_blanks(self._text) else None
         self.encode = self._text.encode
         self.encode_batch = self._text.encode_batch
         self.encode_batch_fast = self._text.encode_batch_fast

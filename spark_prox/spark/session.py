@@ -31,6 +31,10 @@ def session_settings(*, arrow_batch_rows: int = 256, arrow_batch_bytes: int = 32
         "spark.sql.execution.arrow.maxBytesPerBatch": str(arrow_batch_bytes),
         # A batch of long documents passes 2 GiB of string data only with 64-bit offsets.
         "spark.sql.execution.arrow.useLargeVarTypes": "true",
+        # Delta puts each version of a table together in 50 tasks by default, most of them for nothing.
+        "spark.databricks.delta.snapshotPartitions": "8",
+        # Below 200, the default, each task that shuffles opens a file for each of its 200 partitions.
+        "spark.shuffle.sort.bypassMergeThreshold": "16",
         # A run has a line of its own for each stage (spark_prox.stages.figures); both at once overwrite each other.
         "spark.ui.showConsoleProgress": "false",
         # Times in the tables mean the same everywhere.

@@ -25,7 +25,7 @@ from spark_prox.stages.dry_run import DryRun, PlannedStage
 from spark_prox.stages.figures import StageFigures
 from spark_prox.stages.guard import REFINED_COUNTS
 from spark_prox.stages.own_columns import OwnColumns
-from spark_prox.stages.portions import portions
+from spark_prox.stages.portions import bucket_between, portions
 from spark_prox.stages.quarantine import FAILED, held_documents, quarantine, rejected_at, release
 from spark_prox.stages.stored import PROGRAM_COLUMNS, used_programs, with_programs
 from spark_prox.stages.verdicts import dropped_documents, line_programs, with_verdicts
@@ -96,7 +96,7 @@ def _execute(run: Run, only: DataFrame | None, figures: StageFigures) -> None:
         for portion, (first, stop) in enumerate(ranges):
             in_range = (F.col("bucket") >= first) & (F.col("bucket") < stop)
             wanted = pending.where(in_range)
-            rows_of = partial(_executed, run, own, warehouse.read("documents").where(in_range))
+            rows_of = partial(_executed, run, own, warehouse.read("documents").where(in_range), (first, stop))
             if counts["held"]:
                 release(warehouse, wanted.where("held"))
             store = _replace if counts["stored"] and not wanted.where("stored").isEmpty() else _add
@@ -107,11 +107,15 @@ def _execute(run: Run, only: DataFrame | None, figures: StageFigures) -> None:
         figures.documents = figures.planned
 
 
-def _executed(run: Run, own: OwnColumns, texts: DataFrame, wanted: DataFrame) -> DataFrame:
-    """Rows of `refined` of the documents of `texts` that are in `wanted`, the user's columns packed."""
+def _executed(run: Run, own: OwnColumns, texts: DataFrame, buckets: tuple[int, int], wanted: DataFrame) -> DataFrame:
+    """Rows of `refined` of the documents of `texts` that are in `wanted`, the user's columns packed.
+
+    Args:
+        buckets: the range that the documents are of.
+    """
     passed = ("doc_id", "doc_hash", "url", "text", "source", "crawl")
     part = texts.select(*passed, *own.packed()).join(wanted, ["doc_id", "doc_hash"], "left_semi")
-    programs = with_programs(run.warehouse, part, run.keys)
+    programs = with_programs(run.warehouse, part, run.keys, bucket_between(*buckets))
     dropped = (
         wanted.where("drop_reason IS NOT NULL").select("doc_id", "doc_hash", "drop_reason") if run.filters else None
     )

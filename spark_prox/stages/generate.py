@@ -27,7 +27,7 @@ from spark_prox.stages.base import Run, Stage
 from spark_prox.stages.dry_run import DryRun, PlannedStage
 from spark_prox.stages.figures import LARGEST_TASK, StageFigures
 from spark_prox.stages.guard import PROGRAM_COUNTS
-from spark_prox.stages.portions import portions
+from spark_prox.stages.portions import bucket_between, portions
 from spark_prox.stages.retry import failed_programs, store_answers, wanted_again
 from spark_prox.stages.stored import kept_documents, marked_done, with_stage_programs
 from spark_prox.stages.verdicts import candidates
@@ -39,6 +39,8 @@ __all__ = ["Generate"]
 
 _FEW = 2_000
 """Documents that are not worth a job that finds out what each costs."""
+_SENT_TO_ALL = 200_000
+"""Ids of so many documents are sent to every executor, so that texts are not moved to meet them."""
 _TOKEN_BYTES = 4
 _PROMPT_BYTES = 400
 
@@ -153,6 +155,8 @@ class Generate(Stage):
             documents: about how many there are.
             one_pass: the document level also stores programs of the chunk level, see `Run.one_pass`.
         """
+        wanted = wanted.where(bucket_between(*buckets)).select("doc_id", "doc_hash")
+        wanted = F.broadcast(wanted) if documents <= _SENT_TO_ALL else wanted
         first, stop = buckets
         # A range of buckets: Delta's statistics leave out the files that hold none of them.
         stored = run.warehouse.read("documents").where((F.col("bucket") >= first) & (F.col("bucket") < stop))

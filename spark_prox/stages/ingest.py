@@ -27,8 +27,9 @@ from spark_prox.stages.base import Run, Stage
 from spark_prox.stages.dry_run import DryRun, PlannedStage
 from spark_prox.stages.figures import StageFigures
 from spark_prox.stages.own_columns import OwnColumns
+from spark_prox.stages.portions import bucket_of
 from spark_prox.stages.removal import remove_documents
-from spark_prox.warehouse.schemas import BUCKETS, DOCUMENTS, REJECTS
+from spark_prox.warehouse.schemas import DOCUMENTS, REJECTS
 from spark_prox.warehouse.tables import Warehouse
 
 __all__ = ["Ingest", "input_spec", "input_with_snapshot"]
@@ -135,7 +136,7 @@ def _store(run: Run, rows: DataFrame, figures: StageFigures, *, micro_batch: str
             "doc_id",
             F.sha2("text", 256).alias("doc_hash"),
             *("url", "text", "source", "crawl", "path", "position"),
-            F.pmod(F.xxhash64("doc_id"), F.lit(BUCKETS)).cast("int").alias("bucket"),
+            bucket_of("doc_id").alias("bucket"),
             F.lit(run.log.run_id).alias("ingested_by"),
             F.current_timestamp().alias("ingested_at"),
             "html_extract",

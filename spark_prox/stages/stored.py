@@ -70,11 +70,16 @@ def _is_under(key: ProgramKey) -> Column:
     return reduce(operator.and_, (F.col(name) == value for name, value in key.deciding().items()))
 
 
-def with_programs(warehouse: Warehouse, documents: DataFrame, keys: Mapping[Level, ProgramKey]) -> DataFrame:
+def with_programs(
+    warehouse: Warehouse, documents: DataFrame, keys: Mapping[Level, ProgramKey], among: Column | None = None
+) -> DataFrame:
     """Documents with their stored programs: doc_program, doc_status, doc_margin, and `chunks` in order.
 
     One scan of `programs` and one shuffle serve both levels. Of rows with one key, which a retried write could leave,
     one counts.
+
+    Args:
+        among: true for the programs that may be of these documents; the others are not grouped.
     """
     off = {
         "doc_program": "'keep_doc()'",
@@ -90,7 +95,8 @@ def with_programs(warehouse: Warehouse, documents: DataFrame, keys: Mapping[Leve
         made["chunks"] = f"array_sort(collect_list({_CHUNK}) FILTER (WHERE stage = 'chunk'))"
     if made:
         aggregated = (F.expr(sql).alias(name) for name, sql in made.items())
-        programs = used_programs(warehouse, keys.values()).groupBy("doc_id", "doc_hash").agg(*aggregated)
+        used = used_programs(warehouse, keys.values())
+        programs = (used if among is None else used.where(among)).groupBy("doc_id", "doc_hash").agg(*aggregated)
         if "chunks" in made:
             again = "filter(chunks, (chunk, at) -> at = 0 OR chunk.chunk_index <> chunks[at - 1].chunk_index)"
             # None at all is no list: the document has no program of the chunk level.

@@ -10,7 +10,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from spark_prox.models import load_tokenizer
 from spark_prox.prompts import word_cache
 from spark_prox.prompts.text_tokenizer import TextTokenizer
-from spark_prox.prompts.word_cache import WordCache, cuts_at_blanks
+from spark_prox.prompts.word_cache import WordCache, cuts_at_blanks, newline_token
 
 ODD = "ab \u00a0\u3000\u2581\u00b4\u0301\u200b\n\t…½ﬁ中文Ａ<s>"
 TEXTS = st.text(st.one_of(st.sampled_from(ODD), st.characters(codec="utf-8", exclude_categories=["Cn"])), max_size=40)
@@ -48,6 +48,23 @@ def test_a_word_is_encoded_once_and_long_ones_are_not_kept(monkeypatch: pytest.M
     cache.encode(["c d e"])  # more than it may hold: it begins anew
     assert cache.encode(["a"]) == [[1]]
     assert asked[-1] == "a"
+
+
+def test_the_first_word_of_a_line_is_remembered_whatever_ends_the_line_before(embedded: TextTokenizer) -> None:
+    asked: list[str] = []
+
+    def encode(texts: list[str]) -> list[list[int]]:
+        asked.extend(texts)
+        return [embedded.encode(text, add_special_tokens=False).ids for text in texts]
+
+    cache = WordCache(encode, newline_token(embedded))
+    cache.encode(["One two.\nThree four.\n\nFive"])
+    asked.clear()
+    text = "two.\nThree\n\nFive four."
+    assert cache.encode([text]) == [embedded.encode(text, add_special_tokens=False).ids]
+    assert asked == []
+    odd = "two.\ufdd0\nThree"  # one token of the unknown character and the newline
+    assert cache.encode([odd]) == [embedded.encode(odd, add_special_tokens=False).ids]
 
 
 def test_other_layouts_have_no_cache() -> None:
