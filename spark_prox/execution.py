@@ -105,7 +105,7 @@ def decide_stored(
 
 
 def execute_stored(
-    text: str,
+    text: str | None,
     *,
     doc_program: str | None,
     doc_status: str | None,
@@ -117,9 +117,12 @@ def execute_stored(
     """Apply both levels' programs to one document.
 
     Args:
+        text: None if it is not in its source any more.
         doc_program, doc_status: of a document that a filter drops, the reason and FILTERED.
         chunks: in order; empty when the chunk level is off, None when the document has no chunk programs.
     """
+    if text is None:
+        return _unedited("", Outcome.FAILED, "TEXT_GONE", "TEXT_GONE")
     if doc_status == FILTERED:
         return _unedited(text, Outcome.DROPPED, doc_program or FILTERED, FILTERED)
     decision = decide_stored(doc_program, doc_status, doc_margin, policy=policy, dialect=dialect)

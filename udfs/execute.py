@@ -71,7 +71,8 @@ class ExecutePrograms:
                 yield self._refine(batch)
 
     def _refine(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        texts: list[str] = batch.column("text").to_pylist()
+        stored: list[str | None] = batch.column("text").to_pylist()
+        texts = [text or "" for text in stored]
         rows = [
             execute_stored(
                 text,
@@ -83,7 +84,7 @@ class ExecutePrograms:
                 dialect=self.dialect,
             )
             for text, doc_program, doc_status, doc_margin, chunks in zip(
-                texts,
+                stored,
                 batch.column("doc_program").to_pylist(),
                 batch.column("doc_status").to_pylist(),
                 batch.column("doc_margin").to_pylist(),

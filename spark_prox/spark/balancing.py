@@ -37,7 +37,9 @@ def largest_over_mean(loads: list[int]) -> float:
     return max(loads) * len(loads) / sum(loads) if sum(loads) else 1.0
 
 
-def balanced(rows: DataFrame, key: str, cost: Column, tasks: int) -> tuple[DataFrame, float]:
+def balanced(
+    rows: DataFrame, key: str, cost: Column, tasks: int, known: tuple[DataFrame, Column] | None = None
+) -> tuple[DataFrame, float]:
     """The rows in tasks of equal cost, the most expensive first, and the largest task over the mean.
 
     Computes the rows' costs in a job of its own.
@@ -45,11 +47,13 @@ def balanced(rows: DataFrame, key: str, cost: Column, tasks: int) -> tuple[DataF
     Args:
         key: a column of distinct values, which places a row.
         cost: a whole number of a row.
+        known: rows of the same keys, and the same cost as a number of them, where that is cheaper to tell.
     """
     # The low bits of this hash are `documents.bucket`, which a portion has few values of.
     group = F.shiftrightunsigned(F.xxhash64(key), 64 - _GROUP_BITS).cast("int")
     costed = rows.withColumns({"group": group, "cost": cost})
-    sums = costed.groupBy("group").agg(F.sum("cost").alias("cost")).collect()
+    told = costed if known is None else known[0].withColumns({"group": group, "cost": known[1]})
+    sums = told.groupBy("group").agg(F.sum("cost").alias("cost")).collect()
     assigned, loads = assign_groups({row["group"]: row["cost"] for row in sums}, tasks)
     places = rows.sparkSession.createDataFrame(list(assigned.items()), "group int, task int")
     placed = costed.join(F.broadcast(places), "group", "left")

@@ -32,6 +32,7 @@ from spark_prox.stages.verdicts import dropped_documents
 from spark_prox.stages.work_list import decided_once
 from spark_prox.warehouse.schemas import BUCKETS, REFINED
 from spark_prox.warehouse.tables import Warehouse
+from spark_prox.warehouse.texts import with_texts
 
 __all__ = ["RUN_COLUMNS", "Execute"]
 
@@ -109,7 +110,8 @@ def _execute(run: Run, only: DataFrame | None, figures: StageFigures) -> None:
 def _executed(run: Run, own: OwnColumns, texts: DataFrame, wanted: DataFrame) -> DataFrame:
     """Rows of `refined` of the documents of `texts` that are in `wanted`, the user's columns packed."""
     passed = ("doc_id", "doc_hash", "url", "text", "source", "crawl")
-    part = texts.select(*passed, *own.packed()).join(wanted, ["doc_id", "doc_hash"], "left_semi")
+    part = texts.select(*passed, "text_place", *own.packed()).join(wanted, ["doc_id", "doc_hash"], "left_semi")
+    part = with_texts(run.warehouse, part)
     programs = with_programs(run.warehouse, part, run.keys)
     if run.filters:
         programs = _with_filtered(programs, wanted)
