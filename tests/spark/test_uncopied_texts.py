@@ -172,6 +172,7 @@ def test_copied_and_uncopied_texts_stand_in_one_warehouse(
     assert {row["text"] for row in copied.warehouse.read("documents").where("doc_id = 'd31'").collect()} == {page(31)}
 
 
+@pytest.mark.slow  # a whole run with both levels, beside the finished one
 def test_a_run_without_copies_gives_what_a_run_with_copies_gives(
     spark: SparkSession,
     tiny_llama: Path,
