@@ -7,6 +7,7 @@ import argparse
 from spark_prox.jobkit import config_from_arguments, job_parser, run_job
 from spark_prox.report.run_report import table
 from spark_prox.spark.session import build_session
+from spark_prox.stages.follow_sources import follow_sources, versions_needed
 from spark_prox.warehouse.maintenance import SAFE_RETENTION_HOURS, Maintenance
 from spark_prox.warehouse.schemas import TABLES
 from spark_prox.warehouse.tables import Warehouse
@@ -25,6 +26,11 @@ PARSER.add_argument(
 PARSER.add_argument("--short-retention", action="store_true", help="allow less than a week: nobody may be reading")
 PARSER.add_argument(
     "--purge-programs", action="store_true", help="delete programs of documents that are gone and of other settings"
+)
+PARSER.add_argument(
+    "--follow-sources",
+    action="store_true",
+    help="where texts were not copied, name the present version of their source, so that older ones may be vacuumed",
 )
 PARSER.add_argument("--dry-run", action="store_true", help="change nothing; show sizes and what would be purged")
 
@@ -45,6 +51,11 @@ def maintain(arguments: argparse.Namespace) -> None:
         print(table(["stage", "model", "revision", "superseded because", "programs"], found), end="\n\n")
         if not arguments.dry_run:
             work.purge_programs(keys)
+    if arguments.follow_sources:
+        if not arguments.dry_run:
+            follow_sources(warehouse)
+        needed = [list(row) for row in versions_needed(warehouse)]
+        print(table(["source of texts", "version", "documents that need it"], needed), end="\n\n")
     if not arguments.dry_run:
         work.optimize()
         work.vacuum(arguments.retention_hours, short=arguments.short_retention)

@@ -107,7 +107,7 @@ def decide_stored(
 
 
 def execute_stored(
-    text: str,
+    text: str | None,
     *,
     doc_program: str | None,
     doc_status: str | None,
@@ -120,10 +120,13 @@ def execute_stored(
     """Apply both levels' programs to one document.
 
     Args:
+        text: None if it is not in its source any more.
         doc_program, doc_status: of a document that a filter drops, the reason and FILTERED.
         chunks: in order; empty when the chunk level is off, None when the document has no chunk programs.
         line_program: a filter's, which removes lines of a document that it keeps; no policy is asked about it.
     """
+    if text is None:
+        return _unedited("", Outcome.FAILED, "TEXT_GONE", "TEXT_GONE")
     row = _execute_levels(text, doc_program, doc_status, doc_margin, chunks, policy, dialect)
     if line_program is None or row.outcome in (Outcome.DROPPED, Outcome.FAILED):
         return row

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timezone
 
 from pyspark.sql import DataFrame, SparkSession
@@ -29,7 +30,7 @@ from spark_prox.stages.exact_duplicates import ExactDuplicates
 from spark_prox.stages.execute import Execute
 from spark_prox.stages.generate import Generate
 from spark_prox.stages.guard import RunGuard
-from spark_prox.stages.incremental import backlog, checkpoint_folder, run_micro_batches
+from spark_prox.stages.incremental import backlog, checkpoint_folder, run_micro_batches, version_of_batch
 from spark_prox.stages.ingest import Ingest, input_spec, input_with_snapshot
 from spark_prox.stages.near_duplicates import NearDuplicates
 from spark_prox.stages.removal import forget_source, lost_documents
@@ -228,7 +229,10 @@ class Pipeline:
             micro_batch = f"{source.key}/{number}"
             with self.phase():
                 rows = source.rows(frame)
-                Ingest().store(self.run, rows, snapshot=snapshot, micro_batch=micro_batch, is_feed=source.has_feed)
+                read = snapshot
+                if not source.spec.copy_text:
+                    read = replace(snapshot, version=version_of_batch(self.spark, checkpoint, number))
+                Ingest().store(self.run, rows, snapshot=read, micro_batch=micro_batch, is_feed=source.has_feed)
                 arrived = (F.col("ingested_by") == self.log.run_id) & (F.col("ingested_at") >= F.lit(started))
                 self.advance(self.warehouse.read("documents").where(arrived).select("doc_id"))
 

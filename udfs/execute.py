@@ -72,7 +72,8 @@ class ExecutePrograms:
                 yield self._refine(batch)
 
     def _refine(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        texts: list[str] = batch.column("text").to_pylist()
+        stored: list[str | None] = batch.column("text").to_pylist()
+        texts = [text or "" for text in stored]
         rows = [
             execute_stored(
                 text,
@@ -85,7 +86,7 @@ class ExecutePrograms:
                 line_program=line_program,
             )
             for text, doc_program, doc_status, doc_margin, chunks, line_program in zip(
-                texts,
+                stored,
                 batch.column("doc_program").to_pylist(),
                 batch.column("doc_status").to_pylist(),
                 batch.column("doc_margin").to_pylist(),

@@ -11,7 +11,7 @@ from spark_prox.errors import InputError
 from spark_prox.sources.extraction import EXTRACTS
 from spark_prox.sources.formats import FORMATS
 
-__all__ = ["InputSpec"]
+__all__ = ["InputSpec", "copy_needed"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +50,9 @@ class InputSpec:
         version: read a Delta table as it was at this version; None for the last one.
         skip_change_commits: of a table without change data feed, pass over commits that update or delete, which
             otherwise end the run; the documents stay as they were.
+        copy_text: False leaves the texts of a Delta table where they are: `documents` says in which version of it each
+            text lies, and stages read it from there. Needs `id_column`, unique in the table. True: every document of
+            this input has its text in `documents`.
     """
 
     path: str
@@ -70,6 +73,7 @@ class InputSpec:
     checkpoint: str | None = None
     version: int | None = None
     skip_change_commits: bool = False
+    copy_text: bool = True
 
     def __post_init__(self) -> None:
         if self.format not in FORMATS:
@@ -109,7 +113,29 @@ class InputSpec:
                 "Use --input-format delta, or leave --incremental out: a batch run skips what is known.",
             )
 
+        if not self.copy_text:
+            self._check_uncopied()
+
+    def _check_uncopied(self) -> None:
+        """Raise COPY_NEEDED for an input whose texts cannot be found again."""
+        if not FORMATS[self.format].is_table:
+            raise copy_needed(f"input.format is {self.format}, and only a Delta table keeps its versions")
+        if self.id_column is None:
+            raise copy_needed("input.id_column is not set, and an id that is found or made names no row")
+        if self.skip_change_commits:
+            raise copy_needed("input.skip_change_commits is set, so that the table may hold other texts than were read")
+
     @property
     def is_archive(self) -> bool:
         """True if the input is WARC, WET or ARC files."""
         return FORMATS[self.format].content == "archive"
+
+
+def copy_needed(why: str) -> InputError:
+    """The error of an input whose texts have to be copied."""
+    return InputError(
+        "COPY_NEEDED",
+        f"input.copy_text is false, but {why}.",
+        "Read a Delta table with --input-format delta and --id-column, of a column that names every row once; or leave "
+        "input.copy_text out.",
+    )

@@ -31,6 +31,7 @@ from spark_prox.stages.stored import PROGRAM_COLUMNS, with_programs
 from spark_prox.stages.verdicts import with_verdicts
 from spark_prox.warehouse.schemas import REFINED
 from spark_prox.warehouse.tables import Warehouse
+from spark_prox.warehouse.texts import with_texts
 
 __all__ = ["OtherState", "changed_documents", "compare", "other_state", "policy_named"]
 
@@ -203,7 +204,7 @@ def _executed(warehouse: Warehouse, applied: Applied, policy: Policy, functions:
         level: ProgramKey(model="", template="", **dict(zip(KEY_COLUMNS, key, strict=True)))  # type: ignore[arg-type]
         for level, key in applied.keys.items()
     }
-    documents = warehouse.read("documents").select(*passed)
+    documents = with_texts(warehouse, warehouse.read("documents").select(*passed, "text_place"))
     programs = with_verdicts(warehouse, with_programs(warehouse, documents, keys), applied.filters)
     inputs = programs.select(*passed, *PROGRAM_COLUMNS, "line_program")
     run_columns = {field.name for field in fields_of(RefinedRow) if field.origin is Origin.RUN}

@@ -24,6 +24,7 @@ from spark_prox.report.page.model import (
 from spark_prox.stages.quarantine import QUARANTINED
 from spark_prox.warehouse.schemas import TABLES
 from spark_prox.warehouse.tables import Warehouse
+from spark_prox.warehouse.texts import char_count
 
 __all__ = [
     "HOST",
@@ -68,7 +69,7 @@ def flow_of(warehouse: Warehouse, name: str, refined: DataFrame) -> Flow:
     count = chars = 0
     if warehouse.exists("rejects") and warehouse.exists("documents"):
         held = warehouse.read("rejects").where(QUARANTINED).select("doc_id").distinct()
-        sizes = warehouse.read("documents").select("doc_id", F.length("text").alias("chars"))
+        sizes = warehouse.read("documents").select("doc_id", char_count().alias("chars"))
         found = sizes.join(held, "doc_id", "left_semi").agg(F.count("*"), F.sum("chars")).first()
         count, chars = (found[0], found[1] or 0) if found is not None else (0, 0)
     return Flow(name=name, outcomes=outcome_rows(refined), quarantined=count, quarantined_chars=chars)

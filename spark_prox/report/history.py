@@ -18,6 +18,7 @@ from spark_prox.execution import StoredChunk
 from spark_prox.programs import Edit, Policy
 from spark_prox.programs.also_remove import also_removed
 from spark_prox.warehouse.tables import Warehouse
+from spark_prox.warehouse.texts import text_gone, with_texts
 
 __all__ = ["DocumentHistory", "RowChange", "RunRecord", "histories", "ids_of", "matching_ids"]
 
@@ -171,8 +172,10 @@ def histories(
 
     Raises:
         InputError: DOCUMENT_NOT_FOUND.
+        TableError: TEXT_GONE, TEXT_SOURCE_MISSING.
     """
-    rows = {table: _rows(warehouse, table, ids) for table in ("documents", "refined", "rejects", "programs")}
+    rows = {table: _rows(warehouse, table, ids) for table in ("refined", "rejects", "programs")}
+    rows["documents"] = _documents(warehouse, ids)
     runs = _runs(warehouse, [row for table in ("documents", "refined", "rejects") for row in rows[table]])
     changes = (
         [change for table in _FOLLOWED for change in _changes(spark, warehouse, table, ids)] if with_changes else []
@@ -208,6 +211,16 @@ def _rows(warehouse: Warehouse, table: str, ids: Sequence[str]) -> list[Row]:
     if not warehouse.exists(table):
         return []
     return warehouse.read(table).where(F.col("doc_id").isin(*ids)).collect()
+
+
+def _documents(warehouse: Warehouse, ids: Sequence[str]) -> list[Row]:
+    if not warehouse.exists("documents"):
+        return []
+    rows = with_texts(warehouse, warehouse.read("documents").where(F.col("doc_id").isin(*ids))).collect()
+    for row in rows:
+        if row["text"] is None:
+            raise text_gone(f"document {row['doc_id'][:300]!r}")
+    return rows
 
 
 def _runs(warehouse: Warehouse, rows: Sequence[Row]) -> list[Row]:

@@ -12,13 +12,14 @@ from pyspark.sql import functions as F
 from spark_prox.annotation.label_session import SampledDocument
 from spark_prox.programs import Edit, Outcome, removed_lines
 from spark_prox.warehouse.tables import Warehouse
+from spark_prox.warehouse.texts import texts_of
 
 __all__ = ["sampled_documents"]
 
 
 def sampled_documents(warehouse: Warehouse, ids: Sequence[str]) -> list[SampledDocument]:
     """Documents with the decisions of the rows of `refined` that are of their present text, in the order of the ids."""
-    texts = warehouse.read("documents").where(F.col("doc_id").isin(*ids)).select("doc_id", "doc_hash", "text")
+    texts = texts_of(warehouse, warehouse.read("documents").where(F.col("doc_id").isin(*ids)))
     decided = warehouse.read("refined").where(F.col("doc_id").isin(*ids))
     rows = decided.select("doc_id", "doc_hash", "url", "source", "outcome", "edits")
     found = {row["doc_id"]: row for row in texts.join(rows, ["doc_id", "doc_hash"]).collect()}

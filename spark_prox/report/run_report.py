@@ -18,6 +18,7 @@ from spark_prox.stages.dry_run import PlannedStage
 from spark_prox.terminal import shown, shown_lines
 from spark_prox.warehouse.schemas import TABLES
 from spark_prox.warehouse.tables import Warehouse
+from spark_prox.warehouse.texts import texts_of
 
 __all__ = [
     "balance_report",
@@ -52,7 +53,7 @@ def outcome_report(warehouse: Warehouse, settings: str) -> str:
 def balance_report(balance: Mapping[str, float]) -> str:
     """How even the tasks of a run were, by stage; "" where no stage had documents enough to tell."""
     said = (f"{stage} {largest:.2f}" for stage, largest in balance.items())
-    return f"largest task / mean, by the bytes to read: {', '.join(said)}" if balance else ""
+    return f"largest task / its share, by the bytes to read: {', '.join(said)}" if balance else ""
 
 
 def plan_report(stages: Sequence[PlannedStage]) -> str:
@@ -75,14 +76,15 @@ def example_report(warehouse: Warehouse, settings: str) -> str | None:
     chosen = refined.orderBy(F.abs(F.col("lines_after") / F.col("lines_before") - 0.5), "doc_id").first()
     if chosen is None:
         return None
-    original = warehouse.read("documents").where(F.col("doc_id") == chosen["doc_id"]).first()
+    original = texts_of(warehouse, warehouse.read("documents").where(F.col("doc_id") == chosen["doc_id"])).first()
+    if original is None:
+        return None  # the text is gone from its source
     programs = (
         warehouse.read("programs")
         .where((F.col("doc_id") == chosen["doc_id"]) & (F.col("doc_hash") == chosen["doc_hash"]))
         .orderBy(F.desc("stage"), "chunk_index")
         .collect()
     )
-    assert original is not None
     lines = original["text"].split("\n")
     removed = _removed_lines(lines, [(edit["start"], edit["stop"]) for edit in chosen["edits"] if not edit["inserted"]])
     before = [f"  {'-' if number in removed else ' '} {number:4d}  {shown(line)}" for number, line in enumerate(lines)]

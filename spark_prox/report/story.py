@@ -20,6 +20,7 @@ from spark_prox.programs.also_remove import also_removed
 from spark_prox.stages.quarantine import QUARANTINED
 from spark_prox.warehouse.schemas import DOCUMENTS
 from spark_prox.warehouse.tables import Warehouse
+from spark_prox.warehouse.texts import with_texts
 
 __all__ = ["KEY_COLUMNS", "Key", "StoredProgram", "StoredReject", "Story", "load_stories"]
 
@@ -125,14 +126,16 @@ class Story:
 
 
 def load_stories(spark: SparkSession, warehouse: Warehouse, doc_ids: Sequence[str]) -> list[Story]:
-    """The stories of these documents, in their order; ids that `documents` does not have are left out.
+    """The stories of these documents, in their order; ids that `documents` does not have are left out, and those
+    whose text is gone.
 
     Raises:
         TableError: TABLE_MISSING: there are no documents yet.
     """
     if not doc_ids:
         return []
-    documents = {row["doc_id"]: row for row in _of(spark, warehouse.read("documents"), doc_ids).collect()}
+    rows = with_texts(warehouse, _of(spark, warehouse.read("documents"), doc_ids)).where("text IS NOT NULL").collect()
+    documents = {row["doc_id"]: row for row in rows}
     programs: dict[str, list[StoredProgram]] = {}
     refined: dict[str, RefinedRow] = {}
     rejects: dict[str, StoredReject] = {}

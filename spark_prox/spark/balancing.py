@@ -57,7 +57,14 @@ def largest_over_mean(loads: Sequence[int], shares: Sequence[float]) -> float:
     return max(loads) / (total * first) if total else 1.0
 
 
-def balanced(rows: DataFrame, key: str, cost: Column, tasks: int, slots: int) -> tuple[DataFrame, float]:
+def balanced(
+    rows: DataFrame,
+    key: str,
+    cost: Column,
+    tasks: int,
+    slots: int,
+    known: tuple[DataFrame, Column] | None = None,
+) -> tuple[DataFrame, float]:
     """The rows in tasks of planned cost, the most expensive first, and the largest task over its share.
 
     Computes the rows' costs in a job of its own.
@@ -66,11 +73,13 @@ def balanced(rows: DataFrame, key: str, cost: Column, tasks: int, slots: int) ->
         key: a column of distinct values, which places a row.
         cost: a whole number of a row.
         slots: tasks that run at once.
+        known: rows of the same keys, and the same cost as a number of them, where that is cheaper to tell.
     """
     # The low bits of this hash are `documents.bucket`, which a portion has few values of.
     group = F.shiftrightunsigned(F.xxhash64(key), 64 - _GROUP_BITS).cast("int")
     costed = rows.withColumns({"group": group, "cost": cost})
-    sums = costed.groupBy("group").agg(F.sum("cost").alias("cost")).collect()
+    told = costed if known is None else known[0].withColumns({"group": group, "cost": known[1]})
+    sums = told.groupBy("group").agg(F.sum("cost").alias("cost")).collect()
     shares = task_shares(tasks, slots)
     assigned, loads = assign_groups({row["group"]: row["cost"] for row in sums}, shares)
     places = rows.sparkSession.createDataFrame(list(assigned.items()), "group int, task int")

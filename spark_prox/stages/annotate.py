@@ -27,6 +27,7 @@ from spark_prox.spark.placement import generation_partitions, generation_workers
 from spark_prox.stages.base import Run, Stage
 from spark_prox.warehouse.schemas import ANNOTATIONS, BUCKETS
 from spark_prox.warehouse.tables import Warehouse
+from spark_prox.warehouse.texts import texts_of
 
 __all__ = ["Annotate", "Asking", "annotate", "asking", "examples_in", "judge_again", "with_run_columns"]
 
@@ -119,13 +120,12 @@ def annotate(run: Run, asked: Asking) -> None:
                 first, stop = (BUCKETS * edge // portions for edge in (portion, portion + 1))
                 in_range = (F.col("bucket") >= first) & (F.col("bucket") < stop)
                 batch = pending.where(in_range).drop("bucket")
-                texts = warehouse.read("documents").where(in_range).select("doc_id", "doc_hash", "text")
+                documents = warehouse.read("documents").where(in_range)
+                texts = texts_of(warehouse, documents.join(batch, ["doc_id", "doc_hash"], "left_semi"))
                 size = math.ceil(figures.planned / portions)
                 with generation_workers(spark, placement):
-                    rows = (
-                        texts.join(batch, ["doc_id", "doc_hash"], "left_semi")
-                        .repartition(generation_partitions(spark, placement, size))
-                        .mapInPandas(function, function.columns, profile=run.profile)
+                    rows = texts.repartition(generation_partitions(spark, placement, size)).mapInPandas(
+                        function, function.columns, profile=run.profile
                     )
                 asking = run.log.portion(number=portion + 1, count=portions, documents=size, reads_documents=True)
                 named = with_run_columns(rows, asked.columns, run.log.run_id)

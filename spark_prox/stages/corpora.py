@@ -20,6 +20,7 @@ from spark_prox.export.text_formats import OWN_NAMES
 from spark_prox.filters import REPEATED_LINES
 from spark_prox.stages.verdicts import counting, last_filters
 from spark_prox.warehouse.tables import Warehouse
+from spark_prox.warehouse.texts import whole_texts
 from spark_prox.warehouse.versions import at_version
 
 __all__ = [
@@ -135,6 +136,8 @@ def corpus_rows(
     own = chosen_columns(warehouse, config)
     documents = table("documents")
     unknown = F.lit(None).cast("long")
+    if config.corpus != "chunk":
+        documents = whole_texts(warehouse, documents)
     if config.corpus == "raw":
         return documents.select(*_selected(documents, own, tokens=unknown))
     if config.corpus == "rules":

@@ -18,6 +18,7 @@ from spark_prox.prompts.builder import PromptBuilder, builder_for
 from spark_prox.stages.base import Run
 from spark_prox.stages.stored import with_stage_programs
 from spark_prox.stages.verdicts import without_dropped
+from spark_prox.warehouse.texts import texts_of
 
 __all__ = ["DryRun", "PlannedStage"]
 
@@ -153,8 +154,10 @@ class DryRun:
 
     def _sample(self, documents: DataFrame, count: int) -> list[str]:
         ids = documents.sample(fraction=min(1.0, 2 * _SAMPLE / count), seed=0).limit(_SAMPLE)
-        texts = [frame.select(*_ID, "text") for frame in self._texts()]
-        found = [frame.join(F.broadcast(ids), _ID, "left_semi").select("text").limit(_SAMPLE) for frame in texts]
+        found = [frame.join(F.broadcast(ids), _ID, "left_semi") for frame in self._texts()]
+        if self.has("documents"):
+            found[0] = texts_of(self.run.warehouse, found[0])
+        found = [frame.select("text").limit(_SAMPLE) for frame in found]
         return [row["text"] for frame in found for row in frame.collect()][:_SAMPLE]
 
     def _texts(self) -> list[DataFrame]:

@@ -14,6 +14,7 @@ from spark_prox.stages.addresses import normal_address
 from spark_prox.stages.base import Run
 from spark_prox.stages.duplicates import DuplicateFilter, preference
 from spark_prox.stages.figures import StageFigures
+from spark_prox.warehouse.texts import with_texts
 
 __all__ = ["ExactDuplicates"]
 
@@ -30,6 +31,7 @@ class ExactDuplicates(DuplicateFilter):
         settings, warehouse = run.config.filters.exact_duplicates, run.warehouse
         pending = work.where("done IS NULL").select("doc_id", "doc_hash")
         documents = warehouse.read("documents").join(pending, ["doc_id", "doc_hash"], "left_semi")
+        documents = with_texts(warehouse, documents).where("text IS NOT NULL")
         better = preference(warehouse, settings.keep, settings.date_column)
         text = F.trim(F.regexp_replace("text", r"\s+", " ")) if settings.normalize_space else F.col("text")
         prints = documents.select(

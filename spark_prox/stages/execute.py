@@ -32,6 +32,7 @@ from spark_prox.stages.verdicts import dropped_documents, line_programs, with_ve
 from spark_prox.stages.work_list import decided_once
 from spark_prox.warehouse.schemas import BUCKETS, REFINED
 from spark_prox.warehouse.tables import Warehouse
+from spark_prox.warehouse.texts import with_texts
 
 __all__ = ["RUN_COLUMNS", "Execute"]
 
@@ -114,7 +115,8 @@ def _executed(run: Run, own: OwnColumns, texts: DataFrame, buckets: tuple[int, i
         buckets: the range that the documents are of.
     """
     passed = ("doc_id", "doc_hash", "url", "text", "source", "crawl")
-    part = texts.select(*passed, *own.packed()).join(wanted, ["doc_id", "doc_hash"], "left_semi")
+    part = texts.select(*passed, "text_place", *own.packed()).join(wanted, ["doc_id", "doc_hash"], "left_semi")
+    part = with_texts(run.warehouse, part)
     programs = with_programs(run.warehouse, part, run.keys, bucket_between(*buckets))
     dropped = (
         wanted.where("drop_reason IS NOT NULL").select("doc_id", "doc_hash", "drop_reason") if run.filters else None

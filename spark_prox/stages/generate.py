@@ -33,6 +33,7 @@ from spark_prox.stages.stored import kept_documents, marked_done, with_stage_pro
 from spark_prox.stages.verdicts import candidates
 from spark_prox.stages.work_list import decided_once
 from spark_prox.warehouse.schemas import BUCKETS, PROGRAMS
+from spark_prox.warehouse.texts import byte_count, texts_of
 from spark_prox.writers import writer_of
 
 __all__ = ["Generate"]
@@ -160,14 +161,16 @@ class Generate(Stage):
         first, stop = buckets
         # A range of buckets: Delta's statistics leave out the files that hold none of them.
         stored = run.warehouse.read("documents").where((F.col("bucket") >= first) & (F.col("bucket") < stop))
-        texts = stored.select("doc_id", "doc_hash", "text").join(wanted, ["doc_id", "doc_hash"], "left_semi")
+        found = stored.join(wanted, ["doc_id", "doc_hash"], "left_semi")
+        texts = texts_of(run.warehouse, found)
         placement, writer = run.config.placement, run.writers[self.level]
         function = writer.function(run.functions, one_pass=one_pass and self.level == "doc")
         tasks, skew = generation_partitions(run.spark, placement, documents), 0.0
         if documents >= _FEW and tasks > 1:
-            spread, skew = balanced(
-                texts, "doc_id", self._cost(run, one_pass=one_pass), tasks, generation_slots(run.spark, placement)
-            )
+            known = found, self._cost(run, byte_count(), one_pass=one_pass)
+            cost = self._cost(run, F.octet_length("text"), one_pass=one_pass)
+            slots = generation_slots(run.spark, placement)
+            spread, skew = balanced(texts, "doc_id", cost, tasks, slots, known)
         else:
             spread = texts.repartition(tasks)
         with generation_workers(run.spark, placement):
@@ -182,12 +185,12 @@ class Generate(Stage):
         stored_rows = named.withColumn("generated_at", F.current_timestamp()).select(*PROGRAMS.schema.fieldNames())
         return stored_rows, skew
 
-    def _cost(self, run: Run, *, one_pass: bool) -> Column:
+    def _cost(self, run: Run, read: Column, *, one_pass: bool) -> Column:
         """Bytes of UTF-8 of a document, of which a token has about as many in any script, and those of a prompt.
 
         A text prompt of the document level reads no more than fits into it.
         """
-        read, prompt = F.octet_length("text"), run.writers[self.level].prompt
+        prompt = run.writers[self.level].prompt
         if self.level == "doc" and not one_pass and prompt is not None and prompt.template.kind == "text":
             read = F.least(read, F.lit(_TOKEN_BYTES * prompt.max_prompt_tokens))
         return (read + F.lit(_PROMPT_BYTES)).cast("long")

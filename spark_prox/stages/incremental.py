@@ -19,7 +19,7 @@ from spark_prox.sources.frames.delta_stream import DeltaStream, stream_error
 from spark_prox.warehouse.scratch import hadoop_path
 from spark_prox.warehouse.tables import Warehouse
 
-__all__ = ["backlog", "checkpoint_folder", "run_micro_batches"]
+__all__ = ["backlog", "checkpoint_folder", "run_micro_batches", "version_of_batch"]
 
 
 def checkpoint_folder(spark: SparkSession, warehouse: Warehouse, source: DeltaStream) -> str:
@@ -112,9 +112,19 @@ def _last_offset(spark: SparkSession, checkpoint: str) -> dict[str, int] | None:
     files, done = hadoop_path(spark, f"{checkpoint}/commits")
     names = [status.getPath().getName() for status in files.listStatus(done)] if files.exists(done) else []
     numbers = [int(name) for name in names if name.isdigit()]
-    if not numbers:
-        return None
-    files, path = hadoop_path(spark, f"{checkpoint}/offsets/{max(numbers)}")
+    return _offset(spark, checkpoint, max(numbers)) if numbers else None
+
+
+def version_of_batch(spark: SparkSession, checkpoint: str, number: int) -> int:
+    """The version of the source in which the rows of a micro-batch are as they were handed on."""
+    offset = _offset(spark, checkpoint, number)
+    before_its_files = offset["index"] < 0 and not offset["isStartingVersion"]
+    return offset["reservoirVersion"] - before_its_files
+
+
+def _offset(spark: SparkSession, checkpoint: str, number: int) -> dict[str, int]:
+    """Delta's offset behind a micro-batch."""
+    files, path = hadoop_path(spark, f"{checkpoint}/offsets/{number}")
     stream = files.open(path)
     try:
         text = bytes(stream.readAllBytes()).decode()

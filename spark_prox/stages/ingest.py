@@ -7,7 +7,10 @@ says are gone are removed. Knows nothing of formats.
 
 from __future__ import annotations
 
-from pyspark.sql import DataFrame, Window
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from spark_prox.config.input import InputSpec
@@ -19,6 +22,7 @@ from spark_prox.sources.frames import read_input
 from spark_prox.sources.frames.delta_stream import DELETED
 from spark_prox.sources.frames.files import InputFile
 from spark_prox.sources.frames.raw import table_snapshot
+from spark_prox.sources.frames.text_places import text_place
 from spark_prox.sources.snapshot import InputSnapshot, snapshot_of_files
 from spark_prox.spark.counting import count_rows, observed
 from spark_prox.spark.hadoop_settings import object_stores
@@ -29,8 +33,11 @@ from spark_prox.stages.figures import StageFigures
 from spark_prox.stages.own_columns import OwnColumns
 from spark_prox.stages.portions import bucket_of
 from spark_prox.stages.removal import remove_documents
-from spark_prox.warehouse.schemas import DOCUMENTS, REJECTS
+from spark_prox.stages.uncopied import check_ids, elsewhere, in_id_order, without_texts
+from spark_prox.warehouse.schemas import DOCUMENTS, REJECTS, TEXT_PLACE
+from spark_prox.warehouse.source_tables import TextPlace
 from spark_prox.warehouse.tables import Warehouse
+from spark_prox.warehouse.texts import leave_texts_outside
 
 __all__ = ["Ingest", "input_spec", "input_with_snapshot"]
 
@@ -46,7 +53,11 @@ _INPUT_COLUMNS = (
     "reject_code",
     "reject_detail",
 )
-_COUNTS = {"good": "count_if(reject_code IS NULL)", "bad": f"count_if(reject_code <> '{DELETED}')"}
+_COUNTS = {
+    "good": "count_if(reject_code IS NULL)",
+    "bad": f"count_if(reject_code <> '{DELETED}')",
+    "repeated": f"count_if(reject_code = '{RejectCode.DUPLICATE_ID.value}')",
+}
 _ONE_FILE = 1_000
 # A text that was made otherwise says so, also where it came out the same. Older rows do not say how they were made.
 _CHANGED = "known_hash <> doc_hash OR coalesce(known_extract, 'all') <> coalesce(html_extract, 'all')"
@@ -74,9 +85,11 @@ class Ingest(Stage):
         Args:
             snapshot: what the input was when it was read.
         """
-        with run.log.stage(self.name, digest([str(input_spec(run))])) as figures:
+        spec = input_spec(run)
+        place = None if spec.copy_text else text_place(run.spark, spec, snapshot.version)
+        with run.log.stage(self.name, digest([str(spec)])) as figures:
             figures.input = snapshot.as_json()
-            _store(run, rows, figures, micro_batch=micro_batch, is_feed=is_feed)
+            _store(run, rows, figures, place, micro_batch=micro_batch, is_feed=is_feed)
 
     def plan(self, dry: DryRun) -> list[PlannedStage]:
         """See `Stage`: documents by whether they are known, and what the source has no more."""
@@ -107,16 +120,21 @@ def input_with_snapshot(run: Run) -> tuple[DataFrame, InputSnapshot]:
     """All rows of the configured input, and what it was when they were read. Errors as in `read_input`."""
     spec, files = input_spec(run), list[InputFile]()
     table = table_snapshot(run.spark, spec) if FORMATS[spec.format].is_table else None
+    if table is not None and not spec.copy_text:
+        spec = replace(spec, version=text_place(run.spark, spec, table.version).version)  # the one that documents name
     reader = run.functions.read_archives(spec=spec, stores=object_stores(run.spark))
     rows = read_input(run.spark, spec, archive_reader=reader, listed=files.extend)
     named = ((file.path, file.size, file.modified) for file in files)
     return rows, table or snapshot_of_files(spec.path, named)
 
 
-def _store(run: Run, rows: DataFrame, figures: StageFigures, *, micro_batch: str, is_feed: bool) -> None:
+def _store(
+    run: Run, rows: DataFrame, figures: StageFigures, place: TextPlace | None, *, micro_batch: str, is_feed: bool
+) -> None:
     """Store the rows of `spark_prox.sources.frames`.
 
     Args:
+        place: where the texts stay; None if they are copied.
         micro_batch: tells the micro-batch of a stream from others; "" for a batch run. A part of the ids of rejects,
             because the rows of a stream have no place that would tell them apart.
         is_feed: the rows are the last change of each id, so what they say replaces what was known of it.
@@ -129,17 +147,20 @@ def _store(run: Run, rows: DataFrame, figures: StageFigures, *, micro_batch: str
     rows, own = OwnColumns.pack_input(rows, _INPUT_COLUMNS, known_columns)
     warehouse.expect("documents", own.fields)
     warehouse.expect("rejects")
-    rows, counted = observed(rows, _COUNTS)
-    with warehouse.staged(rows, "ingest", run.log.portion("read and parse")) as stored:
+    rows, counted = observed(rows if place is None else without_texts(rows, place), _COUNTS)
+    with warehouse.staged(rows, "ingest", run.log.portion("read and parse")) as found:
+        stored = _hashed(found) if place is None else found
+        if place is not None:
+            check_ids(warehouse, stored, place, repeated=counted.get["repeated"], is_part=bool(micro_batch))
+            leave_texts_outside(run.spark, warehouse, own.fields)
         good = stored.where("reject_code IS NULL")
         documents = good.select(
-            "doc_id",
-            F.sha2("text", 256).alias("doc_hash"),
+            *("doc_id", "doc_hash"),
             *("url", "text", "source", "crawl", "path", "position"),
             bucket_of("doc_id").alias("bucket"),
             F.lit(run.log.run_id).alias("ingested_by"),
             F.current_timestamp().alias("ingested_at"),
-            "html_extract",
+            *("html_extract", "text_place"),
             *own.carried(),
         )
 
@@ -151,21 +172,27 @@ def _store(run: Run, rows: DataFrame, figures: StageFigures, *, micro_batch: str
         if is_feed:
             _replace_known(run, stored, rejects)
         known = warehouse.read("documents").select(
-            "doc_id", F.col("doc_hash").alias("known_hash"), F.col("html_extract").alias("known_extract")
+            *("doc_id", F.col("doc_hash").alias("known_hash"), F.col("html_extract").alias("known_extract")),
+            F.col("text_place").alias("known_place"),
         )
+        is_changed = F.expr(_CHANGED) | elsewhere(place)
         # Decided before the append: afterwards the new documents would look known.
-        same, changed = _known(stored, known) if counted.get["good"] and warehouse.exists("documents") else (0, 0)
+        same, changed = (
+            _known(stored, known, is_changed) if counted.get["good"] and warehouse.exists("documents") else (0, 0)
+        )
         figures.skipped = same
         figures.planned = counted.get["good"] - same
         figures.rejects = counted.get["bad"]
         if figures.planned:
             with run.log.portion("store", documents=figures.planned):
                 if changed:
-                    differs = f"known_hash IS NULL OR {_CHANGED}"
+                    differs = F.col("known_hash").isNull() | is_changed
                     changed_or_new = documents.join(known, "doc_id", "left").where(differs)
-                    warehouse.upsert("documents", as_stored(changed_or_new))
+                    with _once(warehouse, changed_or_new, figures.planned, place) as once:
+                        warehouse.upsert("documents", as_stored(once))
                 else:
                     fresh = documents.join(known, "doc_id", "left_anti")
+                    fresh = fresh if place is None else in_id_order(fresh, figures.planned, place)
                     warehouse.append("documents", as_stored(_by_bucket(fresh, figures.planned)), looked=True)
             figures.documents = figures.planned
         if warehouse.exists("rejects"):
@@ -176,13 +203,25 @@ def _store(run: Run, rows: DataFrame, figures: StageFigures, *, micro_batch: str
     run.spark.catalog.clearCache()  # what the reader kept on disk to read its input once
 
 
-def _known(stored: DataFrame, known: DataFrame) -> tuple[int, int]:
-    """How many of the good rows are known: as they are, and with another text or extraction."""
-    named = stored.where("reject_code IS NULL").select("doc_id", F.sha2("text", 256).alias("doc_hash"), "html_extract")
-    counts = count_rows(
-        named.join(known, "doc_id"),
-        {"same": f"count_if(NOT ({_CHANGED}))", "changed": f"count_if({_CHANGED})"},
-    )
+def _once(
+    warehouse: Warehouse, documents: DataFrame, count: int, place: TextPlace | None
+) -> AbstractContextManager[DataFrame]:
+    """Documents for a MERGE, which evaluates its source twice: buckets in the order of ids are dealt out once."""
+    if place is None:
+        return nullcontext(documents)
+    return warehouse.staged(in_id_order(documents, count, place), "documents")
+
+
+def _hashed(stored: DataFrame) -> DataFrame:
+    """Rows whose texts are copied, as those of `without_texts`."""
+    return stored.withColumns({"doc_hash": F.sha2("text", 256), "text_place": F.lit(None).cast(TEXT_PLACE)})
+
+
+def _known(stored: DataFrame, known: DataFrame, is_changed: Column) -> tuple[int, int]:
+    """How many of the good rows are known: as they are, and with another text, extraction or place."""
+    named = stored.where("reject_code IS NULL").select("doc_id", "doc_hash", "html_extract")
+    compared = named.join(known, "doc_id").select(is_changed.alias("is_changed"))
+    counts = count_rows(compared, {"same": "count_if(NOT is_changed)", "changed": "count_if(is_changed)"})
     return counts["same"], counts["changed"]
 
 

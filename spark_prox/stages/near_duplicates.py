@@ -18,6 +18,7 @@ from spark_prox.stages.base import Run
 from spark_prox.stages.components import components
 from spark_prox.stages.duplicates import DuplicateFilter, preference
 from spark_prox.stages.figures import StageFigures
+from spark_prox.warehouse.texts import with_texts
 
 __all__ = ["NearDuplicates"]
 
@@ -60,6 +61,7 @@ class NearDuplicates(DuplicateFilter):
         """(node, doc_id, doc_hash, keys, place) of the documents to decide; `place` is smallest for the one to keep."""
         settings = run.config.filters.near_duplicates
         documents = run.warehouse.read("documents").join(pending.select(*_ID), [*_ID], "left_semi")
+        documents = with_texts(run.warehouse, documents).where("text IS NOT NULL")
         better = preference(run.warehouse, settings.keep, settings.date_column)
         function = run.functions.sign_documents(ngram=settings.ngram, bands=settings.bands, rows=settings.rows)
         texts = documents.select(*_ID, "text", better.alias("better"))

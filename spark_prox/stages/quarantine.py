@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 
 from spark_prox.warehouse.schemas import REJECTS
 from spark_prox.warehouse.tables import Warehouse
+from spark_prox.warehouse.texts import TEXT_GONE
 
 __all__ = ["FAILED", "QUARANTINED", "held_documents", "quarantine", "rejected_at", "release"]
 
@@ -24,9 +25,9 @@ QUARANTINED = "stage <> 'ingest'"
 def held_documents(warehouse: Warehouse) -> DataFrame:
     """(doc_id, held, rejected) of the documents in quarantine; `rejected` is a list of ids of rejects and times.
 
-    The time is null for those without programs: they may have got some since.
+    The time is null for those without programs or without a text: they may have got it since.
     """
-    time = F.when(F.col("code") != "NO_PROGRAM", F.col("rejected_at")).alias("at")
+    time = F.when(~F.col("code").isin("NO_PROGRAM", TEXT_GONE), F.col("rejected_at")).alias("at")
     rejects = warehouse.read("rejects").where(QUARANTINED).groupBy("doc_id")
     return rejects.agg(F.collect_list(F.struct("reject_id", time)).alias("rejected")).withColumn("held", F.lit(True))
 

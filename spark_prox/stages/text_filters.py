@@ -20,6 +20,7 @@ from spark_prox.stages.figures import StageFigures
 from spark_prox.stages.filter import Filter
 from spark_prox.stages.portions import portions
 from spark_prox.warehouse.schemas import BUCKETS
+from spark_prox.warehouse.texts import texts_of
 
 __all__ = ["Language", "Rules"]
 
@@ -38,11 +39,12 @@ class _TextFilter(Filter):
         ranges = portions(figures.planned, run.portion_documents, 0)
         for portion, (first, stop) in enumerate(ranges):
             in_range = (F.col("bucket") >= first) & (F.col("bucket") < stop)
-            texts = run.warehouse.read("documents").where(in_range).select("doc_id", "doc_hash", "text")
-            wanted = texts.join(pending.where(in_range), ["doc_id", "doc_hash"], "left_semi")
+            documents = run.warehouse.read("documents").where(in_range)
+            wanted = documents.join(pending.where(in_range), ["doc_id", "doc_hash"], "left_semi")
+            texts = texts_of(run.warehouse, wanted)
             size = math.ceil(figures.planned * (stop - first) / BUCKETS)
             progress = run.log.portion(number=portion + 1, count=len(ranges), documents=size)
-            self.store(run, wanted.mapInArrow(function, function.columns), figures, progress, replace=replace)
+            self.store(run, texts.mapInArrow(function, function.columns), figures, progress, replace=replace)
 
 
 class Language(_TextFilter):

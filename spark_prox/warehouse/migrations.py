@@ -18,7 +18,7 @@ from pyspark.sql.types import StructField, StructType
 from spark_prox.config.names import quoted
 from spark_prox.errors import TableError
 from spark_prox.warehouse.columns import check_columns
-from spark_prox.warehouse.schemas import TableSpec
+from spark_prox.warehouse.schemas import TEXT_PLACE, TableSpec
 
 __all__ = [
     "MIGRATIONS",
@@ -42,7 +42,7 @@ class Migration:
     Attributes:
         to: the version it leads to, from the one before.
         columns: Spark DDL of the columns that it adds; null in the rows that are there.
-        constraints: names of the `TableSpec.constraints` that it adds.
+        constraints: names of the `TableSpec.constraints` that it adds, or replaces where the table has another rule.
         properties: names of the `TableSpec.properties` that it sets.
     """
 
@@ -87,6 +87,14 @@ MIGRATIONS: tuple[Migration, ...] = (
         why="the program by which a filter removes lines of a document that it keeps, and the pages that were counted",
         columns="program string, pages long",
         constraints=("prox_version_2",),
+    ),
+    Migration(
+        name="documents-text-place",
+        table="documents",
+        to=3,
+        why="a text may stay in its source (input.copy_text); null in older rows, whose texts were copied",
+        columns=f"text_place {TEXT_PLACE}",
+        constraints=("prox_text", "prox_version_3"),
     ),
 )
 """The steps, each of one table. The first change of a released table adds its step here."""
@@ -172,8 +180,12 @@ def _apply(
         added = ", ".join(f"{quoted(field.name)} {field.dataType.simpleString()}" for field in missing)
         spark.sql(f"ALTER TABLE {name} ADD COLUMNS ({added})")
     for constraint in step.constraints:
-        if f"delta.constraints.{constraint}" not in properties:
-            spark.sql(f"ALTER TABLE {name} ADD CONSTRAINT {quoted(constraint)} CHECK ({spec.constraints[constraint]})")
+        there, wanted_rule = properties.get(f"delta.constraints.{constraint}"), spec.constraints[constraint]
+        if there is not None and "".join(there.split()) != "".join(wanted_rule.split()):  # Delta spaces it anew
+            spark.sql(f"ALTER TABLE {name} DROP CONSTRAINT {quoted(constraint)}")
+            there = None
+        if there is None:
+            spark.sql(f"ALTER TABLE {name} ADD CONSTRAINT {quoted(constraint)} CHECK ({wanted_rule})")
     wanted = {key: spec.properties[key] for key in step.properties}
     if f"prox_version_{step.to}" not in step.constraints:
         wanted[VERSION] = str(step.to)

@@ -23,6 +23,7 @@ __all__ = [
     "REJECTS",
     "RUNS",
     "TABLES",
+    "TEXT_PLACE",
     "VERDICTS",
     "TableSpec",
 ]
@@ -85,20 +86,27 @@ class TableSpec:
         return properties
 
 
+TEXT_PLACE = (
+    "struct<table:string,version:bigint,id_column:string,id_type:string,text_column:string,chars:bigint,bytes:bigint>"
+)
+"""Where the text of a document lies that was not copied (`input.copy_text`), and how long it is."""
+
 DOCUMENTS = TableSpec(
     name="documents",
     columns=(
         "doc_id string, doc_hash string, url string, text string, source string, crawl string, "
-        "path string, position long, bucket int, ingested_by string, ingested_at timestamp, html_extract string"
+        "path string, position long, bucket int, ingested_by string, ingested_at timestamp, html_extract string, "
+        f"text_place {TEXT_PLACE}"
     ),
     key=("doc_id",),
-    version=2,
+    version=3,
     statistics=("doc_id", "doc_hash", "bucket", "source", "crawl", "ingested_by", "ingested_at"),
     constraints={
         "prox_key": "doc_id IS NOT NULL AND doc_hash IS NOT NULL",
-        "prox_text": "text IS NOT NULL",
+        "prox_text": "text IS NOT NULL OR text_place IS NOT NULL",
         "prox_bucket": f"bucket >= 0 AND bucket < {BUCKETS}",
         "prox_version_2": "html_extract IS NULL OR html_extract <> ''",
+        "prox_version_3": "text_place IS NULL OR text_place.version >= 0",
     },
     order=("bucket",),
     one_writer=True,

@@ -26,6 +26,7 @@ from spark_prox.warehouse.lease import Lease, hold
 from spark_prox.warehouse.migrations import check_core, migrate, pending_fields
 from spark_prox.warehouse.schemas import TABLES, TableSpec
 from spark_prox.warehouse.scratch import Scratch, hadoop_path, lease_files
+from spark_prox.warehouse.source_tables import SourceTables
 
 __all__ = ["Warehouse"]
 
@@ -35,6 +36,7 @@ class Warehouse:
 
     Attributes:
         lease: held by a job that writes; None for one that reads.
+        sources: tables in which texts lie that were not copied, see `spark_prox.warehouse.texts`.
     """
 
     def __init__(self, spark: SparkSession, location: str) -> None:
@@ -44,6 +46,7 @@ class Warehouse:
         self.location = location if self._schema is not None else self._absolute(location)
         self._scratch = Scratch(spark, None if self._schema is not None else self.location, self._schema)
         self.lease: Lease | None = None
+        self.sources = SourceTables(spark)
         self._found: set[str] = set()  # tables that are there: nobody takes them away
         self._checked = False
         self._expected: dict[str, tuple[StructField, ...]] = {}
@@ -168,6 +171,7 @@ class Warehouse:
                 check_columns(self.where(table), self.user_columns(table), user_columns)
             return
         self._scratch.delete_half_made(table)
+        self._expected.pop(table, None)
         with self.commit(table):
             if self._schema is not None:
                 create_empty(self._spark, spec, user_columns, name=self._listed(table))

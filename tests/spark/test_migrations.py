@@ -147,19 +147,25 @@ def test_tables_of_a_schema_are_migrated_too(spark: SparkSession, monkeypatch: p
         spark.sql("DROP SCHEMA aged CASCADE")
 
 
-def test_documents_of_version_1_get_their_column(spark: SparkSession, tmp_path: Path) -> None:
-    warehouse = Warehouse(spark, str(tmp_path / "w"))
+def test_documents_of_version_1_get_their_columns_and_rules(spark: SparkSession, tmp_path: Path) -> None:
+    warehouse, new = Warehouse(spark, str(tmp_path / "w")), Warehouse(spark, str(tmp_path / "new"))
+    rules = {name: rule for name, rule in DOCUMENTS.constraints.items() if not name.startswith("prox_version")}
     old = dataclasses.replace(
         DOCUMENTS,
         version=1,
-        columns=DOCUMENTS.columns.replace(", html_extract string", ""),
-        constraints={name: rule for name, rule in DOCUMENTS.constraints.items() if name != "prox_version_2"},
+        columns=DOCUMENTS.columns.partition(", html_extract")[0],
+        constraints={**rules, "prox_text": "text IS NOT NULL"},
     )
-    create_empty(spark, old, [StructField("mine", StringType())], path=str(tmp_path / "w" / "documents"))
-    assert warehouse.open_for_writing(LeaseConfig(), "test") == ["documents-html-extract"]
+    mine = [StructField("mine", StringType())]
+    create_empty(spark, old, mine, path=str(tmp_path / "w" / "documents"))
+    row = {"doc_id": "d", "doc_hash": "h", "text": "t", "bucket": 1}
+    warehouse.append("documents", spark.createDataFrame([row], StructType(_fields("documents", row))))
+    assert warehouse.open_for_writing(LeaseConfig(), "test") == ["documents-html-extract", "documents-text-place"]
     assert warehouse.open_for_writing(LeaseConfig(), "test") == []
     assert [field.name for field in warehouse.user_columns("documents")] == ["mine"]
-    assert shape(spark, warehouse, "documents")[0]["delta.constraints.prox_version_2"]
+    new.ensure("documents", mine)
+    assert shape(spark, warehouse, "documents") == shape(spark, new, "documents")
+    assert warehouse.read("documents").first()["text_place"] is None
 
 
 @pytest.mark.parametrize("table", TABLES)
