@@ -2,7 +2,8 @@
 
 A page on which the model finds little prose, or that it doubts as a whole, is one that it may have misread, and a
 mistake there costs most of the content: its lines get the benefit of the doubt. Lines shortly before the first prose
-are kept where the model is not sure: the title is one of them. Both add to margins and never subtract.
+are kept where the model is not sure: the title is one of them. Of a page without a line that the model keeps, all
+lines stay, for the document level to decide. All of it adds to margins and never subtracts.
 
 Numbers in `calibration.json` of a model's folder; a folder without the file has margins as the model gives them. Knows
 no text: shapes of lines say which are prose.
@@ -66,6 +67,8 @@ class LineCalibration:
         import numpy as np
 
         corrected = margins + np.float32(self.benefit(margins, lengths, page_margin))
+        if not (margins > 0).any():  # what is left of such a page would be scraps: the document level decides on it
+            return np.maximum(corrected, 0)
         prose = np.flatnonzero((margins > 0) & (lengths >= self.prose_length))
         if len(prose):
             before = slice(max(0, int(prose[0]) - self.title_lines), int(prose[0]))

@@ -27,9 +27,13 @@ def corrected(margins: list[float], lengths: list[int], page: float = 0.0) -> li
 def test_a_page_with_much_prose_keeps_its_margins_and_a_doubtful_one_gets_the_benefit() -> None:
     sure = [3.0] * 20
     assert corrected(sure, [PROSE] * 20) == sure
-    assert corrected([-3.0, -1.0], [MENU, MENU]) == [-2.0, 0.0]
-    assert corrected([-3.0], [MENU], page=-1.0) == [-1.75]
-    assert corrected([-3.0], [MENU], page=-99.0) == [-1.0]  # never more than `most`
+    assert corrected([-3.0, 1.0], [MENU, MENU]) == [-2.0, 2.0]
+    assert corrected([-3.0, 1.0], [MENU, MENU], page=-1.0) == [-1.75, 2.25]
+    assert corrected([-3.0, 1.0], [MENU, MENU], page=-99.0) == [-1.0, 3.0]  # never more than `most`
+
+
+def test_a_page_of_which_no_line_would_stay_is_left_to_the_document_level() -> None:
+    assert corrected([-9.0, -0.5], [PROSE, MENU]) == [0.0, 0.5]
 
 
 def test_unsure_lines_shortly_before_the_first_prose_are_kept() -> None:
