@@ -58,7 +58,7 @@ class LineCalibration:
         return int(((margins > _STRONG) & (lengths >= self.prose_length)).sum())
 
     def benefit(self, margins: Any, lengths: Any, page_margin: float) -> float:
-        """What every line of a page gets on top of its margin; arguments as in `sure_prose`."""
+        """The addition to the margin of every line of a page; arguments as in `sure_prose`."""
         found = math.log1p(self.sure_prose(margins, lengths))
         return min(self.most, max(0.0, self.intercept + self.per_prose * found + self.per_page * page_margin))
 
