@@ -12,13 +12,21 @@ from spark_prox.training.model_card import write_figures
 PARSER = argparse.ArgumentParser(
     prog="evaluate.py",
     description=__doc__,
-    epilog="Example:\n  spark-submit jobs/evaluate.py --labelled ../shared/data/gold_lines --output figures",
+    epilog="Examples:\n  spark-submit jobs/evaluate.py --labelled ../shared/data/gold_lines --output figures\n"
+    "  spark-submit jobs/evaluate.py --config conf/rescraper.yaml --model /models/ReScraper "
+    "--labelled my-pages.jsonl.gz --output figures",
     formatter_class=argparse.RawDescriptionHelpFormatter,
 )
 PARSER.add_argument(
     "--model", nargs="*", default=["embedded"], help="folders of language models (default: the shipped refiner)"
 )
-PARSER.add_argument("--template", default="auto", help="of their prompts: auto, page, embedded, prox, prox-bare")
+PARSER.add_argument(
+    "--template", default="auto", help="of their prompts: auto (as jobs/refine.py), page, embedded, prox, prox-bare"
+)
+PARSER.add_argument("--config", metavar="FILE", help="configuration of a run, for example conf/rescraper.yaml")
+PARSER.add_argument(
+    "--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the run, for example dialect=ultrax"
+)
 PARSER.add_argument("--labelled", nargs="+", required=True, metavar="PATH", help="line-labelled pages")
 PARSER.add_argument("--extra", nargs="*", default=[], metavar="PATH", help="pages never trained on")
 PARSER.add_argument("--extra-pages", type=int, default=0, metavar="N", help="at most N of them (default: all)")
@@ -46,6 +54,8 @@ def evaluate(arguments: argparse.Namespace) -> None:
         say=lambda text: print(text, flush=True),
         template=arguments.template,
         most_pages=arguments.pages,
+        settings=arguments.set,
+        config=arguments.config,
     )
     table = write_comparison(comparison, output)
     if arguments.card:

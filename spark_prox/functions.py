@@ -71,7 +71,7 @@ class _GeneratePrograms(Protocol):
 
 
 class _WritePrograms(Protocol):
-    def __call__(self, *, stage: Level, heuristic: str) -> PandasFunction: ...
+    def __call__(self, *, stage: Level, heuristic: str, dialect: str = "prox") -> PandasFunction: ...
 
 
 class _DecideDocuments(Protocol):

@@ -124,7 +124,7 @@ def generate_programs(
         opinion: has a say in the margins of lines where the model's are read; None to take the model's alone.
         whole: `builder`, to have in stage "doc" the program of a document's only chunk as well, from the same pass. It
             comes behind the document's own.
-        dialect: the spelling of what the model writes.
+        dialect: the spelling of what the model writes, and of what is written from its margins.
     """
     pending: dict[int, _Pending] = {}
     request_ids = itertools.count()
@@ -256,7 +256,7 @@ def _row(
             if opinion and place.other_margins is not None:
                 line_margins = opinion.combine(line_margins, place.other_margins)
             program = remove_lines_program(
-                place.first_line + offset for offset, value in enumerate(line_margins) if value < 0
+                (place.first_line + offset for offset, value in enumerate(line_margins) if value < 0), dialect
             )
     return GeneratedProgram(
         doc_id=place.doc_id,

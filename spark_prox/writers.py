@@ -7,7 +7,7 @@ the executors. Knows configuration; knows no Spark.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from spark_prox.config.model import ModelSpec
@@ -30,7 +30,7 @@ from spark_prox.models import (
     recommended_margins,
 )
 from spark_prox.programs import Policy, policy_for
-from spark_prox.programs.spelling import check_reads_prox
+from spark_prox.programs.spelling import removals_dialect
 from spark_prox.prompts.builder import PromptSpec, builder_for, kind_of
 from spark_prox.prompts.templates import template_for
 
@@ -126,6 +126,7 @@ class ModelWriter:
         model_directory(self.model.path, weights=kind is None or kind.reads_weights)
         template = self.prompt.template
         parameters = kind_of(self.prompt).parameters(self.prompt) | _limits(self.prompt) | _model_parameters(self.model)
+        parameters |= _spelling(self.level, self.prompt.dialect)
         return ProgramKey(
             stage=self.level,
             model=shown_name(self.model.path),
@@ -156,6 +157,7 @@ class HeuristicWriter:
     level: Level
     model: ModelSpec
     prompt: None = None
+    dialect: str = "prox"
 
     @property
     def tokenizer(self) -> str:
@@ -177,7 +179,7 @@ class HeuristicWriter:
             model_revision=self.revision(),
             template="author@1",
             template_hash=digest("author@1"),
-            generation_hash=digest({}),
+            generation_hash=digest(_spelling(self.level, self.dialect)),
         )
 
     def margins(self) -> dict[str, float]:
@@ -190,7 +192,7 @@ class HeuristicWriter:
 
     def function(self, functions: Functions, *, one_pass: bool = False) -> PandasFunction:
         """See `Writer`."""
-        return functions.write_programs(stage=self.level, heuristic=self.model.path)
+        return functions.write_programs(stage=self.level, heuristic=self.model.path, dialect=self.dialect)
 
 
 def writer_of(config: RunConfig, level: Level) -> Writer:
@@ -204,9 +206,7 @@ def writer_of(config: RunConfig, level: Level) -> Writer:
     """
     settings, model = config.stage(level), config.stage_model(level)
     if model.engine == HEURISTIC:
-        if level == "chunk":
-            check_reads_prox(config.dialect)
-        return HeuristicWriter(level=level, model=model)
+        return HeuristicWriter(level=level, model=model, dialect=removals_dialect(config.dialect))
     model = pinned_spec(model)
     prompt = PromptSpec(
         template=template_for(settings.template, level, model.path, config.dialect),
@@ -217,8 +217,8 @@ def writer_of(config: RunConfig, level: Level) -> Writer:
         decide=settings.decide,
         max_chunks=settings.max_chunks if level == "chunk" else 0,
     )
-    if level == "chunk" and kind_of(prompt).reads_lines and not model.is_scripted:
-        check_reads_prox(config.dialect)
+    if kind_of(prompt).reads_lines and not model.is_scripted:
+        prompt = replace(prompt, dialect=removals_dialect(config.dialect))
     if model.constrain and prompt.template.dialect:
         raise ConfigError(
             "TEMPLATE_WRONG_DIALECT",
@@ -282,6 +282,11 @@ def _limits(spec: PromptSpec) -> dict[str, object]:
     if spec.template.stage == "doc" or spec.max_chunks == StageConfig().max_chunks:
         return {}
     return {"max_chunks": spec.max_chunks}
+
+
+def _spelling(level: Level, dialect: str) -> dict[str, object]:
+    """The spelling of chunk programs that are made of margins or rules; ProX's is left out, as it was always."""
+    return {} if level == "doc" or dialect == "prox" else {"dialect": dialect}
 
 
 def _model_parameters(model: ModelSpec) -> dict[str, object]:

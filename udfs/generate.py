@@ -76,7 +76,7 @@ class GeneratePrograms:
             answers=self.prompt.template.answers,
             opinion=self._opinion(),
             whole=cast(WholePageBuilder, builder) if self.one_pass else None,
-            dialect=self.prompt.template.dialect or "prox",
+            dialect=self.prompt.template.dialect or self.prompt.dialect,
         )
         while batch := list(itertools.islice(rows, _ROWS_PER_BATCH)):
             yield _frame(batch, engine_id)

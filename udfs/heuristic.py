@@ -26,11 +26,13 @@ class WritePrograms:
 
     Attributes:
         heuristic: what `model.path` names, see `heuristic_for`.
+        dialect: the spelling of the programs of the chunk level.
     """
 
     columns: ClassVar[str] = PROGRAM_COLUMNS
     stage: Level
     heuristic: str
+    dialect: str = "prox"
 
     def __call__(self, batches: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         """One frame for each batch."""
@@ -41,7 +43,8 @@ class WritePrograms:
                 Document(doc_id=doc_id, doc_hash=doc_hash, text=text)
                 for doc_id, doc_hash, text in zip(batch["doc_id"], batch["doc_hash"], batch["text"], strict=True)
             )
-            rows = [asdict(row) for row in write_programs(documents, heuristic_for(self.heuristic), stage=self.stage)]
+            written = write_programs(documents, heuristic_for(self.heuristic), stage=self.stage, dialect=self.dialect)
+            rows = [asdict(row) for row in written]
             frame = pd.DataFrame(rows)
             frame["status"] = [row["status"].value for row in rows]
             frame["margin"] = pd.Series([row["margin"] for row in rows], dtype="Float64")  # null, not NaN

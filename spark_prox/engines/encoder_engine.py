@@ -12,6 +12,7 @@ from typing import Any
 
 from spark_prox.config.model import ModelSpec
 from spark_prox.engines.base import Completion, Request, failure, is_ready
+from spark_prox.engines.line_calibration import load_calibration
 from spark_prox.engines.line_encoder import WindowBatch, encode_windows, head_margins, own_embeddings, pool_lines
 from spark_prox.engines.line_encoder_files import load_line_encoder
 from spark_prox.engines.packed_linear import packed_linear
@@ -41,7 +42,9 @@ class EncoderEngine:
         self._torch = torch
         self._device = _device(spec.device)
         dtype = getattr(torch, _dtype_name(spec.dtype, self._device))
-        self._config, stored = load_line_encoder(model_directory(spec.path))
+        folder = model_directory(spec.path)
+        self._config, stored = load_line_encoder(folder)
+        self._calibration = load_calibration(folder)
         weights: dict[str, Any] = {name: value.to(self._device, dtype) for name, value in stored.items()}
         weights["own"] = own_embeddings(weights, self._config)
         if self._device == "cpu":
@@ -124,7 +127,11 @@ class EncoderEngine:
             is_shape = (ids >= config.vocabulary) & (ids < config.vocabulary + config.shapes)
             values = np.full(len(ids), page_margin, np.float32)
             count = int(is_shape.sum())
-            values[is_shape] = of_lines[start : start + count]
+            own = of_lines[start : start + count]
+            if self._calibration is not None:
+                lengths = (ids[is_shape] - config.vocabulary) // config.forms
+                own = self._calibration.apply(own, lengths, page_margin)
+            values[is_shape] = own
             start += count
             done.append(
                 Completion(

@@ -70,6 +70,8 @@ def compare_on_held_out_hosts(
     say: Say,
     template: str = "auto",
     most_pages: int = 0,
+    settings: Sequence[str] = (),
+    config: str | Path | None = None,
 ) -> Comparison:
     """Let every writer write programs for the test split of the labelled pages, and for pages never trained on.
 
@@ -80,6 +82,7 @@ def compare_on_held_out_hosts(
         classifier: file of a line classifier of this project; trained on the training split if absent.
         template: of the models' prompts, see `model_entry`.
         most_pages: at most so many pages of the test split, evenly spaced; 0 for all.
+        settings, config: of the runs of the models, see `model_entry`.
     """
     others = load_labelled_pages(extra)
     pages = [p for p in load_labelled_pages(labelled) if p.source not in {page.source for page in others}]
@@ -88,7 +91,7 @@ def compare_on_held_out_hosts(
     entries = [
         *rule_entries(),
         classifier_entry(trained, pages_of_split(pages, "validation"), say),
-        *(model_entry(model, threads=threads, template=template) for model in models),
+        *(model_entry(model, threads=threads, template=template, settings=settings, config=config) for model in models),
     ]
     executed: dict[str, list[ExecutedPage]] = {}
     margins: dict[str, list[list[float]]] = {}
@@ -97,7 +100,7 @@ def compare_on_held_out_hosts(
         if "chunk" in entry.levels:
             say(f"{entry.name}: {len(judged)} pages")
             rows = entry.rows(judged, "chunk")
-            executed[entry.name] = execute_pages(judged, rows, entry.policy)
+            executed[entry.name] = execute_pages(judged, rows, entry.policy, dialect=entry.dialect)
             if any(row.line_margins is not None for row in rows):
                 margins[entry.name] = _line_margins(test, rows)
     of_test = {writer: results[: len(test)] for writer, results in executed.items()}
@@ -120,7 +123,7 @@ def _compare_documents(entries: Sequence[Entry], path: str, say: Say) -> list[Do
         if "doc" in entry.levels:
             say(f"{entry.name}: {len(texts)} documents")
             rows = entry.rows(texts, "doc")
-            keep = decide_documents(len(texts), rows, entry.policy)
+            keep = decide_documents(len(texts), rows, entry.policy, dialect=entry.dialect)
             scores = [float(kept) for kept in keep]
             for row in rows:
                 if row.margin is not None:

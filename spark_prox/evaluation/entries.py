@@ -6,15 +6,15 @@ knows are those that choose the classifier's threshold.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 from spark_prox.annotation.labels import LabelledPage
-from spark_prox.config.model import ModelSpec
-from spark_prox.documents import Document, Level, join_lines
+from spark_prox.config.run import load_config
+from spark_prox.documents import LEVELS, Document, Level, join_lines
+from spark_prox.engines.registry import AUTO
 from spark_prox.engines.worker import engine_for
 from spark_prox.evaluation.thresholds import best_margin, margin_curve
 from spark_prox.generation import GeneratedProgram, generate_programs
@@ -23,16 +23,15 @@ from spark_prox.heuristics.line_classifier import LineClassifier, train_line_cla
 from spark_prox.heuristics.line_rules import keep_everything
 from spark_prox.heuristics.writers import RULE_SETS, ClassifierHeuristic, Heuristic, RuleSet, write_programs
 from spark_prox.model_names import shown_name
-from spark_prox.models import is_line_encoder, load_tokenizer, pinned_path, recommended_margins
+from spark_prox.models import model_settings, pinned_path
 from spark_prox.programs import Policy, policy_for
-from spark_prox.prompts.builder import PromptSpec, builder_for
-from spark_prox.prompts.templates import template_for
+from spark_prox.prompts.builder import builder_for, kind_of
+from spark_prox.writers import ModelWriter, policy_of, writers_of
 
 __all__ = ["CLASSIFIER", "KEEP", "Entry", "classifier_entry", "model_entry", "rule_entries", "stored_classifier"]
 
 CLASSIFIER, KEEP = "line classifier", "keep"
 Say = Callable[[str], None]
-_CHUNK_ANSWER_TOKENS, _WINDOW_TOKENS, _CHUNK_TOKENS = 256, 2048, 1500  # ProX's
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,12 +42,14 @@ class Entry:
         write: rows for documents and a level.
         policy: the default one, with the margins that this writer asks for.
         levels: the levels that it decides on.
+        dialect: the spelling of its programs.
     """
 
     name: str
     write: Callable[[Sequence[Document], Level], Iterator[GeneratedProgram]]
     policy: Policy
     levels: tuple[Level, ...] = ("doc", "chunk")
+    dialect: str = "prox"
 
     def rows(self, texts: Sequence[Sequence[str]], stage: Level) -> list[GeneratedProgram]:
         """Programs for documents given as lines; a row's `doc_id` is the document's index."""
@@ -93,30 +94,46 @@ def classifier_entry(classifier: LineClassifier, validation: Sequence[LabelledPa
     )
 
 
-def model_entry(model: str, *, threads: int, template: str = "auto") -> Entry:
-    """A language model as `model.path` names one.
+def model_entry(
+    model: str,
+    *,
+    threads: int,
+    template: str = "auto",
+    settings: Sequence[str] = (),
+    config: str | Path | None = None,
+) -> Entry:
+    """A language model as `jobs/refine.py` would run it: templates, dialect, budgets, policy and margins are the run's.
 
     Args:
-        template: "page", "embedded", "prox" or "prox-bare"; "auto" takes page for a line encoder, embedded where the
-            tokenizer has that template's marks, prox otherwise.
+        model: as `model.path` names one.
+        template: the kind of template of both levels, such as "prox" or "prox-bare"; "auto" takes what a run takes.
+        settings: `key=value` of a run.
+        config: a YAML file of a run.
 
     Raises:
         ModelError: the folder is missing or is no such model.
-        ConfigError: TEMPLATE_UNKNOWN.
+        ConfigError: TEMPLATE_UNKNOWN, and what `load_config` raises.
     """
     model = pinned_path(model)
-    if template == "auto":
-        if is_line_encoder(model):
-            template = "page"
-        else:
-            template = "embedded" if load_tokenizer(model).token_to_id("<judge>") is not None else "prox"
-    # Verdicts on many lines at once are read by the transformers engine alone.
-    engine: Literal["transformers", "auto"] = "transformers" if template == "embedded" else "auto"
-    spec = ModelSpec(path=model, engine=engine, threads=threads)
+    bare = template.removesuffix("-bare")
+    named = (
+        {}
+        if template == "auto"
+        else {f"{level}.template": f"{bare}-{level}{template[len(bare) :]}" for level in LEVELS}
+    )
+    base = {"model.path": model, "model.threads": threads, **named}
+    run = load_config(config, settings, base)
+    said = model_settings(model) if template == "auto" else None
+    if said is not None and said.level != "both":  # no run has the other level with this model
+        other = "doc" if said.level == "chunk" else "chunk"
+        run = load_config(config, settings, {**base, f"{other}.enabled": False})
+    writers = {level: writer for level, writer in writers_of(run).items() if isinstance(writer, ModelWriter)}
     return Entry(
         name="embedded refiner" if model == "embedded" else Path(shown_name(model)).name,
-        write=partial(_write_model, spec, template),
-        policy=policy_for("default", **recommended_margins(model)),
+        write=partial(_write_model, writers),
+        policy=policy_of(run),
+        levels=tuple(writers),
+        dialect=run.dialect,
     )
 
 
@@ -134,22 +151,17 @@ def _write_rules(writer: Heuristic, documents: Sequence[Document], stage: Level)
 
 
 def _write_model(
-    spec: ModelSpec, template: str, documents: Sequence[Document], stage: Level
+    writers: Mapping[Level, ModelWriter], documents: Sequence[Document], stage: Level
 ) -> Iterator[GeneratedProgram]:
-    bare = template.removesuffix("-bare")
-    name = f"{bare}-{stage}" + template[len(bare) :]
-    prompt = PromptSpec(
-        template=template_for(name, stage, spec.path),
-        model_path=spec.path,
-        max_prompt_tokens=_WINDOW_TOKENS,
-        max_chunk_tokens=_CHUNK_TOKENS,
-        max_new_tokens=_CHUNK_ANSWER_TOKENS if stage == "chunk" else 8,
-    )
+    model, prompt = writers[stage].model, writers[stage].prompt
+    if kind_of(prompt).reads_lines and model.engine == AUTO:
+        model = replace(model, engine="transformers")  # no other one reads verdicts on many lines at once
     return generate_programs(
         documents,
-        engine_for(spec),
+        engine_for(model),
         builder_for(prompt),
         stage=stage,
         answers=prompt.template.answers,
-        opinion=open_ensemble(spec.path) if stage == "chunk" else None,
+        opinion=open_ensemble(model.path) if stage == "chunk" else None,
+        dialect=prompt.template.dialect or prompt.dialect,
     )

@@ -22,6 +22,7 @@ from spark_prox.heuristics.line_classifier import LineClassifier
 from spark_prox.heuristics.line_rules import LineRule, c4_rule, keep_everything, program_of, ten_words
 from spark_prox.metadata import finite_number, read_object
 from spark_prox.programs import remove_lines_program
+from spark_prox.programs.spelling import respell
 
 __all__ = [
     "RULE_SETS",
@@ -155,10 +156,15 @@ def heuristic_margins(path: str) -> dict[str, float]:
     return {"min_remove_margin": finite_number(file, read_object(file), "min_remove_margin")}
 
 
-def write_programs(documents: Iterable[Document], heuristic: Heuristic, *, stage: Level) -> Iterator[GeneratedProgram]:
+def write_programs(
+    documents: Iterable[Document], heuristic: Heuristic, *, stage: Level, dialect: str = "prox"
+) -> Iterator[GeneratedProgram]:
     """One row for each document: a heuristic needs no window, so a document is one chunk.
 
     A document on which a heuristic fails gives a row with a status, never an exception.
+
+    Args:
+        dialect: the spelling of programs of the chunk level.
     """
     for document in documents:
         lines = split_lines(document.text)
@@ -175,13 +181,17 @@ def write_programs(documents: Iterable[Document], heuristic: Heuristic, *, stage
             chunk_count=1,
             first_line=0,
             line_count=len(lines),
-            program=written.program if written else None,
+            program=_spelt(written.program, stage, dialect) if written else None,
             status=ProgramStatus.OK if written else ProgramStatus.ENGINE_FAILED,
             detail=f"AUTHOR_ERROR: {error}" if error else None,
             finish_reason="stop" if written else "error",
             margin=written.margin if written else None,
             line_margins=written.line_margins if written else None,
         )
+
+
+def _spelt(program: str, stage: Level, dialect: str) -> str:
+    return program if stage == "doc" else respell(program, dialect)
 
 
 def _classifier_file(path: str) -> Path:

@@ -39,6 +39,7 @@ class PromptSpec:
         max_new_tokens: most tokens decoded.
         decide: "read" or "generate", for the document level.
         max_chunks: most chunks of a document; 0 for no limit.
+        dialect: the spelling of the programs, where the template does not say.
     """
 
     template: PromptTemplate
@@ -48,6 +49,7 @@ class PromptSpec:
     max_new_tokens: int
     decide: str = "read"
     max_chunks: int = 0
+    dialect: str = "prox"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +130,7 @@ class BuilderKind(Protocol):
 
     Attributes:
         one_pass: its builders are `WholePageBuilder`s.
-        reads_lines: a program of the chunk level is made of the margins of lines, in ProX's words.
+        reads_lines: a program of the chunk level is made of the margins of lines.
     """
 
     one_pass: bool

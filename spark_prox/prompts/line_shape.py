@@ -16,6 +16,7 @@ from functools import lru_cache
 __all__ = [
     "FORMS",
     "LENGTHS",
+    "PROSE_LENGTH",
     "PROSE_LEVELS",
     "QUALITIES",
     "QUALITY_LEVELS",
@@ -35,6 +36,8 @@ LENGTHS = (len(_SIZE_STEPS) + 1) * _ENDINGS
 FORMS = _CASES * _CONTENTS
 _KEYS_AT_ONCE = 1 << 18
 PROSE_WORDS = 10
+PROSE_LENGTH = bisect_right(_SIZE_STEPS, 9) * _ENDINGS
+"""Length tokens from here on are of lines of at least nine words."""
 SEGMENTS = 16
 _PROSE_STEPS = (0.01, 2, 5, 10, 20, 40)
 PROSE_LEVELS = len(_PROSE_STEPS) + 1

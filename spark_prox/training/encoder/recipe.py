@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import util
 from pathlib import Path
 from typing import Any
 
 from spark_prox.annotation.labels import LabelledPage, load_labelled_pages, pages_of_split
+from spark_prox.engines.line_calibration import save_calibration
 from spark_prox.engines.line_encoder import EncoderConfig, initial_head
 from spark_prox.engines.line_encoder_files import load_line_encoder, save_line_encoder
 from spark_prox.errors import ConfigError, InputError, ModelError
@@ -25,6 +26,7 @@ from spark_prox.prompts.text_tokenizer import TextTokenizer
 from spark_prox.training.embedded.data import load_unlabelled_texts
 from spark_prox.training.encoder.base_model import BaseModel, read_base_model
 from spark_prox.training.encoder.batches import BatchMaker, BatchSettings
+from spark_prox.training.encoder.calibrate import corrected_margins, fit_calibration
 from spark_prox.training.encoder.loop import LoopSettings, fit, margins_of
 from spark_prox.training.encoder.margins import ChosenMargins, choose_encoder_margins
 from spark_prox.training.encoder.packed_pages import PackedPages, pack_pages
@@ -217,18 +219,26 @@ def _packed(config: EncoderTrainConfig, pages: Sequence[LabelledPage], output: P
 def _choose(
     config: EncoderTrainConfig, model: Path, maker: BatchMaker, pages: Sequence[LabelledPage], say: Say
 ) -> ChosenMargins:
-    """Margins from the stored model, whose weights are rounded, on whole pages of validation hosts."""
+    """Fit the second stage and choose margins, by the stored model, whose weights are rounded, on validation hosts."""
     encoder, stored = load_line_encoder(model)
     weights = {name: value.to(config.device) for name, value in stored.items()}
     half = config.precision == "bf16"
     found = dict[int, tuple[Any, float]]()
     for number, lines, document in margins_of(weights, encoder, maker, maker.pages_of(1), config.device, half=half):
         found[number] = (lines, document)
-    scored = [pages[number] for number in found]
+    scored = [_shown(pages[number], len(lines)) for number, (lines, _) in found.items()]
     say(f"{len(scored)} pages of validation hosts read")
     worth = [document for (_, document), page in zip(found.values(), scored, strict=True) if _has_content(page)]
-    chosen = choose_encoder_margins(scored, [lines.tolist() for lines, _ in found.values()])
+    of_lines, of_pages = [lines for lines, _ in found.values()], [document for _, document in found.values()]
+    calibration = fit_calibration(scored, of_lines, of_pages)
+    save_calibration(model, calibration)
+    chosen = choose_encoder_margins(scored, corrected_margins(calibration, scored, of_lines, of_pages))
     return chosen.with_drop(drop_margin(worth, max_lost=_MAX_GOOD_DROPPED))
+
+
+def _shown(page: LabelledPage, lines: int) -> LabelledPage:
+    """The lines of a page that were packed."""
+    return replace(page, lines=page.lines[:lines], keep=page.keep[:lines])
 
 
 def _has_content(page: LabelledPage) -> bool:

@@ -14,6 +14,7 @@ from spark_prox.config.model import ModelSpec
 from spark_prox.documents import LEVELS, Document
 from spark_prox.engines.base import Request
 from spark_prox.engines.encoder_engine import EncoderEngine, _of_like_length
+from spark_prox.engines.line_calibration import LineCalibration, save_calibration
 from spark_prox.engines.line_encoder import EncoderConfig, WindowBatch, encode_windows
 from spark_prox.engines.line_encoder_files import load_line_encoder, save_line_encoder
 from spark_prox.engines.window_batches import window_arrays
@@ -82,6 +83,30 @@ def test_short_pages_are_not_padded_to_the_length_of_a_long_one(builder: PromptB
         lines = max(len(one.read_at) for one in group)
         assert len(group) == 1 or len(group) * lines <= 1 << 15
     assert len(groups) == 2
+
+
+def test_a_calibration_in_the_folder_corrects_the_margins_of_lines_alone(
+    tmp_path: Path, builder: PromptBuilder
+) -> None:
+    folder = write_tiny_encoder(tmp_path)
+    asked = requests(builder, PAGES[:1])
+    (plain,) = EncoderEngine(ModelSpec(path=str(folder))).complete(asked)
+    more = LineCalibration(
+        intercept=0.5, per_prose=0, per_page=0, most=2, prose_length=99, title_lines=0, title_margin=0
+    )
+    save_calibration(folder, more)
+    (corrected,) = EncoderEngine(ModelSpec(path=str(folder))).complete(asked)
+    expected = np.add(plain.margins, 0.5)
+    if max(plain.margins) <= 0:
+        expected = np.maximum(expected, 0)
+    assert np.allclose(corrected.margins, expected, atol=1e-5)
+    page = Request(
+        request_id=0, prompt_token_ids=asked[0].prompt_token_ids, read_at=(len(asked[0].prompt_token_ids) - 1,)
+    )
+    (of_page,) = EncoderEngine(ModelSpec(path=str(folder))).complete([page])
+    (folder / "calibration.json").unlink()
+    (of_plain_page,) = EncoderEngine(ModelSpec(path=str(folder))).complete([page])
+    assert of_page.margins == of_plain_page.margins
 
 
 def test_a_line_hears_of_the_page_beyond_its_window(folder: Path, builder: PromptBuilder) -> None:

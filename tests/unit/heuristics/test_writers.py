@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,8 +23,12 @@ from spark_prox.heuristics.writers import (
     heuristic_revision,
     write_programs,
 )
+from spark_prox.programs import refine_text
+from spark_prox.programs.dialects import DIALECTS
+from spark_prox.programs.dialects.ultrax import ULTRAX
+from spark_prox.programs.spelling import removals_dialect
 from spark_prox.training.synthetic import synthetic_pages
-from spark_prox.writers import one_pass, policy_of, writer_of, writers_of
+from spark_prox.writers import HeuristicWriter, ModelWriter, one_pass, policy_of, writer_of, writers_of
 
 SENTENCE = "The river rises in the hills and it reaches the sea after forty miles of meadows, mills and small towns."
 GOOD = [f"In part {number} {SENTENCE}" for number in range(6)]
@@ -142,18 +147,37 @@ def test_one_pass_needs_one_model_for_both_levels(settings: list[str], expected:
 
 
 @pytest.mark.parametrize("writer", [["model.path=embedded"], ["model.engine=author", "model.path=c4"]])
-@pytest.mark.parametrize(
-    ("dialect", "fits"), [("prox", True), ("refinex", True), ("ultrax", False), ("rescraper", False)]
-)
-def test_words_of_prox_are_not_read_in_a_dialect_that_means_other_lines(
-    writer: list[str], dialect: str, fits: bool
+def test_programs_of_margins_and_rules_are_spelt_in_a_dialect_that_reads_proxs_words_otherwise(
+    writer: list[str],
 ) -> None:
-    config = load_config(None, [*writer, f"dialect={dialect}", "doc.enabled=false"])
-    if fits:
-        assert set(writers_of(config)) == {"chunk"}
-    else:
-        with pytest.raises(ConfigError, match="DIALECT_NOT_WRITTEN"):
-            writers_of(config)
+    keys = {}
+    for dialect, spelling in (("prox", "prox"), ("refinex", "prox"), ("ultrax", "ultrax"), ("rescraper", "rescraper")):
+        found = writers_of(load_config(None, [*writer, f"dialect={dialect}"]))
+        chunk = found["chunk"]
+        assert isinstance(chunk, ModelWriter | HeuristicWriter)
+        assert (chunk.prompt.dialect if isinstance(chunk, ModelWriter) else chunk.dialect) == spelling
+        keys[dialect] = {level: found[level].key() for level in found}
+    assert keys["prox"] == keys["refinex"]
+    assert len({keys[dialect]["chunk"] for dialect in keys}) == 3  # other programs, so other keys
+    assert len({keys[dialect]["doc"] for dialect in keys}) == 1
+
+
+def test_a_dialect_without_words_for_the_removal_of_lines_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    mute = dataclasses.replace(ULTRAX, name="mute", write=lambda _: None)
+    monkeypatch.setitem(DIALECTS, "mute", mute)
+    with pytest.raises(ConfigError, match="DIALECT_NOT_WRITTEN"):
+        writers_of(load_config(None, ["model.path=embedded", "dialect=mute"]))
+
+
+@pytest.mark.parametrize("dialect", ["prox", "refinex", "ultrax", "rescraper"])
+def test_a_rule_removes_the_same_lines_in_every_dialect(dialect: str) -> None:
+    document = Document(
+        doc_id="0", text="Menu\nThis is a sentence of five words.\nHome\nHere is another sentence, too."
+    )
+    (row,) = write_programs([document], heuristic_for("c4"), stage="chunk", dialect=removals_dialect(dialect))
+    assert row.program is not None
+    refined = refine_text(document.text, row.program, dialect=dialect)
+    assert refined.text == "This is a sentence of five words.\nHere is another sentence, too."
 
 
 def test_the_key_of_a_heuristic_needs_no_model_files_and_its_margin_is_the_default_policys(tmp_path: Path) -> None:
