@@ -26,7 +26,8 @@ class ModelSpec:
         engine: a name of `spark_prox.engines.registry`. "auto" takes vllm where a GPU and vLLM are there, transformers
             otherwise; "openai" asks a server; "author" is no language model: `path` names a rule set or a line
             classifier (`spark_prox.heuristics.writers`).
-        dtype: "auto" means bfloat16 on a GPU and float32 on a CPU; otherwise float32, bfloat16, float16.
+        dtype: "auto" means bfloat16 on a GPU and float32 on a CPU, for a line encoder bfloat16 on a CPU with AMX too;
+            otherwise float32, bfloat16, float16.
         device: "auto", "cpu" or "cuda".
         max_batch_tokens: most tokens in one forward pass. 0 means 32,768 on a GPU, which more tokens fill better until
             its memory is full, and 2,048 on a CPU, whose caches hold no more.
