@@ -8,6 +8,7 @@ newline, the last word of a line and the first of the next are two words as well
 from __future__ import annotations
 
 import json
+import re
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
@@ -20,6 +21,10 @@ _MAX_WORDS = 1 << 16
 _MAX_CHARS = 32  # of a word that is remembered; a script without blanks has few that come again
 _BLANK = "\u2581"  # how sentencepiece writes a blank
 _NORMALIZERS = [{"type": "NFKC"}, {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "}]
+# Where characters lie that came after Unicode 13, the tokenizers' own: Python's NFKC may change them, theirs does not.
+_NEWER = re.compile(
+    "[\u0897-\u089f\u08ca-\u08d2\u0c3c\u1715\u1ac1-\u1aff\u1dfa\ua7f2-\ua7f4\U00010000-\U0001cfff\U0001df00-\U0001edff]"
+)
 
 # What is remembered beside words, which hold no blank, begins with one:
 _LINE = " \n"  # the beginning of a line that no blank precedes
@@ -113,7 +118,7 @@ def _words(text: str, *, at_lines: bool) -> list[str]:
         at_lines: a line begins a word also where no blank precedes it.
     """
     normal = unicodedata.normalize("NFKC", text)
-    if _BLANK in normal or normal.endswith(" "):
+    if _BLANK in normal or normal.endswith(" ") or (not text.isascii() and _NEWER.search(text)):
         return [_WHOLE + text]
     if not at_lines or "\n" not in normal:
         return [word for word in normal.split(" ") if word]

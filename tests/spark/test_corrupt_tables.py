@@ -118,6 +118,7 @@ def test_tables_of_newer_code_are_left_alone(
     assert versions(spark, warehouse) == before
 
 
+@pytest.mark.slow
 def test_a_broken_file_of_documents_stops_the_run_and_nothing_is_lost(
     spark: SparkSession, other_model: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

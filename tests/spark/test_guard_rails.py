@@ -83,6 +83,7 @@ def test_a_policy_that_drops_everything_stops_before_it_replaces_a_row(
     assert outcomes(last) == {"DROPPED": DOCUMENTS}
 
 
+@pytest.mark.slow
 def test_new_documents_that_lose_far_more_than_earlier_ones_stop_the_run(
     spark: SparkSession, tiny_llama: Path, finished: Finished, tmp_path: Path
 ) -> None:

@@ -84,6 +84,7 @@ def versions(spark: SparkSession, *tables: Path) -> list[int]:
     return [DeltaTable.forPath(spark, str(table)).history(1).collect()[0]["version"] for table in tables]
 
 
+@pytest.mark.slow
 def test_only_appended_rows_are_processed_and_a_run_without_any_does_nothing(
     spark: SparkSession, tiny_llama: Path, tmp_path: Path
 ) -> None:

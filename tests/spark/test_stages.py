@@ -71,6 +71,7 @@ def test_stages_say_what_they_read_and_write() -> None:
         "language",
         "rules",
         "near-duplicates",
+        "repeated-lines",
         "generate-doc",
         "generate-chunk",
         "execute",

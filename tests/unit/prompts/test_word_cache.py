@@ -31,6 +31,13 @@ def test_ids_are_those_of_the_whole_text(embedded: TextTokenizer, texts: list[st
     assert embedded.words.encode(texts) == expected  # from memory
 
 
+def test_characters_that_only_python_knows_are_left_to_the_tokenizer(embedded: TextTokenizer) -> None:
+    assert embedded.words is not None
+    newer = ["\U000107b5", "a \ua7f2b\n\U0001e030", "\U0001ccd6 1"]
+    expected = [embedded.encode(text, add_special_tokens=False).ids for text in newer]
+    assert embedded.words.encode(newer) == expected
+
+
 def test_a_word_is_encoded_once_and_long_ones_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
