@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-__all__ = ["assign_groups", "balanced", "largest_over_mean", "task_shares"]
+__all__ = ["assign_groups", "balanced", "largest_over_share", "task_shares"]
 
 _GROUP_BITS = 16
 _FIRST_OVER_LAST = 16.0
@@ -51,7 +51,7 @@ def assign_groups(costs: Mapping[int, int], shares: Sequence[float]) -> tuple[di
     return assigned, loads
 
 
-def largest_over_mean(loads: Sequence[int], shares: Sequence[float]) -> float:
+def largest_over_share(loads: Sequence[int], shares: Sequence[float]) -> float:
     """The largest task over the share of a first one: 1 is as planned, more has a document that is longer than that."""
     total, first = sum(loads), max(shares)
     return max(loads) / (total * first) if total else 1.0
@@ -85,4 +85,4 @@ def balanced(
     places = rows.sparkSession.createDataFrame(list(assigned.items()), "group int, task int")
     placed = costed.join(F.broadcast(places), "group", "left")
     sorted_rows = placed.repartitionById(tasks, F.col("task")).sortWithinPartitions(F.desc("cost"))
-    return sorted_rows.select(*rows.columns), largest_over_mean(loads, shares)
+    return sorted_rows.select(*rows.columns), largest_over_share(loads, shares)

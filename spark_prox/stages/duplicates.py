@@ -19,6 +19,7 @@ from spark_prox.stages.base import Run
 from spark_prox.stages.filter import Filter
 from spark_prox.stages.verdicts import hashes_before, used_verdicts, without_dropped
 from spark_prox.warehouse.tables import Warehouse
+from spark_prox.warehouse.texts import char_count
 
 __all__ = ["DuplicateFilter", "preference"]
 
@@ -55,7 +56,7 @@ def preference(warehouse: Warehouse, keep: KeepPolicy, date_column: str) -> Colu
         ConfigError: FILTER_NO_DATE when `documents` has no such column.
     """
     if keep == "longest":
-        return -F.length("text").cast("long")
+        return -char_count()
     if keep == "first":
         return F.lit(0).cast("long")
     if date_column and date_column not in warehouse.read("documents").columns:

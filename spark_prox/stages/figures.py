@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 __all__ = ["LARGEST_TASK", "InFlight", "StageFigures", "figures_line", "samples"]
 
-LARGEST_TASK = "largest_task_over_mean"
+LARGEST_TASK = "largest_task_over_share"
 """The key of `StageFigures.guard`, and of `runs.guard`, for how even a generating stage's tasks were: 1 is even."""
 
 

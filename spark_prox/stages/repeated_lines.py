@@ -16,6 +16,7 @@ from spark_prox.stages.base import Run
 from spark_prox.stages.figures import StageFigures
 from spark_prox.stages.filter import Filter
 from spark_prox.stages.verdicts import hashes_before, used_verdicts, without_dropped
+from spark_prox.warehouse.texts import texts_of
 
 __all__ = ["RepeatedLines", "repeated_places"]
 
@@ -54,8 +55,8 @@ class RepeatedLines(Filter):
         """See `Filter`."""
         settings, warehouse = run.config.filters.repeated_lines, run.warehouse
         pending = work.where("done IS NULL")
-        texts = warehouse.read("documents").select(*_ID, "text")
-        unread = texts.join(pending.where("NOT known").select(*_ID, "host"), _ID)
+        hosts = pending.where("NOT known").select(*_ID, "host")
+        unread = texts_of(warehouse, warehouse.read("documents").join(hosts, _ID, "left_semi")).join(hosts, _ID)
         function = run.functions.key_lines()
         progress = run.log.portion("read", documents=figures.planned)
         with warehouse.staged(unread.mapInArrow(function, function.columns), "line_keys", progress) as new:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from spark_prox.errors import InputError
-from spark_prox.pipeline import Pipeline
+from spark_prox.pipeline import FILTERS, Pipeline
 from spark_prox.warehouse.tables import Warehouse
 from tests.spark.conftest import Finished, page
 from tests.spark.runs import pipeline, refine, refined, run_job, scripted
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 KEPT = "SET TBLPROPERTIES ('delta.deletedFileRetentionDuration' = 'interval 0 hours')"
 NO_MODEL = ("doc.enabled=false", "chunk.enabled=false", "count_tokens=false")
 """Both levels off: texts are ingested and executed unchanged."""
+REPEATED = ("filters.repeated_lines.enabled=true", "filters.repeated_lines.min_pages=3")
+"""The last line of the pages goes, or the page: but for numbers they are the same on all pages of their hosts."""
 SHORT = "spark.databricks.delta.retentionDurationCheck.enabled"
 
 LISTING = "spark.sql.sources.parallelPartitionDiscovery.parallelism"
@@ -193,3 +195,10 @@ def test_a_run_without_copies_gives_what_a_run_with_copies_gives(
     assert run_job("export", *place, "--from", "raw", "--format", "parquet", "--to", str(tmp_path / "raw")) == 0
     exported = spark.read.parquet(str(tmp_path / "raw" / "train")).collect()
     assert {row["id"]: row["text"] for row in exported} == {f"d{n}": page(n) for n in range(30)}
+    filtering = run_over(source, tmp_path / "w", *NO_MODEL, *REPEATED)
+    with filtering.phase():
+        for stage in FILTERS:
+            stage.run(filtering.run)
+    verdicts = filtering.warehouse.read("verdicts").collect()
+    decided = {row["doc_id"]: row["program"] is not None or row["verdict"] == "drop" for row in verdicts}
+    assert decided == dict.fromkeys(rows, True)

@@ -242,3 +242,15 @@ def names_of(file: Path) -> tuple[set[str], list[str]]:
                     if target.id == "__all__" and isinstance(node.value, (ast.List, ast.Tuple)):
                         offered = [item.value for item in node.value.elts if isinstance(item, ast.Constant)]
     return defined, offered
+
+
+def test_the_text_of_a_stored_document_is_read_in_one_place() -> None:
+    """`documents.text` is null where a text lies in its source: `spark_prox.warehouse.texts` knows where."""
+    readers = []
+    for path in LIBRARY:
+        code = path.read_text(encoding="utf-8")
+        words = {node.value for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Constant)}
+        if 'read("documents")' in code and "text" in words:
+            readers.append(path)
+            assert "from spark_prox.warehouse.texts import" in code, path
+    assert len(readers) > 5

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from spark_prox.spark.balancing import assign_groups, largest_over_mean, task_shares
+from spark_prox.spark.balancing import assign_groups, largest_over_share, task_shares
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def test_a_log_normal_corpus_gives_tasks_of_equal_cost(costs: dict[int, int], ta
     for group, task in assigned.items():
         by_task[task] += costs[group]
     assert by_task == loads
-    assert largest_over_mean(loads, shares) <= 1.1
+    assert largest_over_share(loads, shares) <= 1.1
 
 
 def test_later_tasks_of_a_slot_are_shorter() -> None:
@@ -63,5 +63,5 @@ def test_one_document_of_more_than_a_task_has_a_task_of_its_own() -> None:
     assigned, loads = assign_groups({1: 100, 2: 10, 3: 10, 4: 10}, shares)
     assert loads == [100, 30]
     assert [group for group, task in assigned.items() if task == assigned[1]] == [1]
-    assert largest_over_mean(loads, shares) == pytest.approx(100 / 65)
-    assert largest_over_mean([0, 0], shares) == 1.0
+    assert largest_over_share(loads, shares) == pytest.approx(100 / 65)
+    assert largest_over_share([0, 0], shares) == 1.0
