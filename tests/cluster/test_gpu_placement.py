@@ -129,12 +129,14 @@ def test_a_stage_without_gpus_before_it_does_not_multiply_the_engines(
 def test_half_a_gpu_for_a_task_puts_two_engines_on_each(
     spark: SparkSession, cluster: StandaloneCluster, tiny_model: str, tmp_path: Path
 ) -> None:
-    records = run(spark, generating(tiny_model, script="half"), tmp_path / "seen", gpus_per_task=0.5)
+    # A task lasts long enough for its neighbour's worker to start, on a busy machine too.
+    records = run(spark, generating(tiny_model, script="half"), tmp_path / "seen", gpus_per_task=0.5, delay_s=1.0)
     assert all(record["assigned"] == [record["visible"]] for record in records)
     engines = engines_by_gpu(records)
     assert sorted(engines) == cluster.gpus
+    # An idle Python worker gets the next task: there are two only because two tasks ran at once.
     assert [len(loaded) for loaded in engines.values()] == [2] * len(cluster.gpus)
-    assert most_at_once(records, "assigned") == 2
+    assert most_at_once(records, "assigned") <= 2
 
 
 def test_a_stage_without_a_profile_runs_on_more_cores_than_gpus_and_sees_none(
