@@ -13,11 +13,14 @@ from spark_prox.models import load_tokenizer, model_token_ids
 from spark_prox.prompts.builder import ChunkPrompts, Prompt, PromptSpec
 from spark_prox.prompts.chunking import Chunk, split_chunks
 from spark_prox.prompts.encoding import encode_all
+from spark_prox.prompts.segment_cache import SegmentCache
 from spark_prox.prompts.text_tokenizer import AnyTokenizer, TextTokenizer
 
 __all__ = ["TextPromptBuilder"]
 
 _CHARS_PER_TOKEN = 24  # no tokenizer of a language model packs natural text more tightly than this on average
+_USUAL_CHARS_PER_TOKEN = 6  # a document longer than this will have to be cut
+_WORD_CHARS = 64  # a longer word, or a text in a script without blanks, is cut where the tokens end
 _LINE_CHARS_PER_TOKEN = 64  # a line longer than this many characters per token of budget is not worth encoding
 
 
@@ -67,6 +70,8 @@ class TextPromptBuilder:
         """See `PromptBuilder`. Cuts the document, so that the template's closing part is never lost."""
         budget = self._room
         text = text[: budget * _CHARS_PER_TOKEN]
+        if len(text) > budget * _USUAL_CHARS_PER_TOKEN:
+            text = self._fitting(text, budget)
         ids = self._prompt_ids(text)
         while len(ids) > self._spec.max_prompt_tokens - self._spec.max_new_tokens:
             text = self._cut(text, budget)
@@ -121,15 +126,25 @@ class TextPromptBuilder:
             yield len(ids) if len(line) <= longest else budget + 1
 
     def _cut(self, text: str, budget: int) -> str:
-        """The longest beginning of the text that encodes to `budget` tokens."""
-        encoding = self._tokenizer.encode(text, add_special_tokens=False)
+        """The longest beginning of the text that encodes to `budget` tokens; words are whole where they can be."""
+        found = self._fitting(text, budget)
+        return found if len(found) < len(text) else text[: int(len(text) * 0.98)]  # joined to the template, it grew
+
+    def _fitting(self, text: str, budget: int) -> str:
+        kept = ""
+        if isinstance(self._tokenizer.words, SegmentCache):
+            kept, tokens, word = self._tokenizer.words.beginning(text, budget)
+            if not word or (kept and len(word) <= _WORD_CHARS):
+                return kept
+            budget -= tokens
+        encoding = self._tokenizer.encode(text[len(kept) :], add_special_tokens=False)
         if len(encoding.ids) <= budget:
-            return text[: int(len(text) * 0.98)]
-        end = int(encoding.offsets[budget - 1][1])
-        return text[:end] if end < len(text) else text[: int(len(text) * 0.98)]
+            return text
+        return text[: len(kept) + (int(encoding.offsets[budget - 1][1]) if budget else 0)]
 
     def _encode(self, text: str) -> tuple[int, ...]:
-        return tuple(self._tokenizer.encode(text, add_special_tokens=False).ids)
+        (ids,) = encode_all(self._tokenizer, [text])
+        return tuple(ids)
 
     def _prompt_ids(self, shown: str) -> tuple[int, ...]:
         """The whole prompt of a document, or of a chunk's lines."""

@@ -19,6 +19,7 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from spark_prox.programs.thoughts import is_mark
+from spark_prox.prompts.segment_cache import SegmentCache, segments_of
 from spark_prox.prompts.word_cache import WordCache, cuts_at_blanks, newline_token
 
 __all__ = ["AnyTokenizer", "TextTokenizer"]
@@ -33,7 +34,7 @@ class TextTokenizer:
     All other attributes are the tokenizer's own: decoding and `token_to_id` know the added tokens.
 
     Attributes:
-        words: remembers the ids of words; None for a tokenizer that does not cut texts at their blanks.
+        words: remembers the ids of words; None for a tokenizer whose tokens may lie across the borders of words.
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
@@ -44,7 +45,7 @@ class TextTokenizer:
             for number, token in tokenizer.get_added_tokens_decoder().items()
             if token.special and not is_mark(token.content)
         )
-        self.words = WordCache(self._ids_of, newline_token(self._text)) if cuts_at_blanks(self._text) else None
+        self.words = self._cache()
         self.encode = self._text.encode
         self.encode_batch = self._text.encode_batch
         self.encode_batch_fast = self._text.encode_batch_fast
@@ -66,6 +67,12 @@ class TextTokenizer:
         """
         shown = [number for number in ids if number not in self._silent]
         return str(self._whole.decode(shown, skip_special_tokens=False))
+
+    def _cache(self) -> WordCache | SegmentCache | None:
+        if cuts_at_blanks(self._text):
+            return WordCache(self._ids_of, newline_token(self._text))
+        segments = segments_of(self._text)
+        return SegmentCache(self._ids_of, segments) if segments else None
 
     def _ids_of(self, texts: list[str]) -> list[list[int]]:
         return [encoding.ids for encoding in self._text.encode_batch_fast(texts, add_special_tokens=False)]
