@@ -56,16 +56,20 @@ def check(pipe: Pipeline, values: dict[str, Any], text: str) -> None:
     assert rows_of(pipe, "refined")["a"]["outcome"] == "EDITED"
 
 
-@pytest.mark.usefixtures("spark")
-def test_columns_of_json_lines_keep_their_names_through_the_whole_of_refine(tiny_llama: Path, tmp_path: Path) -> None:
-    source, warehouse = tmp_path / "in.jsonl", tmp_path / "w"
+def json_values() -> tuple[dict[str, Any], dict[str, Any]]:
+    """Columns of a source of JSON lines, and of the tables."""
     values: dict[str, Any] = {name: number for number, name in enumerate(PLAIN)}
     values |= {"m": {"x y": 1, "p.q": {"`": [{"r s": 2}]}}, "l": [{"p q": 1, "own": "z"}]}
     given = {**values, **dict.fromkeys([*RESERVED, *OF_READERS], "theirs")}
     wanted = {**values, **{f"input_{name}": "theirs" for name in RESERVED}}
     wanted |= {f"input{name}": "theirs" for name in OF_READERS}
-    given |= {"c`d": 1, "`": 2}
-    wanted |= {"c'd": 1, "'": 2}
+    return given | {"c`d": 1, "`": 2}, wanted | {"c'd": 1, "'": 2}
+
+
+@pytest.mark.usefixtures("spark")
+def test_columns_of_json_lines_keep_their_names_through_the_whole_of_refine(tiny_llama: Path, tmp_path: Path) -> None:
+    source, warehouse = tmp_path / "in.jsonl", tmp_path / "w"
+    given, wanted = json_values()
     text = "Menu\nThe river rose two metres and the bridge was closed."
     source.write_text(json.dumps({"id": "a", "text": text, **given}) + "\n")
     check(run(tiny_llama, source, warehouse, "jsonl"), wanted, text.split("\n")[1])
@@ -76,10 +80,16 @@ def test_columns_of_json_lines_keep_their_names_through_the_whole_of_refine(tiny
     pipe = run(tiny_llama, source, warehouse, "jsonl")
     check(pipe, wanted, text.split("\n")[1])
     assert set(rows_of(pipe, "refined")) == {"a", "b"}
-    # A program that cannot be read sends the document into quarantine, past the same names.
-    source.write_text("".join(json.dumps({"id": "c", "text": f"{text} c", **given}) + "\n"))
-    pipe = run(tiny_llama, source, warehouse, "jsonl", script="nothing that is a program")
-    assert set(rows_of(pipe, "documents")) == {"a", "b", "c"}
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("spark")
+def test_documents_whose_programs_cannot_be_read_pass_the_same_names(tiny_llama: Path, tmp_path: Path) -> None:
+    given, _ = json_values()
+    source = tmp_path / "in.jsonl"
+    source.write_text(json.dumps({"id": "c", "text": "Menu\nThe river fell again.", **given}) + "\n")
+    pipe = run(tiny_llama, source, tmp_path / "w", "jsonl", script="nothing that is a program")
+    assert set(rows_of(pipe, "documents")) == set(rows_of(pipe, "rejects")) == {"c"}
 
 
 @pytest.mark.usefixtures("spark")

@@ -11,6 +11,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
 from pyspark.sql import functions as F
 
 from spark_prox.heuristics.repeated_lines import line_keys, normal_lines
@@ -57,10 +58,7 @@ def test_exact_duplicates_are_dropped_with_a_verdict_and_no_model_sees_them(
     settings = (*runs.scripted(tiny_llama), EXACT)
     source = write_source(tmp_path)
 
-    def run() -> Pipeline:
-        return runs.pipeline(tmp_path / "w", source, *settings, id_column="id")
-
-    first = run()
+    first = runs.pipeline(tmp_path / "w", source, *settings, id_column="id")
     assert [(line.stage, line.documents) for line in first.plan()] == [
         ("ingest", 7),
         ("exact-duplicates", 7),
@@ -85,7 +83,20 @@ def test_exact_duplicates_are_dropped_with_a_verdict_and_no_model_sees_them(
         **{"generate-doc": 4, "generate-chunk": 4, "execute": 7},
     }
 
-    # What stayed leaves: its duplicate takes its place. Nothing else is decided again.
+
+@pytest.mark.slow
+def test_a_duplicate_takes_the_place_of_what_leaves_and_verdicts_of_a_filter_that_is_off_do_not_count(
+    spark: SparkSession, tiny_llama: Path, tmp_path: Path
+) -> None:
+    settings = (*runs.scripted(tiny_llama), EXACT)
+    source = write_source(tmp_path)
+
+    def run() -> Pipeline:
+        return runs.pipeline(tmp_path / "w", source, *settings, id_column="id")
+
+    first = run()
+    runs.refine(first)
+    # What stayed leaves. Nothing else is decided again.
     with first.phase(), first.warehouse.staged(spark.createDataFrame([("d2",)], "doc_id string"), "gone") as gone:
         assert remove_documents(first.run, gone) == 1
     again = run()
@@ -138,21 +149,30 @@ def near_text(seed: int, changed: int, extra: str = "") -> str:
     return " ".join([*words[:changed], f"changed{'abcdefgh'[changed % 8]}", *words[changed + 1 :], extra])
 
 
-def test_of_near_duplicates_the_longest_stays_and_later_ones_are_dropped(spark: SparkSession, tmp_path: Path) -> None:
+NEAR = [
+    ("a", near_text(1, 5)),
+    ("b", near_text(1, 90, "the longest of them")),
+    ("c", near_text(1, 150)),
+    ("other", near_text(2, 5)),
+    ("short", "two words"),
+]
+
+
+def near_duplicates(folder: Path, name: str, rows: list[tuple[str, str]]) -> Pipeline:
+    """A run's filters over what it brings."""
+    source = runs.write_lines(folder / name, [{"id": key, "text": text} for key, text in rows])
     on = ("model.engine=scripted", "filters.near_duplicates.enabled=true")
+    pipe = runs.pipeline(folder / "w", source, *on, id_column="id")
+    with pipe.phase():
+        Ingest().run(pipe.run)
+        for stage in FILTERS:
+            stage.run(pipe.run)
+    return pipe
 
-    def run(name: str, rows: list[tuple[str, str]]) -> Pipeline:
-        source = runs.write_lines(tmp_path / name, [{"id": key, "text": text} for key, text in rows])
-        pipe = runs.pipeline(tmp_path / "w", source, *on, id_column="id")
-        with pipe.phase():
-            Ingest().run(pipe.run)
-            for stage in FILTERS:
-                stage.run(pipe.run)
-        return pipe
 
-    first = [("a", near_text(1, 5)), ("b", near_text(1, 90, "the longest of them")), ("c", near_text(1, 150))]
-    pipe = run("1", [*first, ("other", near_text(2, 5)), ("short", "two words")])
-    found = verdicts(pipe, "near-duplicates")
+@pytest.mark.usefixtures("spark")
+def test_of_near_duplicates_the_longest_stays(tmp_path: Path) -> None:
+    found = verdicts(near_duplicates(tmp_path, "1", NEAR), "near-duplicates")
     assert {key: row["duplicate_of"] for key, row in found.items()} == {
         **{"a": "b", "b": None, "c": "b"},
         **{"other": None, "short": None},
@@ -160,14 +180,18 @@ def test_of_near_duplicates_the_longest_stays_and_later_ones_are_dropped(spark: 
     assert {row["reason"] for row in found.values()} == {"NEAR_DUPLICATE", None}
     assert found["short"]["keys"] is None
 
+
+@pytest.mark.slow
+def test_later_near_duplicates_are_dropped_until_what_stayed_leaves(spark: SparkSession, tmp_path: Path) -> None:
+    near_duplicates(tmp_path, "1", NEAR)
     # A longer one that comes later is dropped: a model has worked on b. It is found through a, which was dropped, too.
-    pipe = run("2", [("later", near_text(1, 30, "the longest of them all and even longer"))])
+    pipe = near_duplicates(tmp_path, "2", [("later", near_text(1, 30, "the longest of them all and even longer"))])
     assert verdicts(pipe, "near-duplicates")["later"]["duplicate_of"] == "b"
     assert runs.figures(pipe)["near-duplicates"] == 1
 
     with pipe.phase(), pipe.warehouse.staged(spark.createDataFrame([("b",)], "doc_id string"), "gone") as gone:
         remove_documents(pipe.run, gone)
-    pipe = run("3", [("other", near_text(2, 5))])
+    pipe = near_duplicates(tmp_path, "3", [("other", near_text(2, 5))])
     found = verdicts(pipe, "near-duplicates")
     assert {key: row["duplicate_of"] for key, row in found.items() if key != "short"} == {
         **{"a": "later", "c": "later", "later": None},

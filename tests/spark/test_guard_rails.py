@@ -63,6 +63,7 @@ def test_a_model_that_drops_everything_stops_after_the_first_batch_and_goes_on_w
     assert last_run(allowed)["generate-doc"]["documents"] == DOCUMENTS - written(pipe)
 
 
+@pytest.mark.slow
 def test_a_policy_that_drops_everything_stops_before_it_replaces_a_row(
     spark: SparkSession, tiny_llama: Path, finished: Finished, tmp_path: Path
 ) -> None:

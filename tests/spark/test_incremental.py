@@ -47,6 +47,17 @@ def feed(spark: SparkSession, source: Path, rows: Rows) -> DeltaTable:
     return DeltaTable.forPath(spark, str(source))
 
 
+GONE = "gone"
+
+
+def change(table: DeltaTable, changes: Sequence[tuple[str, str, str]]) -> None:
+    """One commit that updates, deletes and adds rows: id, new id, text or `GONE`."""
+    frame = table.toDF().sparkSession.createDataFrame([*changes], "id string, new_id string, text string")
+    merge = table.alias("t").merge(frame.coalesce(1).alias("c"), "t.id = c.id")
+    merge = merge.whenMatchedDelete(f"c.text = '{GONE}'").whenMatchedUpdate(set={"id": "c.new_id", "text": "c.text"})
+    merge.whenNotMatchedInsert(values={"id": "c.id", "text": "c.text", "n": "1"}).execute()
+
+
 def following(model: Path, source: object, warehouse: object, *sets: str, writes: bool = True) -> Pipeline:
     """A run that follows a Delta source."""
     keys = {"format": "delta", "id_column": "id", "incremental": True}
@@ -140,15 +151,9 @@ def test_updates_replace_and_deletions_remove_and_the_last_of_several_changes_co
     tables.ensure("annotations")
     label = "doc_id", "'hash' AS doc_hash", "'doc' AS stage", "-1 AS chunk_index", "'SKIPPED' AS status"
     tables.append("annotations", spark.createDataFrame([("a",), ("b",)], "doc_id string").selectExpr(*label))
-    table.update("id = 'a'", {"text": F.lit(page("first"))})
-    table.update("id = 'a'", {"text": F.lit(page("second"))})
-    table.delete("id = 'b'")
-    table.delete("id = 'c'")
-    append(spark, source, [("c", page("again")), ("f", page("f"))])
-    table.delete("id = 'f'")
-    table.update("id = 'd'", {"id": F.lit("renamed")})
-    table.update("id = 'e'", {"text": F.lit("")})
-    table.update("id = 'bad'", {"text": F.lit(page("mended"))})
+    change(table, [("a", "a", page("first")), ("b", "b", GONE), ("c", "c", GONE), ("f", "f", page("f"))])
+    last = [("d", "renamed", page("d")), ("e", "e", ""), ("bad", "bad", page("mended"))]
+    change(table, [("a", "a", page("second")), ("c", "c", page("again")), ("f", "f", GONE), *last])
     before = set(warehouse.rglob("*"))
     second = {stage: documents for stage, (documents, _) in plan().items()}
     assert set(warehouse.rglob("*")) == before

@@ -129,10 +129,9 @@ def test_superseded_programs_are_counted_and_then_purged(
     assert new.warehouse.read("programs").count() == current + 36
     assert run_job("maintain", *arguments) == 0
     assert new.warehouse.read("programs").count() == current
-    again = pipeline(warehouse, source, *sets, id_column="id")
-    again.advance()
-    assert rows(again.warehouse)["refined"] == refined
-    assert again.warehouse.read("programs").count() == current
+    assert rows(new.warehouse)["refined"] == refined
+    plan = pipeline(warehouse, source, *sets, writes=False, id_column="id").plan()
+    assert [line.documents for line in plan if line.stage.startswith("generate")] == [0, 0]  # all that counts is there
 
 
 NOTES = TableSpec(
@@ -155,6 +154,7 @@ class TakeNotes(Stage):
             figures.documents = documents.count()
 
 
+@pytest.mark.slow
 def test_the_table_of_a_new_stage_is_packed_cleaned_counted_and_left_by_removed_documents(
     finished: Finished,
     tiny_llama: Path,

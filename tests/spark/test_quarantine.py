@@ -50,13 +50,10 @@ def test_documents_move_into_quarantine_and_out_of_it_with_the_policy(
     rows = held(pipe.warehouse)
     assert {row["code"] for doc_id, row in rows.items() if doc_id != "long"} == {"NO_CALL"}
     assert len(rows) == 31
+    assert pipe.warehouse.read("refined").isEmpty()
     upstream = pipeline(warehouse, None, *sets, "policy.name=compat")
     upstream.execute()
     assert set(held(upstream.warehouse)) <= {"long"}
-    back = pipeline(warehouse, None, *sets)
-    back.execute()
-    assert set(held(back.warehouse)) == set(rows)
-    assert back.warehouse.read("refined").isEmpty()
 
 
 @pytest.mark.slow

@@ -46,7 +46,7 @@ def in_and_out(pipe: Pipeline) -> tuple[int, int]:
 
 
 @pytest.mark.model
-@pytest.mark.parametrize("lines", [4_000, pytest.param(40_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("lines", [1_000, pytest.param(40_000, marks=pytest.mark.slow)])
 def test_hard_pages_go_through_the_embedded_refiner(spark: SparkSession, tmp_path: Path, lines: int) -> None:
     """Its chunk model reads every line of the long listing, which takes a minute for forty thousand."""
     listing = "\n".join(f"entry {n} of a very long listing" for n in range(lines))

@@ -92,8 +92,6 @@ def test_failed_programs_are_asked_again_and_their_documents_executed(
     assert set(asked.values()) == {2}
     assert outcomes(spark, warehouse) == {**done, "d0": "EDITED EDITS", "d1": "EDITED EDITS"}
     assert Warehouse(spark, str(warehouse)).read("programs").count() == programs
-    assert job(tiny_llama, warehouse, "--retry", "FAILED") == 0
-    assert "0 documents were asked about again." in capsys.readouterr().out
 
 
 @pytest.mark.slow
