@@ -7,12 +7,15 @@ of runs, verdicts are those of one run over everything. Knows no line.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from spark_prox.filters import REPEATED_LINES
 from spark_prox.stages.addresses import normal_host
 from spark_prox.stages.base import Run
+from spark_prox.stages.dry_run import DryRun, PlannedStage
 from spark_prox.stages.figures import StageFigures
 from spark_prox.stages.filter import Filter
 from spark_prox.stages.verdicts import hashes_before, used_verdicts, without_dropped
@@ -51,6 +54,11 @@ class RepeatedLines(Filter):
         done = F.when(F.col("stale").isNull() & holds, F.lit(True)).alias("done")
         return found.select(*_ID, "bucket", "host", "pages", "known", done, "stored")
 
+    def plan(self, dry: DryRun) -> list[PlannedStage]:
+        """See `Filter`; it is not known before the ingest to which hosts pages come."""
+        also = "; all pages of the hosts that get or lose one are decided again"
+        return [replace(line, note=line.note + also) if line.documents else line for line in super().plan(dry)]
+
     def decide(self, run: Run, work: DataFrame, figures: StageFigures) -> None:
         """See `Filter`."""
         settings, warehouse = run.config.filters.repeated_lines, run.warehouse
@@ -67,9 +75,9 @@ class RepeatedLines(Filter):
             judge = run.functions.judge_lines(min_chars=settings.min_chars)
             judged = pages.join(lines, "doc_id", "left").select(*_ID, "keys", "repeated")
             rows = judged.mapInArrow(judge, judge.columns).join(pending.select(*_ID, "pages"), _ID)
-            replace = not pending.where("stored").isEmpty()
+            is_stored = not pending.where("stored").isEmpty()
             progress = run.log.portion("decide", documents=figures.planned)
-            self.store(run, _with_time(rows, before), figures, progress, replace=replace)
+            self.store(run, _with_time(rows, before), figures, progress, replace=is_stored)
 
 
 def repeated_places(pages: DataFrame, min_pages: int, min_share: float, max_pages: int) -> DataFrame:
