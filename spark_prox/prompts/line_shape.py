@@ -12,6 +12,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 __all__ = [
     "FORMS",
@@ -55,8 +56,7 @@ _NO_LETTERS = bytes(code for code in range(128) if not chr(code).isalpha())
 _SENTENCE_ENDS = frozenset('.!?。！？…"”’»')
 
 
-@dataclass(frozen=True)
-class LineShape:
+class LineShape(NamedTuple):
     """A line without its words.
 
     Attributes:
@@ -115,19 +115,21 @@ def _content_of(text: str, repeated: bool) -> int:
     """0 plain, 1 seen before in this page, 2 address, 3 menu signs, 4 mostly digits, 5 a date or time."""
     if repeated:
         return 1
-    if _URL_OR_MAIL.search(text):
+    # The patterns are slow, and without these characters they find nothing.
+    if ("http" in text or "www." in text or "@" in text) and _URL_OR_MAIL.search(text):
         return 2
-    if _MENU_SIGNS.search(text):
+    if "|" in text or (not text.isascii() and _MENU_SIGNS.search(text)):
         return 3
-    if 3 * _count(text, _NO_DIGITS, str.isdigit) > len(text):
+    digits = _count(text, _NO_DIGITS, str.isdigit)
+    if 3 * digits > len(text):
         return 4
-    return 5 if _DATE.search(text) else 0
+    return 5 if digits and _DATE.search(text) else 0
 
 
 def _shape_of(line: str, repeated: bool) -> LineShape:
     text = line[:MAX_CHARS].strip()
     words = _WORD.findall(text)
-    size = len(words) + len(_CJK.findall(text)) / 2
+    size = len(words) + (0.0 if text.isascii() else len(_CJK.findall(text)) / 2)
     if len(line) > MAX_CHARS:
         size *= len(line) / MAX_CHARS
     last = line[-MAX_CHARS:].rstrip()[-1:]
