@@ -49,9 +49,9 @@ class Measured:
 
     read_tokens_s: float = 724_500
     write_tokens_s: float = 552_800
-    cpu_ingest_s: float = 0.0015
-    cpu_generate_s: float = 0.0070
-    cpu_execute_s: float = 0.0040
+    cpu_ingest_s: float = 0.0006
+    cpu_generate_s: float = 0.0052
+    cpu_execute_s: float = 0.0022
     portion_s: float = 6.0
     task_s: float = 0.3
     idle_share: float = 0.02
