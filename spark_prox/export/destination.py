@@ -1,4 +1,4 @@
-"""The folder that an export writes: local, or on what `pyarrow.fs` reaches (s3, gs, abfs, hdfs).
+"""The folder that an export writes: local, on what `pyarrow.fs` reaches (s3, gs, abfs), or through Hadoop's clients.
 
 A file is written under another name and gets its own once it is whole, so that a reader never meets a part of one. Its
 bytes are counted and hashed on the way. Used by the driver and by executors; knows no format.
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from spark_prox.errors import ConfigError, ProxError, TableError
-from spark_prox.sources.object_store import ObjectStores
+from spark_prox.sources.object_store import ObjectStores, read_by_hadoop
 
 __all__ = ["WORK_FOLDER", "Destination", "PendingFiles", "WrittenFile"]
 
@@ -146,7 +146,7 @@ class Destination:
         try:
             if not _URI.match(local):
                 return LocalFileSystem(), str(Path(local).expanduser().absolute())
-            if _OF_S3.match(local) and "?" not in local:
+            if (_OF_S3.match(local) and "?" not in local) or read_by_hadoop(local):
                 return self._stores.resolve(local)
             system, path = FileSystem.from_uri(_HADOOP_S3.sub("s3://", local))
             return system, path.rstrip("/")
@@ -195,8 +195,6 @@ class Destination:
         """Give a file another name, in place of one that has it."""
         system, root = self._place
         system.create_dir(f"{root}/{target}".rpartition("/")[0], recursive=True)
-        if system.type_name == "hdfs" and self.sizes([target]):  # it does not replace
-            system.delete_file(f"{root}/{target}")
         system.move(f"{root}/{source}", f"{root}/{target}")
 
     def delete(self, path: str) -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from spark_prox.errors import InputError
 from spark_prox.sources.hadoop_files import HadoopFile
+from spark_prox.sources.hadoop_system import hadoop_system
 from spark_prox.sources.s3a_settings import S3Access, s3_access
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class ObjectStores:
             raise store_error(uri, error) or error from None
 
     def resolve(self, uri: str) -> tuple[FileSystem, str]:
-        """The file system of a URI and the path in it: s3a:// (s3://, s3n://) by these settings, others by pyarrow's.
+        """The file system of a URI and the path in it: s3a:// (s3://, s3n://) and Hadoop's by these settings.
 
         Raises:
             InputError: STORE_REQUESTER_PAYS.
@@ -77,6 +78,9 @@ class ObjectStores:
         from pyarrow.fs import FileSystem
 
         scheme, _, path = uri.partition("://")
+        if read_by_hadoop(uri):
+            authority, slash, path = path.partition("/")
+            return hadoop_system(f"{scheme}://{authority}", self.hadoop), (slash + path).rstrip("/")
         if scheme not in _SCHEMES:
             system, path = FileSystem.from_uri(uri)
             return system, path

@@ -1,4 +1,4 @@
-"""Whole runs on HDFS: input, warehouse and lease, read on the executors by Hadoop's own client."""
+"""Whole runs on HDFS: input, warehouse, lease and exports, through Hadoop's own client on driver and executors."""
 
 from __future__ import annotations
 
@@ -158,3 +158,35 @@ def test_of_simultaneous_creators_on_hdfs_one_wins(spark: SparkSession, hdfs: Mi
 
     with ThreadPoolExecutor(6) as pool:
         assert sorted(pool.map(create, range(6))) == [False] * 5 + [True]
+
+
+def test_an_export_lies_on_hdfs_and_goes_on_where_it_was_cut_off(
+    spark: SparkSession, hdfs: MiniHadoop, tiny_llama: Path, tmp_path: Path
+) -> None:
+    rows = [{"id": f"d{n}", "url": f"https://h{n}.example/", "text": f"Home\n{WORDS}\n{WORDS} {n}"} for n in range(12)]
+    put(spark, write_lines(tmp_path / "rows.jsonl", rows), "hdfs:///few-rows/rows.jsonl")
+    assert refine(tiny_llama, "hdfs:///few-rows", "jsonl", "--id-column", "id") == 0
+    export = (
+        "--warehouse",
+        "hdfs:///data/spark_prox",
+        "--from",
+        "chunk",
+        "--to",
+        f"{hdfs.url}/corpus",
+        "--shards",
+        "3",
+    )
+    assert run_job("export", *export) == 0
+    files, folder = hadoop_path(spark, "hdfs:///corpus/train")
+    shards = sorted(status.getPath().getName() for status in files.listStatus(folder))
+    assert [name for name in shards if name.endswith(".parquet")] == [f"shard-0000{n}.parquet" for n in range(3)]
+    exported = spark.read.parquet("hdfs:///corpus/train/*.parquet")
+    wanted = Warehouse(spark, "hdfs:///data/spark_prox").read("refined").where("text IS NOT NULL")
+    assert {row["id"] for row in exported.collect()} == {row["doc_id"] for row in wanted.collect()}
+    # A shard is lost: it alone is written again.
+    _, lost = hadoop_path(spark, "hdfs:///corpus/train/shard-00001.parquet")
+    times = {status.getPath().getName(): status.getModificationTime() for status in files.listStatus(folder)}
+    files.delete(lost, False)
+    assert run_job("export", *export) == 0
+    after = {status.getPath().getName(): status.getModificationTime() for status in files.listStatus(folder)}
+    assert {name for name in times if times[name] != after[name]} == {"shard-00001.parquet"}
