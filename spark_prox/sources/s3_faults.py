@@ -33,7 +33,9 @@ _JAR = (
 _KEYS = "Give keys of this store: fs.s3a.access.key and fs.s3a.secret.key, a profile or a role. See docs/cluster.md."
 _ENDPOINT = "Check fs.s3a.endpoint, fs.s3a.path.style.access and fs.s3a.connection.ssl.enabled."
 _RULES = (
-    ("jar", r"No FileSystem for scheme \"?s3a?n?\"?|Class org\.apache\.hadoop\.fs\.s3a\.S3AFileSystem not found",
+    ("jar", r"No FileSystem for scheme \"?s3n?\b",
+     "it begins with s3://, and Spark's client of S3 is called s3a", "Write s3a://BUCKET/... instead."),
+    ("jar", r"No FileSystem for scheme \"?s3a\"?|Class org\.apache\.hadoop\.fs\.s3a\.S3AFileSystem not found",
      "S3A's jar, hadoop-aws, is not on Spark's class path", _JAR),
     ("jar", r"NoClassDefFoundError: (?:software/amazon|com/amazonaws)|ClassNotFoundException: software\.amazon",
      "the AWS SDK's jar, bundle, is not on Spark's class path", _JAR),

@@ -21,7 +21,7 @@ from spark_prox.errors import TableError
 from spark_prox.warehouse.columns import check_columns
 from spark_prox.warehouse.commits import under_lease
 from spark_prox.warehouse.creation import create_by_rows, create_empty, empty_rows, is_created_by_rows
-from spark_prox.warehouse.java_errors import reason_of, unwritable
+from spark_prox.warehouse.java_errors import java_name, reason_of, unwritable
 from spark_prox.warehouse.lease import Lease, hold
 from spark_prox.warehouse.migrations import check_core, migrate, pending_fields
 from spark_prox.warehouse.schemas import TABLES, TableSpec
@@ -284,7 +284,7 @@ class Warehouse:
             return str(files.makeQualified(path).toString()).removeprefix("file:")
         except Exception as error:  # noqa: BLE001 - py4j wraps whatever the file system raises
             what = f"The warehouse {location!r} has no file system that Spark knows"
-            raise unwritable(what, type(error).__name__, error) from None
+            raise unwritable(what, java_name(error), error) from None
 
     def _listed(self, table: str) -> str:
         """A table's name in the catalog, quoted."""

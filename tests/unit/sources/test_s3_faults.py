@@ -18,7 +18,8 @@ SDK = "software.amazon.awssdk.services.s3.model.S3Exception"
             "jar",
             "hadoop-aws",
         ),
-        ('org.apache.hadoop.fs.UnsupportedFileSystemException: No FileSystem for scheme "s3"', "jar", "hadoop-aws"),
+        ('org.apache.hadoop.fs.UnsupportedFileSystemException: No FileSystem for scheme "s3a"', "jar", "hadoop-aws"),
+        ('org.apache.hadoop.fs.UnsupportedFileSystemException: No FileSystem for scheme "s3"', "jar", "is called s3a"),
         (
             "java.lang.NoClassDefFoundError: software/amazon/awssdk/core/exception/SdkException\n\tat "
             "org.apache.hadoop.fs.s3a.S3AFileSystem.<init>",
