@@ -33,12 +33,16 @@ class Document:
         text: the whole text; lines are separated by "\\n" alone.
         url: where it was crawled from, if known.
         doc_hash: `document_hash(text)`, where it is known already.
+        part, parts: of a very long document, which of its chunks are wanted: those whose number gives `part` when it is
+            divided by `parts`. The others are made elsewhere.
     """
 
     doc_id: str
     text: str
     url: str | None = None
     doc_hash: str | None = None
+    part: int = 0
+    parts: int = 1
 
 
 def document_hash(text: str) -> str:

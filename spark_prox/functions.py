@@ -116,7 +116,7 @@ class Functions:
 
     Attributes:
         read_archives: over parts of files, `spark_prox.sources.readers.SLICE_FIELDS`.
-        generate_programs: over (doc_id, doc_hash, text).
+        generate_programs: over (doc_id, doc_hash, text), at the chunk level also (part, parts), see `Document`.
         write_programs: the same for a heuristic.
         decide_documents: over (doc_id, doc_hash, program, status, margin) of the document level; gives the kept ones.
         annotate_documents: over (doc_id, doc_hash, text).

@@ -210,10 +210,12 @@ def _prompts(
         return
     found = _tried(cut, document.text)
     if isinstance(found, Exception):
-        yield place(0), found
+        if document.part == 0:
+            yield place(0), found
         return
     prompts, others = found
-    for chunk in prompts.chunks:
+    for number in range(document.part, len(prompts), document.parts):
+        chunk = prompts.chunks[number]
         margins = others[chunk.first_line : chunk.last_line + 1] if others else None
         here = place(chunk.chunk_index, chunk, chunk_count=len(prompts), other_margins=margins)
         yield here, _tried(prompts.prompt, chunk)

@@ -36,7 +36,7 @@ PROGRAM_COLUMNS = (
 
 @dataclass(frozen=True, kw_only=True)
 class GeneratePrograms:
-    """For `mapInPandas` over (doc_id, doc_hash, text).
+    """For `mapInPandas` over (doc_id, doc_hash, text), and (part, parts) where documents are cut, see `Document`.
 
     Attributes:
         stage: "doc" or "chunk".
@@ -64,8 +64,10 @@ class GeneratePrograms:
 
         def documents() -> Iterator[Document]:
             for batch in itertools.chain([first], stream):
-                for doc_id, doc_hash, text in zip(batch["doc_id"], batch["doc_hash"], batch["text"], strict=True):
-                    yield Document(doc_id=doc_id, doc_hash=doc_hash, text=text)
+                texts = zip(batch["doc_id"], batch["doc_hash"], batch["text"], strict=True)
+                parts = zip(batch["part"], batch["parts"], strict=True) if "part" in batch else itertools.repeat((0, 1))
+                for (doc_id, doc_hash, text), (part, count) in zip(texts, parts, strict=False):
+                    yield Document(doc_id=doc_id, doc_hash=doc_hash, text=text, part=part, parts=count)
 
         builder = builder_for(self.prompt)
         rows = generate_programs(

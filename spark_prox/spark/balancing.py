@@ -5,21 +5,25 @@ tasks as in Graham's rule: the most expensive first, each to the task that has l
 
 Spark starts tasks in their order. The first task of a slot is planned to be long and the last one short, so that slots
 that are slower, or that one long document holds up, are evened out at the end. Four equal tasks a slot leave 3% to 17%
-of the slots' time idle (log-normal documents, sigma 1.5), five of these 1% to 2%. Knows no stage.
+of the slots' time idle (log-normal documents, sigma 1.5), five of these 1% to 2%. A row that is longer than a slot has
+time for can be dealt out in parts. Knows no stage.
 """
 
 from __future__ import annotations
 
 import heapq
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-__all__ = ["assign_groups", "balanced", "largest_over_share", "task_shares"]
+__all__ = ["assign_groups", "balanced", "cut_rows", "largest_over_share", "task_shares"]
 
 _GROUP_BITS = 16
 _FIRST_OVER_LAST = 16.0
+_MOST_PARTS = 64
+_MOST_CUT = 10_000
 
 
 def task_shares(tasks: int, slots: int) -> list[float]:
@@ -64,6 +68,7 @@ def balanced(
     tasks: int,
     slots: int,
     known: tuple[DataFrame, Column] | None = None,
+    cuts: bool = False,
 ) -> tuple[DataFrame, float]:
     """The rows in tasks of planned cost, the most expensive first, and the largest task over its share.
 
@@ -74,6 +79,8 @@ def balanced(
         cost: a whole number of a row.
         slots: tasks that run at once.
         known: rows of the same keys, and the same cost as a number of them, where that is cheaper to tell.
+        cuts: a row may come several times, in the columns (part, parts): 0 of 1 for most, 0 of 3, 1 of 3, 2 of 3 for
+            one that costs more than half of the first task of a slot.
     """
     # The low bits of this hash are `documents.bucket`, which a portion has few values of.
     group = F.shiftrightunsigned(F.xxhash64(key), 64 - _GROUP_BITS).cast("int")
@@ -81,8 +88,64 @@ def balanced(
     told = costed if known is None else known[0].withColumns({"group": group, "cost": known[1]})
     sums = told.groupBy("group").agg(F.sum("cost").alias("cost")).collect()
     shares = task_shares(tasks, slots)
-    assigned, loads = assign_groups({row["group"]: row["cost"] for row in sums}, shares)
+    costs: dict[int, int] = {row["group"]: row["cost"] for row in sums}
+    columns = rows.columns
+    if cuts:
+        most = max(1, int(sum(costs.values()) * max(shares) / 2))
+        long = told.where(F.col("cost") > most) if max(costs.values(), default=0) > most else None
+        parts = [] if long is None else cut_rows(_Long.of(long, key), costs, most)
+        costed, columns = _in_parts(costed, key, parts), [*columns, "part", "parts"]
+    assigned, loads = assign_groups(costs, shares)
     places = rows.sparkSession.createDataFrame(list(assigned.items()), "group int, task int")
     placed = costed.join(F.broadcast(places), "group", "left")
     sorted_rows = placed.repartitionById(tasks, F.col("task")).sortWithinPartitions(F.desc("cost"))
-    return sorted_rows.select(*rows.columns), largest_over_share(loads, shares)
+    return sorted_rows.select(*columns), largest_over_share(loads, shares)
+
+
+class _Long(NamedTuple):
+    """A row that is dealt out in parts."""
+
+    key: str
+    group: int
+    cost: int
+
+    @classmethod
+    def of(cls, rows: DataFrame, key: str) -> list[_Long]:
+        """The longest of them; more would be a sign that costs are hardly uneven."""
+        found = rows.orderBy(F.desc("cost")).limit(_MOST_CUT).select(key, "group", "cost").collect()
+        return [cls(*row) for row in found]
+
+
+def cut_rows(long: Sequence[_Long], costs: dict[int, int], most: int) -> list[tuple[str, int, int, int]]:
+    """(key, part, parts, group) of each part of the long rows; moves their costs to groups of their own, below zero.
+
+    Args:
+        costs: by group; changed.
+        most: that a part should cost.
+    """
+    found: list[tuple[str, int, int, int]] = []
+    for key, group, cost in long:
+        parts = min(_MOST_PARTS, -(-cost // most))
+        costs[group] -= cost
+        for part in range(parts):
+            own = -1 - len(found)
+            costs[own] = -(-cost // parts)
+            found.append((key, part, parts, own))
+    return found
+
+
+def _in_parts(costed: DataFrame, key: str, parts: Sequence[tuple[str, int, int, int]]) -> DataFrame:
+    """The rows with (part, parts), those that are cut as often as they have parts."""
+    if not parts:
+        return costed.withColumns({"part": F.lit(0), "parts": F.lit(1)})
+    schema = f"{key} string, part int, parts int, own int"
+    cut = costed.sparkSession.createDataFrame([*parts], schema)
+    joined = costed.join(F.broadcast(cut), key, "left")
+    return joined.withColumns(
+        {
+            "part": F.coalesce("part", F.lit(0)),
+            "parts": F.coalesce("parts", F.lit(1)),
+            "group": F.coalesce("own", "group"),
+            "cost": (F.col("cost") / F.coalesce("parts", F.lit(1))).cast("long"),
+        }
+    )

@@ -170,7 +170,8 @@ class Generate(Stage):
             known = found, self._cost(run, byte_count(), one_pass=one_pass)
             cost = self._cost(run, F.octet_length("text"), one_pass=one_pass)
             slots = generation_slots(run.spark, placement)
-            spread, skew = balanced(texts, "doc_id", cost, tasks, slots, known)
+            cuts = self.level == "chunk" and writer.prompt is not None  # chunks are asked about one by one
+            spread, skew = balanced(texts, "doc_id", cost, tasks, slots, known, cuts=cuts)
         else:
             spread = texts.repartition(tasks)
         with generation_workers(run.spark, placement):

@@ -27,3 +27,14 @@ def test_tasks_get_their_shares_and_long_rows_first(spark: SparkSession) -> None
     sums = [sum(task) for task in tasks]
     assert max(sums) / sum(sums) / (16 / 34) == pytest.approx(largest)
     assert [round(34 * size / sum(sums), 1) for size in sums] == [16, 16, 1, 1]
+
+    # One that is longer than all others together is dealt out in parts, and only that one.
+    giant = spark.createDataFrame([("giant", sum(size for _, size in sizes))], "doc_id string, size int")
+    spread, largest = balanced(rows.union(giant), "doc_id", F.col("size").cast("long"), 4, 2, cuts=True)
+    assert spread.columns == ["doc_id", "size", "part", "parts"]
+    found = [[row for row in rows if row["doc_id"] == "giant"] for rows in spread.rdd.glom().collect()]
+    assert sorted((row["part"], row["parts"]) for rows in found for row in rows) == [(n, 3) for n in range(3)]
+    assert all(len(rows) < 3 for rows in found)
+    assert largest < 1.01
+    whole = spread.where("parts = 1 AND part = 0").select("doc_id")
+    assert sorted(row["doc_id"] for row in whole.collect()) == sorted(key for key, _ in sizes)

@@ -8,7 +8,7 @@ import pytest
 
 from spark_prox.documents import Document, Lines
 from spark_prox.engines.base import Completion, Request, failure
-from spark_prox.generation import ProgramStatus, generate_programs
+from spark_prox.generation import GeneratedProgram, ProgramStatus, generate_programs
 from spark_prox.prompts.builder import ChunkPrompts, Prompt
 from spark_prox.prompts.chunking import Chunk, split_chunks
 
@@ -131,6 +131,18 @@ def test_line_margins_become_a_program_in_document_line_numbers() -> None:
     assert "5" in programs[1]
     assert "remove" not in programs[2]
     assert rows[1].line_margins == (1.0, -1.0, -1.0)
+
+
+@pytest.mark.parametrize("text", ["a\n\nb\nc\n\n\nd\n" + "x" * 50 + "\nVENOM\nb\nc", "a", "a\nPOISON"])
+@pytest.mark.parametrize("max_chunks", [0, 2])
+def test_the_parts_of_a_document_are_together_the_rows_of_the_whole(text: str, max_chunks: int) -> None:
+    def rows(*parts: Document) -> list[GeneratedProgram]:
+        found = generate_programs(parts, PoolEngine(3), LineBuilder(max_chunks), stage="chunk")
+        return sorted(found, key=lambda row: row.chunk_index)
+
+    whole = Document(doc_id="d", text=text)
+    assert rows(*(replace(whole, part=part, parts=3) for part in range(3))) == rows(whole)
+    assert len(rows(replace(whole, part=2, parts=3))) < len(rows(whole))
 
 
 def test_a_line_over_the_budget_is_a_row_without_a_request() -> None:

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from spark_prox.spark.balancing import assign_groups, largest_over_share, task_shares
+from spark_prox.spark.balancing import assign_groups, cut_rows, largest_over_share, task_shares
 
 
 @pytest.fixture(scope="module")
@@ -65,3 +65,19 @@ def test_one_document_of_more_than_a_task_has_a_task_of_its_own() -> None:
     assert [group for group, task in assigned.items() if task == assigned[1]] == [1]
     assert largest_over_share(loads, shares) == pytest.approx(100 / 65)
     assert largest_over_share([0, 0], shares) == 1.0
+
+
+def test_a_document_of_more_than_a_slot_has_time_for_is_cut(costs: dict[int, int]) -> None:
+    total, slots = sum(costs.values()), 8
+    giant = 2 * total // slots
+    corpus = {**costs, 7: costs[7] + giant}
+    shares = task_shares(5 * slots, slots)
+    ideal = sum(corpus.values()) / slots
+    _, whole = assign_groups(corpus, shares)
+    parts = cut_rows([("giant", 7, giant)], corpus, int(sum(corpus.values()) * max(shares) / 2))
+    assert [part[:3] for part in parts] == [("giant", number, len(parts)) for number in range(len(parts))]
+    assert corpus[7] == costs[7]
+    assert sum(corpus.values()) == pytest.approx(ideal * slots, rel=1e-6)
+    _, cut = assign_groups(corpus, shares)
+    assert ideal / seconds(whole, slots) < 0.65
+    assert ideal / seconds(cut, slots) > 0.97
