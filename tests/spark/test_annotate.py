@@ -145,6 +145,7 @@ def test_documents_get_scores_once_and_what_failed_is_asked_again(
     assert rows[0]["answers"][0]["answer"] == "Two sentences.\nScore: 3"
 
 
+@pytest.mark.slow
 def test_chunks_get_merged_programs_and_people_label_into_the_same_table(
     spark: SparkSession, teacher: RunConfig, repository: Path, tmp_path: Path
 ) -> None:

@@ -95,9 +95,9 @@ def test_a_cut_input_file_is_one_reject_and_its_documents_come_after_the_repair(
         assert rows(spark, warehouse, "rejects", "code", "path") == [("FILE_UNREADABLE", str(file))]
         assert len(rows(spark, warehouse, "documents", "doc_id")) == (FILES - 1) * ROWS
     file.write_bytes(content)
-    assert run_job("refine", *parquet(source, warehouse)) == 0
+    assert run_job("ingest", *parquet(source, warehouse)) == 0
     assert rows(spark, warehouse, "rejects", "code", "path") == []
-    counts = Counter(rows(spark, warehouse, "refined", "doc_id"))
+    counts = Counter(rows(spark, warehouse, "documents", "doc_id"))
     assert len(counts) == FILES * ROWS
     assert set(counts.values()) == {1}
 

@@ -170,6 +170,7 @@ def test_the_same_seed_gives_the_same_bytes_and_a_killed_export_goes_on(
     assert not (killed / "_export").exists()
 
 
+@pytest.mark.slow
 def test_an_export_that_is_there_is_left_alone_or_refused(
     spark: SparkSession, finished: Finished, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -123,6 +123,7 @@ def test_folders_name_string_columns_in_every_format_and_through_globs(read: Rea
         assert {row.doc_id: (row.month, row["lang x"]) for row in rows} == wanted
 
 
+@pytest.mark.slow
 def test_integers_of_two_widths_and_null_columns_go_into_one_warehouse_one_by_one(
     spark: SparkSession, ingest: Ingest, tmp_path: Path
 ) -> None:

@@ -256,8 +256,9 @@ def lines_that_stay(texts: dict[str, str], hosts: dict[str, str], least: int) ->
     }
 
 
+@pytest.mark.parametrize("grows", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_lines_that_repeat_on_a_host_go_by_a_program_and_a_host_that_grows_is_decided_again(
-    spark: SparkSession, tiny_llama: Path, tmp_path: Path
+    spark: SparkSession, tiny_llama: Path, tmp_path: Path, grows: bool
 ) -> None:
     texts = {f"a{n}": shared_page(name) for n, name in enumerate(("rivers", "hills", "woods"))}
     texts |= {"a3": "HOME  shop!\n© 1999 all rights\n", "b0": shared_page("lakes"), "b1": shared_page("coasts")}
@@ -296,6 +297,8 @@ def test_lines_that_repeat_on_a_host_go_by_a_program_and_a_host_that_grows_is_de
     run_of = pipe.warehouse.read("runs").where("stage = 'execute'").collect()[0]
     assert run_of["guard"]["chars_before"] == run_of["guard"]["chars_after"] > 0  # it watches the model alone
 
+    if not grows:
+        return
     # A page more on b: what its pages share repeats now. Pages of a leave: the others get their lines back. What has no
     # host is not looked at again, and not executed.
     gone = spark.createDataFrame([("a2",), ("a3",)], "doc_id string")

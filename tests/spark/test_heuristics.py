@@ -72,6 +72,7 @@ def test_a_document_rule_drops_what_breaks_it(spark: SparkSession, folder: Path)
         assert (rows[name]["outcome"] == "DROPPED") == (gopher_quality(lines) is not None)
 
 
+@pytest.mark.slow
 def test_the_classifiers_margins_are_stored_and_the_threshold_is_a_policy(spark: SparkSession, folder: Path) -> None:
     file = folder / "line_classifier.npz"
     train_line_classifier(synthetic_pages(60)).save(file)

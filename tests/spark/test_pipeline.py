@@ -135,6 +135,7 @@ def test_a_changed_document_is_replaced_and_done_again(
     assert again.warehouse.read("refined").count() == 30
 
 
+@pytest.mark.slow
 def test_a_document_without_its_programs_is_in_quarantine_until_they_are_there(
     spark: SparkSession, tiny_llama: Path, finished: Finished, tmp_path: Path
 ) -> None:

@@ -96,6 +96,7 @@ def test_every_published_layout_goes_through(spark: SparkSession, shared_data: P
     assert not found
 
 
+@pytest.mark.slow
 def test_pages_of_any_language_go_through(spark: SparkSession, shared_data: Path, tmp_path: Path) -> None:
     """As text, and every fourth with its markup too, which is thirteen times as long."""
     with gzip.open(shared_data / "hplt_cc200" / "pages.jsonl.gz", "rt", encoding="utf-8") as lines:

@@ -43,6 +43,7 @@ def test_a_report_says_what_the_tables_say(spark: SparkSession, finished: Finish
     assert "Home | About | Contact 3" in page
 
 
+@pytest.mark.slow
 def test_a_report_is_reproducible_knows_its_settings_and_compares_with_a_run(
     spark: SparkSession, finished: Finished
 ) -> None:

@@ -15,6 +15,7 @@ from tests.quick_spark import QUICK_JVM
 from tests.unit.training.sft_models import obvious_examples, small_config, write_examples, write_small_model
 
 
+@pytest.mark.slow
 def test_two_processes_started_by_spark_train_the_model_of_one(repository: Path, tmp_path: Path) -> None:
     from safetensors.torch import load_file
 

@@ -53,7 +53,6 @@ def check(rng: random.Random, text: str, program: str, dialect: str, rules: Poli
 
 def test_no_program_raises_and_none_takes_out_of_proportion_long() -> None:
     rng = random.Random(int(os.environ.get("PROX_FUZZ_SEED", "1")))
-    slowest = 0.0
     for number in range(PROGRAMS):
         text = document(rng, 25)
         dialect = rng.choice(("prox", "prox", "refinex", "ultrax"))
@@ -62,10 +61,15 @@ def test_no_program_raises_and_none_takes_out_of_proportion_long() -> None:
             program = mutated(rng, program)
         if number % 50 == 0:
             program *= 40
-        started = time.process_time()
-        try:
-            check(rng, text, program, dialect, rng.choice(RULES))
-        except Exception as error:
-            raise AssertionError((number, dialect, text, program)) from error
-        slowest = max(slowest, (time.process_time() - started) / (len(text) + len(program) + 1000))
-    assert slowest < 1e-4  # seconds a character
+        rules, state = rng.choice(RULES), rng.getstate()
+        seconds = []
+        # What is slow is tried again: a busy machine may be the reason once, and is hardly five times.
+        while not seconds or (min(seconds) > 1e-4 * (len(text) + len(program) + 1000) and len(seconds) < 5):
+            rng.setstate(state)
+            started = time.process_time()
+            try:
+                check(rng, text, program, dialect, rules)
+            except Exception as error:
+                raise AssertionError((number, dialect, text, program)) from error
+            seconds.append(time.process_time() - started)
+        assert len(seconds) < 5, (number, dialect, text, program)
