@@ -68,7 +68,7 @@ class _HadoopFiles:
         return None
 
     def listed(self, path: str) -> list[Any]:
-        """What lies in a folder.
+        """List a folder.
 
         Raises:
             FileNotFoundError: there is none.
