@@ -1,8 +1,8 @@
 """Token ids of a text's segments, remembered: a segment is a word with the white space before it.
 
-Byte-pair encoders of language models make no token of which one part lies before white space and another behind it. So
-a segment's ids do not depend on what is around it, and a look-up takes a tenth of the time of an encoding. The number
-of a line, as in "[012]Home", is a segment of its own. For layouts that cut texts and encode each word alone see
+In the layouts that `segments_of` knows, no token has one part before white space and another behind it. So the ids of a
+segment do not depend on what is around it, and a look-up takes a tenth of the time of an encoding. The number of a
+line, as in "[012]Home", is a segment of its own. For layouts that cut texts and encode each word alone see
 `spark_prox.prompts.word_cache`. Knows no model.
 """
 
@@ -18,7 +18,7 @@ from typing import Any
 __all__ = ["SegmentCache", "segments_of"]
 
 _MAX_SEGMENTS = 1 << 16
-_MAX_CHARS = 1 << 21  # of all that is remembered: some 30 MB with the ids
+_MAX_SIZE = 1 << 21  # characters and ids that are remembered: at most some 80 MB, whatever the texts are
 _LONGEST = 256  # that is remembered; a page in a script without blanks is encoded several times
 _CHARS_PER_TOKEN = 6  # of most texts less
 _BLANK = "\u2581"  # how sentencepiece writes a blank
@@ -77,7 +77,7 @@ class SegmentCache:
         self._encode = encode
         self._segments = segments
         self._known: dict[str, Sequence[int]] = {}
-        self._chars = 0
+        self._size = 0
         # What segments are encoded behind, and its tokens: a digit, and what ends a line for those that begin one.
         self._before = {mark: len(ids) for mark, ids in zip("0\n", encode(["0", "\n"]), strict=True)}
 
@@ -131,9 +131,9 @@ class SegmentCache:
         for segment, mark, ids in zip(missing, before, self._encode(asked), strict=True):
             kept = known if len(segment) <= _LONGEST else others
             kept[segment] = tuple(ids[self._before[mark] :] if mark else ids)
-            self._chars += len(segment) if kept is known else 0
-        if len(known) > _MAX_SEGMENTS or self._chars > _MAX_CHARS:
-            self._known, self._chars = {}, 0  # this call still has the old ones
+            self._size += len(segment) + len(kept[segment]) if kept is known else 0
+        if len(known) > _MAX_SEGMENTS or self._size > _MAX_SIZE:
+            self._known, self._size = {}, 0  # this call still has the old ones
         return known, others
 
 

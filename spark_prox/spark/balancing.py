@@ -18,12 +18,11 @@ from typing import NamedTuple
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-__all__ = ["assign_groups", "balanced", "cut_rows", "largest_over_share", "task_shares"]
+__all__ = ["LongRow", "assign_groups", "balanced", "cut_rows", "largest_over_share", "task_shares"]
 
 _GROUP_BITS = 16
 _FIRST_OVER_LAST = 16.0
 _MOST_PARTS = 64
-_MOST_CUT = 10_000
 
 
 def task_shares(tasks: int, slots: int) -> list[float]:
@@ -93,7 +92,7 @@ def balanced(
     if cuts:
         most = max(1, int(sum(costs.values()) * max(shares) / 2))
         long = told.where(F.col("cost") > most) if max(costs.values(), default=0) > most else None
-        parts = [] if long is None else cut_rows(_Long.of(long, key), costs, most)
+        parts = [] if long is None else cut_rows(LongRow.of(long, key), costs, most)
         costed, columns = _in_parts(costed, key, parts), [*columns, "part", "parts"]
     assigned, loads = assign_groups(costs, shares)
     places = rows.sparkSession.createDataFrame(list(assigned.items()), "group int, task int")
@@ -102,7 +101,7 @@ def balanced(
     return sorted_rows.select(*columns), largest_over_share(loads, shares)
 
 
-class _Long(NamedTuple):
+class LongRow(NamedTuple):
     """A row that is dealt out in parts."""
 
     key: str
@@ -110,13 +109,12 @@ class _Long(NamedTuple):
     cost: int
 
     @classmethod
-    def of(cls, rows: DataFrame, key: str) -> list[_Long]:
-        """The longest of them; more would be a sign that costs are hardly uneven."""
-        found = rows.orderBy(F.desc("cost")).limit(_MOST_CUT).select(key, "group", "cost").collect()
-        return [cls(*row) for row in found]
+    def of(cls, rows: DataFrame, key: str) -> list[LongRow]:
+        """Collect rows, of which there are few: each is a large part of the cost of all."""
+        return [cls(*row) for row in rows.select(key, "group", "cost").collect()]
 
 
-def cut_rows(long: Sequence[_Long], costs: dict[int, int], most: int) -> list[tuple[str, int, int, int]]:
+def cut_rows(long: Sequence[LongRow], costs: dict[int, int], most: int) -> list[tuple[str, int, int, int]]:
     """(key, part, parts, group) of each part of the long rows; moves their costs to groups of their own, below zero.
 
     Args:

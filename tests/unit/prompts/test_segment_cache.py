@@ -141,6 +141,17 @@ def test_the_number_of_a_line_is_a_segment_of_its_own(tokenizer: TextTokenizer) 
     assert len(tokenizer.words._known) <= known + 1  # "page." without the line's end in some layouts
 
 
+def test_texts_of_rare_characters_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = TextTokenizer(LAYOUTS["gpt2"]()).words
+    assert isinstance(words, SegmentCache)
+    monkeypatch.setattr(segment_cache, "_MAX_SIZE", 10_000)
+    most = 0
+    for number in range(300):
+        words.encode([" ".join(chr(0x20000 + number * 40 + n) * 4 for n in range(40))])
+        most = max(most, sum(len(ids) for ids in words._known.values()))
+    assert 5_000 < most < 10_000
+
+
 def test_a_segment_is_encoded_once_and_long_ones_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
     tokenizer = LAYOUTS["gpt2"]()

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from spark_prox.spark.balancing import assign_groups, cut_rows, largest_over_share, task_shares
+from spark_prox.spark.balancing import LongRow, assign_groups, cut_rows, largest_over_share, task_shares
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def test_a_document_of_more_than_a_slot_has_time_for_is_cut(costs: dict[int, int
     shares = task_shares(5 * slots, slots)
     ideal = sum(corpus.values()) / slots
     _, whole = assign_groups(corpus, shares)
-    parts = cut_rows([("giant", 7, giant)], corpus, int(sum(corpus.values()) * max(shares) / 2))
+    parts = cut_rows([LongRow("giant", 7, giant)], corpus, int(sum(corpus.values()) * max(shares) / 2))
     assert [part[:3] for part in parts] == [("giant", number, len(parts)) for number in range(len(parts))]
     assert corpus[7] == costs[7]
     assert sum(corpus.values()) == pytest.approx(ideal * slots, rel=1e-6)
