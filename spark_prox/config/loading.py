@@ -26,6 +26,9 @@ T = TypeVar("T")
 
 _EXPONENT = re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+")
 """A number that YAML reads as text, because it has no point: 1e-5."""
+_SIZE = re.compile(r"([0-9]{1,6})\s*([kmgt])(?:i?b)?", re.IGNORECASE)
+"""Bytes as Spark's own settings have them: 256m, 256MB and 256 MiB are 256 * 1024 * 1024."""
+_EXPECTED = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 
 
 def read_tree(
@@ -132,9 +135,17 @@ def _convert(hint: Any, value: Any, name: str) -> Any:
         raise bad_value(name, value, "a finite number")
     if hint is str and isinstance(value, (int, float)) and not isinstance(value, bool):
         return str(value)
+    sized = hint is int and name.endswith("_bytes")
+    if sized and isinstance(value, str) and (size := _SIZE.fullmatch(value.strip())):
+        return int(size[1]) << 10 * (" kmgt".index(size[2].lower()))
     if isinstance(hint, type) and (not isinstance(value, hint) or (hint is int and isinstance(value, bool))):
-        raise bad_value(name, value, f"a {hint.__name__}")
+        raise bad_value(name, value, _expected(hint, sized))
     return value
+
+
+def _expected(hint: type, sized: bool) -> str:
+    words = _EXPECTED.get(hint, f"a {hint.__name__}")
+    return f"{words}, or a size such as 256MB" if sized else words
 
 
 def as_mapping(spec: Any) -> dict[str, Any]:

@@ -91,7 +91,7 @@ def test_a_number_is_read_as_people_write_it(text: str, value: float) -> None:
 
 @pytest.mark.parametrize("text", ["1e-2x", "e5", "'nan'", "'0.01'", "[0.01]"])
 def test_what_is_no_number_is_an_error(text: str) -> None:
-    with pytest.raises(ConfigError, match=r"CONFIG_BAD_VALUE.*guard.min_keep_rate.*float"):
+    with pytest.raises(ConfigError, match=r"CONFIG_BAD_VALUE.*guard.min_keep_rate.*a number"):
         load_config(None, [f"guard.min_keep_rate={text}"])
 
 
@@ -101,3 +101,22 @@ def test_the_stored_configuration_hides_secrets_that_were_set_for_spark() -> Non
     stored = config_as_json(RunConfig(spark=spark))
     assert "do-not-tell" not in stored
     assert "https://minio" in stored
+
+
+@pytest.mark.parametrize(("size", "number"), [("256MB", 256 << 20), ("3 kib", 3 << 10), ("1g", 1 << 30), ("7", 7)])
+def test_bytes_may_be_written_as_spark_has_them(size: str, number: int) -> None:
+    assert load_config(None, [f"placement.arrow_batch_bytes={size}"]).placement.arrow_batch_bytes == number
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [
+        ("placement.arrow_batch_bytes=256 MBit", "a whole number, or a size such as 256MB"),
+        ("placement.arrow_batch_rows=64k", "a whole number"),
+        ("filters.exact_duplicates.enabled=perhaps", "true or false"),
+        ("guard.min_keep_rate=half", "a number"),
+    ],
+)
+def test_an_error_says_which_kind_of_value_is_expected(setting: str, expected: str) -> None:
+    with pytest.raises(ConfigError, match=f"CONFIG_BAD_VALUE.*expected {expected}\\."):
+        load_config(None, [setting])
