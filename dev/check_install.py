@@ -1,7 +1,8 @@
-"""Install spark_prox as users do: a wheel, a bare environment for each extra, `pip check`, and a use of the extra.
+"""Install spark_prox as users do: a wheel in a bare environment, extra after extra, `pip check`, and a use of each.
 
-    python dev/check_install.py                      # all: an hour, 25 GB of downloads, 15 GB of disk at a time
-    python dev/check_install.py --extras none s3     # only these
+    python dev/check_install.py                      # a quarter of an hour, 5 GB of downloads, 15 GB of disk
+    python dev/check_install.py --extras none train
+    python dev/check_install.py --apart              # an environment for each extra: what one needs and another brings
 
 Packages are resolved anew from setup.py's ranges, not from requirements.txt: this shows what a user of today gets.
 """
@@ -51,8 +52,8 @@ USES = {
         "trafilatura",
     ),
     "train": ("import peft, sklearn, matplotlib.figure", "scikit-learn peft"),
-    "gpu": ("import vllm; print(vllm.__version__)", "vllm torch transformers"),
     "test": ("import pytest, hypothesis, playwright", "pytest mypy"),
+    "gpu": ("import vllm; print(vllm.__version__)", "vllm torch transformers"),
 }
 # Run from the repository with the environment's Python: jobs are no part of the wheel.
 JOBS = {"train": ["jobs/train.py", "--smoke"]}
@@ -66,7 +67,8 @@ def main() -> None:
     """Build the wheel, check the extras one after the other; says at the end what failed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--extras", nargs="+", default=list(USES), choices=list(USES))
-    parser.add_argument("--scratch", type=Path, help="folder for the environments; removed one after the other")
+    parser.add_argument("--apart", action="store_true", help="a bare environment for each extra")
+    parser.add_argument("--scratch", type=Path, help="folder for the environments, which are removed")
     arguments = parser.parse_args()
     failed = []
     with tempfile.TemporaryDirectory(dir=arguments.scratch) as scratch:
@@ -82,30 +84,29 @@ def main() -> None:
                 failed.append(extra)
                 print(f"{extra}: FAILED: {error}", flush=True)
             print(f"{extra}: {time.monotonic() - started:.0f} s", flush=True)
+            if arguments.apart:
+                shutil.rmtree(folder / "environment", ignore_errors=True)
     if failed:
         sys.exit(f"Failed: {', '.join(failed)}.")
 
 
 def check(extra: str, wheel: Path, scratch: Path) -> None:
-    """A bare environment with one extra. Raises subprocess.CalledProcessError."""
-    home = scratch / extra
+    """Add one extra to the environment, or to a new one. Raises subprocess.CalledProcessError."""
+    home = scratch / "environment"
     python = str(home / "bin" / "python")
-    run([sys.executable, "-m", "venv", str(home)], scratch)
-    try:
-        wanted = str(wheel) if extra == "none" else f"{wheel}[{extra}]"
-        run([python, "-m", "pip", "install", "--quiet", "--no-cache-dir", wanted], scratch)
-        run([python, "-m", "pip", "check"], scratch)
-        code, packages = USES[extra]
-        run([python, "-c", VERSIONS, *packages.split()], scratch)
-        run([python, "-c", IMPORT_TIME], scratch)
-        # Not from the repository: its own spark_prox would be the one that is imported.
-        run([python, "-c", code], scratch)
-        if extra in JOBS:
-            run([python, *JOBS[extra], str(scratch / "smoke")], ROOT)
-        size = sum(file.lstat().st_size for file in home.rglob("*"))
-        print(f"{extra}: {size / 1e9:.1f} GB", flush=True)
-    finally:
-        shutil.rmtree(home, ignore_errors=True)
+    if not home.exists():
+        run([sys.executable, "-m", "venv", str(home)], scratch)
+    wanted = str(wheel) if extra == "none" else f"{wheel}[{extra}]"
+    run([python, "-m", "pip", "install", "--quiet", "--no-cache-dir", wanted], scratch)
+    run([python, "-m", "pip", "check"], scratch)
+    code, packages = USES[extra]
+    run([python, "-c", VERSIONS, *packages.split()], scratch)
+    run([python, "-c", IMPORT_TIME], scratch)
+    # Not from the repository: its own spark_prox would be the one that is imported.
+    run([python, "-c", code], scratch)
+    if extra in JOBS:
+        run([python, *JOBS[extra], str(scratch / "smoke")], ROOT)
+    print(f"{extra}: {sum(file.lstat().st_size for file in home.rglob('*')) / 1e9:.1f} GB", flush=True)
 
 
 def run(words: Sequence[str], folder: Path) -> None:

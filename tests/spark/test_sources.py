@@ -262,6 +262,8 @@ def test_a_delta_table_is_read_by_path_and_by_name(read: Reader, spark: SparkSes
         assert (row.doc_id, row.text, row.n, row.position) == ("d1", "text one", 3, None)
         assert row.path.startswith("/")
     spark.sql("DROP TABLE sources_test")
+    with pytest.raises(InputError, match="INPUT_VERSION_GONE.*version 7"):
+        read(tmp_path / "t", "delta", version=7)
 
 
 def test_archives_of_a_directory_become_documents_and_rejects(read: Reader, tmp_path: Path) -> None:
@@ -339,6 +341,8 @@ def test_a_missing_column_or_table_is_an_error(read: Reader, tmp_path: Path) -> 
         read(path, text_column="bodi")
     with pytest.raises(InputError, match="INPUT_NOT_FOUND"):
         read("no_such_table", "delta")
+    with pytest.raises(InputError, match="INPUT_NOT_FOUND"):
+        read("no_such_table", "delta", version=3)
     (tmp_path / "a.wet").write_bytes(packed(wet(1)))
     with pytest.raises(InputError, match="MISSING_COLUMN"):
         read(tmp_path / "a.wet", "wet", id_column="id")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from delta.tables import DeltaTable
 from pyspark import StorageLevel
@@ -155,7 +155,7 @@ def delta_table(spark: SparkSession, spec: InputSpec) -> tuple[DataFrame, bool]:
     """A Delta table as it is, and whether it was named by a path.
 
     Raises:
-        InputError: WRONG_FORMAT, INPUT_NOT_FOUND.
+        InputError: WRONG_FORMAT, INPUT_NOT_FOUND, INPUT_VERSION_GONE.
     """
     is_path = "/" in spec.path or _exists(spark, spec)
     reader = spark.read.format("delta")
@@ -166,6 +166,14 @@ def delta_table(spark: SparkSession, spec: InputSpec) -> tuple[DataFrame, bool]:
         rows.schema  # noqa: B018 - resolves the table
         return rows, is_path
     except Exception:  # noqa: BLE001 - analysis errors of many kinds, from Java and from Delta
+        if spec.version is not None:
+            delta_table(spark, replace(spec, version=None))  # says what is wrong with the table itself
+            raise InputError(
+                "INPUT_VERSION_GONE",
+                f"{spec.path!r} cannot be read as of version {spec.version}: it was never there, or VACUUM or log "
+                "retention took it.",
+                "Choose one that DESCRIBE HISTORY names, or read the present one: --set input.version=null.",
+            ) from None
         code = "WRONG_FORMAT" if is_path and _exists(spark, spec) else "INPUT_NOT_FOUND"
         raise InputError(
             code, f"there is no Delta table {spec.path!r}.", "Give the path of a Delta table or a catalog name."
