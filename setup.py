@@ -41,7 +41,8 @@ setup(
         "train": ["scikit-learn>=1.5", "scipy>=1.15", "matplotlib>=3.9", "peft>=0.17"],
         "extract": ["trafilatura>=2.0", "lxml_html_clean>=0.4"],
         # Without a lower bound a resolver that took the newest torch goes back to a vLLM of 2023, which names no torch.
-        "gpu": ["vllm>=0.32,<0.33"],
+        # The torch that this vLLM pins, named at once: an older pip takes the newest and does not find its way back.
+        "gpu": ["vllm>=0.32,<0.33", "torch>=2.13,<2.14"],
         "s3": [],  # pyarrow reads S3 by itself; Spark needs jars, see docs/cluster.md
         "connect": [
             "grpcio>=1.76",

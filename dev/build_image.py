@@ -1,7 +1,7 @@
 """Build docker/Dockerfile without a daemon and without a registry of images: buildah, on a base of Debian's packages.
 
     apt-get install buildah mmdebstrap
-    python dev/build_image.py --gpu-packages ""      # needs root, and 20 GB of disk: a layer is copied twice
+    python dev/build_image.py --gpu-packages ""      # needs root, 15 GB of disk, and ten minutes
 
 Debian stands in for NVIDIA's base image, which says nothing but what a GPU's driver must offer, and a file of two lines
 for the entry point of Apache's. So the image is a test of every step of the Dockerfile, and good for machines without

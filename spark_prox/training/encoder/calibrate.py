@@ -29,8 +29,8 @@ _START = LineCalibration(
     per_page=0.0,
     most=_MOST,
     prose_length=PROSE_LENGTH,
-    title_lines=5,
-    title_margin=2.5,
+    title_lines=10,
+    title_margin=3.0,
 )
 _SMOOTH = (0.1, 0.2, 0.4, 0.2, 0.1)  # a page's curve is a staircase: what is near counts as well
 _RIDGE = 0.0005  # against large numbers, in units of word F1
