@@ -8,12 +8,13 @@ from spark_prox.jobkit import config_from_arguments, job_parser, run_job
 from spark_prox.report.run_report import table
 from spark_prox.spark.session import build_session
 from spark_prox.warehouse.tables import Warehouse
-from spark_prox.warehouse.views import create_views, write_views_file
+from spark_prox.warehouse.views import create_views, shell_command, write_views_file
 
 PARSER = job_parser(
     "views",
     "Create the views v_token_flow, v_programs and v_cost in a catalog, or write them into views.sql, and show them.",
-    "spark-submit jobs/views.py --warehouse out\n  spark-sql -i out/views.sql -e 'SELECT * FROM v_cost'",
+    "spark-submit jobs/views.py --warehouse out\n"
+    "  spark-sql --properties-file conf/spark-local.conf -i out/views.sql -e 'SELECT * FROM v_cost'",
     reads_input=False,
 )
 PARSER.add_argument("--rows", type=int, default=40, metavar="N", help="most rows to show of each (default: 40)")
@@ -30,7 +31,7 @@ def views(arguments: argparse.Namespace) -> None:
         rows = spark.table(name).orderBy(*range(1, 4)).limit(arguments.rows)
         print(f"{name}\n{table(rows.columns, [list(row) for row in rows.collect()])}", end="\n\n")
     if place:
-        print(f"The views are in {place}: spark-sql -i {place}")
+        print(f"The views are in {place}:\n{shell_command(place)}")
 
 
 if __name__ == "__main__":

@@ -15,17 +15,20 @@ from pyspark.sql import SparkSession
 
 from spark_prox.errors import ConfigError, SetupError
 
-__all__ = ["DELTA_COORDINATE", "active_session", "build_session", "delta_missing", "session_settings"]
+__all__ = ["DELTA_COORDINATE", "DELTA_SETTINGS", "active_session", "build_session", "delta_missing", "session_settings"]
 
 DELTA_COORDINATE = "io.delta:delta-spark_4.1_2.13:4.3.1"
+DELTA_SETTINGS = {
+    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+}
+"""Delta's SQL (MERGE, DESCRIBE HISTORY) and its catalog: without them no SQL reads a table by its path."""
 
 
 def session_settings(*, arrow_batch_rows: int = 256, arrow_batch_bytes: int = 32 << 20) -> dict[str, str]:
     """Settings that every job needs, whatever the cluster."""
     return {
-        # Delta's SQL (MERGE, DESCRIBE HISTORY) and its catalog.
-        "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
-        "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+        **DELTA_SETTINGS,
         # 10,000 web documents in one Arrow batch, the default, can be gigabytes.
         "spark.sql.execution.arrow.maxRecordsPerBatch": str(arrow_batch_rows),
         "spark.sql.execution.arrow.maxBytesPerBatch": str(arrow_batch_bytes),

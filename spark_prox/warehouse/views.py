@@ -6,14 +6,17 @@ are statements in `views.sql`, which `spark-sql -i` runs first, and temporary vi
 
 from __future__ import annotations
 
+import shlex
+
 from pyspark.sql import SparkSession
 
 from spark_prox.config.names import CATALOG_PREFIX
+from spark_prox.spark.session import DELTA_SETTINGS
 from spark_prox.warehouse.accounting import VIEWS, cost_sql, programs_sql, token_flow_sql
 from spark_prox.warehouse.scratch import hadoop_path
 from spark_prox.warehouse.tables import Warehouse
 
-__all__ = ["VIEWS_FILE", "create_views", "view_statements", "write_views_file"]
+__all__ = ["VIEWS_FILE", "create_views", "shell_command", "view_statements", "write_views_file"]
 
 VIEWS_FILE = "views.sql"
 
@@ -54,10 +57,16 @@ def write_views_file(spark: SparkSession, warehouse: Warehouse) -> str | None:
     files, path = hadoop_path(spark, place)
     stream = files.create(path, True)
     try:
-        stream.write(bytearray(f"-- spark-sql -i {VIEWS_FILE}\n{text}".encode()))
+        stream.write(bytearray(f"-- {shell_command(place)}\n{text}".encode()))
     finally:
         stream.close()
     return place
+
+
+def shell_command(place: str) -> str:
+    """The command that starts Spark's SQL shell with the views of a file."""
+    settings = " ".join(f"--conf {name}={value}" for name, value in DELTA_SETTINGS.items())
+    return f"spark-sql {settings} -i {shlex.quote(place)}"
 
 
 def _in_catalog(warehouse: Warehouse) -> bool:

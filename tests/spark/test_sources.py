@@ -262,7 +262,7 @@ def test_a_delta_table_is_read_by_path_and_by_name(read: Reader, spark: SparkSes
         assert (row.doc_id, row.text, row.n, row.position) == ("d1", "text one", 3, None)
         assert row.path.startswith("/")
     spark.sql("DROP TABLE sources_test")
-    with pytest.raises(InputError, match="INPUT_VERSION_GONE.*version 7"):
+    with pytest.raises(InputError, match=r"INPUT_VERSION_GONE.*version 7"):
         read(tmp_path / "t", "delta", version=7)
 
 

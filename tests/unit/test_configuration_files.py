@@ -9,6 +9,8 @@ import pytest
 
 from spark_prox.config.run import load_config
 from spark_prox.prompts.templates import TEMPLATES
+from spark_prox.spark.session import DELTA_SETTINGS
+from spark_prox.warehouse.views import shell_command
 
 ROOT = Path(__file__).parent.parent.parent
 GPU_FILES = sorted((ROOT / "conf").glob("spark-*-gpu.conf"))
@@ -40,6 +42,14 @@ def test_gpu_files_give_each_executor_one_gpu_and_leave_tasks_to_the_profile(fil
     assert any(value.endswith("gpus.sh") for value in found.values())
     timeout, beat = (int(found[key][:-1]) for key in ("spark.network.timeout", "spark.executor.heartbeatInterval"))
     assert beat * 10 <= timeout
+
+
+def test_the_sql_shell_gets_what_delta_needs() -> None:
+    found = settings(ROOT / "conf" / "spark-local.conf")
+    assert {key: found[key] for key in DELTA_SETTINGS} == DELTA_SETTINGS
+    command = shell_command("/data/my out/views.sql")
+    assert command.endswith(" -i '/data/my out/views.sql'")
+    assert all(f"--conf {key}={value}" in command for key, value in DELTA_SETTINGS.items())
 
 
 def test_the_cluster_configuration_is_for_the_released_refiners_on_gpus() -> None:
