@@ -36,6 +36,11 @@ class Observed:
     folder: str
     delay_s: float = 0.0
 
+    @property
+    def columns(self) -> str:
+        """The columns that the callable gives."""
+        return str(self.generate.columns)
+
     def __call__(self, batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         """Run the callable and leave a record."""
         if not any(isinstance(finder, _Watch) for finder in sys.meta_path):
