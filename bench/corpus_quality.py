@@ -247,6 +247,7 @@ def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
         axes.plot([low, high], [place, place], color="tab:blue")
         axes.plot([row["difference"]], [place], "o", color="tab:blue")
     axes.set_yticks(range(len(rows)), [row["arm"] for row in rows])
+    axes.invert_yaxis()  # in the order of the table
     axes.axvline(0, color="gray", linewidth=0.8)
     axes.set_xlabel("held-out loss minus that of the pages as they are (nats a token; left is better)")
     figure.savefig(path)

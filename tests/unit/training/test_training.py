@@ -152,7 +152,7 @@ def test_splits_without_pages_are_refused(tmp_path: Path) -> None:
     ("override", "code", "hint"),
     [
         ("step=5", "CONFIG_UNKNOWN_KEY", "'steps'"),
-        ("steps=many", "CONFIG_BAD_VALUE", "int"),
+        ("steps=many", "CONFIG_BAD_VALUE", "a whole number"),
         ("steps=0", "CONFIG_BAD_VALUE", "positive"),
         ("precision=fp8", "CONFIG_BAD_VALUE", "bf16"),
         ("learning_rate=1", "", ""),
