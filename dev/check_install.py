@@ -1,6 +1,6 @@
 """Install spark_prox as users do: a wheel in a bare environment, extra after extra, `pip check`, and a use of each.
 
-    python dev/check_install.py                      # a quarter of an hour, 5 GB of downloads, 15 GB of disk
+    python dev/check_install.py                      # half an hour, 10 GB of downloads, 15 GB of disk
     python dev/check_install.py --extras none train
     python dev/check_install.py --apart              # an environment for each extra: what one needs and another brings
 
@@ -60,7 +60,10 @@ JOBS = {"train": ["jobs/train.py", "--smoke"]}
 VERSIONS = (
     "import sys; from importlib.metadata import version; print(*[f'{n} {version(n)}' for n in sys.argv[1:]], sep=', ')"
 )
-IMPORT_TIME = "import time; import spark_prox; print('torch' in __import__('sys').modules, time.process_time())"
+IMPORT = (
+    "import sys, time; import spark_prox; assert 'torch' not in sys.modules; "
+    "print(f'import spark_prox: {time.process_time():.2f} CPU s, Python included')"
+)
 
 
 def main() -> None:
@@ -101,7 +104,7 @@ def check(extra: str, wheel: Path, scratch: Path) -> None:
     run([python, "-m", "pip", "check"], scratch)
     code, packages = USES[extra]
     run([python, "-c", VERSIONS, *packages.split()], scratch)
-    run([python, "-c", IMPORT_TIME], scratch)
+    run([python, "-c", IMPORT], scratch)
     # Not from the repository: its own spark_prox would be the one that is imported.
     run([python, "-c", code], scratch)
     if extra in JOBS:
