@@ -15,7 +15,7 @@ setup(
     packages=find_packages(include=["spark_prox", "spark_prox.*", "udfs", "udfs.*"]),
     package_data={
         "spark_prox": ["py.typed"],
-        "spark_prox.refiners": ["embedded/*"],
+        "spark_prox.refiners": ["embedded/*", "smollm2/*"],
         "spark_prox.report.page": ["assets/*"],
     },
     install_requires=[

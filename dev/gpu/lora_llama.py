@@ -156,6 +156,17 @@ class LoraLlama:
             state = {name: self.matrix(name) if name in self.adapters else value for name, value in self.state.items()}
             return {name: value.to(self.dtype) for name, value in state.items()}
 
+    def load_adapter(self, folder: Path) -> None:
+        """Take over the adapters that `save_adapter` wrote."""
+        from safetensors.torch import load_file
+
+        stored = load_file(str(folder / "adapter_model.safetensors"))
+        with torch.no_grad():
+            for name, pair in self.adapters.items():
+                place = f"base_model.model.{name.removesuffix('.weight')}"
+                for part, value in zip(("lora_A", "lora_B"), pair, strict=True):
+                    value.copy_(stored[f"{place}.{part}.weight"].float())
+
     def save_adapter(self, folder: Path) -> None:
         """Write the adapters in PEFT's layout, in bfloat16."""
         from safetensors.torch import save_file

@@ -3,7 +3,8 @@
     python dev/gpu/pack_programs.py --model SMOLLM2_FOLDER --gold GOLD_LINES_FOLDER --output FOLDER
 
 Prompts come from the production prompt builder under the templates `smollm2-chunk` and `smollm2-doc`, programs and
-weights from the fine-tuning code. Hosts of the test split are in nothing; validation hosts are in `pages` and `valid`.
+weights from the fine-tuning code. Hosts of the test split are only in `pages`, to be scored once; validation hosts are
+in `pages` and `valid`.
 Writes FOLDER/programs.pack.
 """
 
@@ -11,8 +12,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import random
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -26,21 +27,25 @@ from spark_prox.annotation.document_labels import load_labelled_documents
 from spark_prox.annotation.labels import LabelledPage, load_labelled_pages, split_of
 from spark_prox.documents import join_lines
 from spark_prox.programs.write import line_ranges
+from spark_prox.training.embedded.augment import augmented
 from spark_prox.training.sft.examples import Example, document_examples, page_example
 from spark_prox.training.sft.samples import SampleMaker, SftSample, prompt_builder
 from spark_prox.training.sft.settings import SftConfig
 
 RAW = ("wcxb_dev", "cleaneval_en_pages", "fundus_pages", "magic_html_article")
 EXTRACTED = "wcxb_dev_extracted"
-KINDS = ("raw", "raw, cut", "extracted", "document")
-MOST_REMOVALS = 16
+KINDS = ("raw", "raw, varied", "extracted", "document")
+MOST_REMOVALS = 24
+MAX_CHUNK_TOKENS = 1500
 MAX_NEW_TOKENS = 384
-_EXTRACTOR = re.compile("-(trafilatura|trafilatura-recall|resiliparse-main)$")
+CLUTTERED = 0.35  # share of the pages that get clutter inside lines
+EXTRACTED_FACTOR = 4.0  # what lost content costs in text that holds little else
+PASSES, VARIATIONS = 2, 2  # how often a page is there with clutter drawn anew; how often a raw one varied
 WEIGHT_STEPS = 12.0  # a weight of 1, as stored
 DOCUMENT_WEIGHT = 2.0
 
 
-def settings(model: str, *, stage: str) -> SftConfig:
+def settings(model: str, *, stage: str, content_factor: float = 2.0) -> SftConfig:
     """The settings of the prompts; a run that uses the adapter sets the same."""
     return SftConfig(
         model=model,
@@ -49,8 +54,9 @@ def settings(model: str, *, stage: str) -> SftConfig:
         chunk_template="smollm2-chunk",
         doc_template="smollm2-doc",
         max_prompt_tokens=2048 if stage == "chunk" else 1024,
-        max_chunk_tokens=1000,
+        max_chunk_tokens=MAX_CHUNK_TOKENS,
         max_new_tokens=MAX_NEW_TOKENS,
+        content_factor=content_factor,
     )
 
 
@@ -77,31 +83,62 @@ def chunk_example(page: LabelledPage, builder: Any, source: random.Random, share
     return replace(example, program="\n".join([*kept, *calls]))
 
 
+class Trainer:
+    """Makes the samples of pages; one in each process.
+
+    Args:
+        model: model directory with the tokenizer.
+        others: pages whose content may be put between another page's menus.
+    """
+
+    def __init__(self, model: str, others: Sequence[LabelledPage]) -> None:
+        config = settings(model, stage="chunk")
+        careful = settings(model, stage="chunk", content_factor=EXTRACTED_FACTOR)
+        self._chunks, self._careful = SampleMaker(config), SampleMaker(careful)
+        self._documents = SampleMaker(settings(model, stage="doc"))
+        self._builder = prompt_builder(config, "chunk", model)
+        self._others = others
+
+    def raw(self, page: LabelledPage) -> list[tuple[int, SftSample]]:
+        """A raw page, its variations, and documents made of it."""
+        source = random.Random(f"generative refiner/{page.page_id}")
+        found = [sample for _ in range(PASSES) for sample in self._samples(0, page, source)]
+        for _ in range(VARIATIONS):
+            found += self._samples(1, augmented([page, source.choice(self._others)], 0, source, share=1.0), source)
+        for example in document_examples([page], per_page=2, seed=1):
+            weighted = replace(example, weight=example.weight * DOCUMENT_WEIGHT)
+            found += ((3, sample) for sample in self._documents.samples(weighted))
+        return found
+
+    def extracted(self, page: LabelledPage) -> list[tuple[int, SftSample]]:
+        """A page as an extractor gave it."""
+        source = random.Random(f"generative refiner/{page.page_id}")
+        return [sample for _ in range(PASSES) for sample in self._samples(2, page, source)]
+
+    def _samples(self, kind: int, page: LabelledPage, source: random.Random) -> list[tuple[int, SftSample]]:
+        example = chunk_example(page, self._builder, source, CLUTTERED)
+        maker = self._careful if kind == 2 else self._chunks
+        return [(kind, sample) for sample in maker.samples(example)]
+
+
+_own: list[Trainer] = []  # of this process
+
+
+def _start(model: str, others: Sequence[LabelledPage]) -> None:
+    _own.append(Trainer(model, others))
+
+
+def _page_samples(job: tuple[bool, LabelledPage]) -> list[tuple[int, SftSample]]:
+    return (_own[0].raw if job[0] else _own[0].extracted)(job[1])
+
+
 def training(
     pages: Sequence[LabelledPage], extracted: Sequence[LabelledPage], model: str
 ) -> list[tuple[int, SftSample]]:
     """Kind and sample of everything to learn from."""
-    source = random.Random("generative refiner")
-    config = settings(model, stage="chunk")
-    chunks, documents = SampleMaker(config), SampleMaker(settings(model, stage="doc"))
-    builder = prompt_builder(config, "chunk", model)
-    found: list[tuple[int, SftSample]] = []
-    for page in pages:
-        found += ((0, sample) for sample in chunks.samples(chunk_example(page, builder, source, 0.15)))
-        if len(page.lines) > 24 and source.random() < 0.2:
-            cut = source.randrange(3, min(60, len(page.lines) // 2))
-            rest = replace(page, lines=page.lines[cut:], keep=page.keep[cut:])
-            found += ((1, sample) for sample in chunks.samples(chunk_example(rest, builder, source, 0.3)))
-    by_page: dict[str, list[LabelledPage]] = {}
-    for page in extracted:
-        by_page.setdefault(_EXTRACTOR.sub("", page.page_id), []).append(page)
-    for group in by_page.values():
-        for page in source.sample(group, min(2, len(group))):
-            found += ((2, sample) for sample in chunks.samples(chunk_example(page, builder, source, 0.15)))
-    for example in document_examples(pages, per_page=2, seed=1):
-        weighted = replace(example, weight=example.weight * DOCUMENT_WEIGHT)
-        found += ((3, sample) for sample in documents.samples(weighted))
-    return found
+    jobs = [(True, page) for page in pages] + [(False, page) for page in extracted]
+    with multiprocessing.get_context("spawn").Pool(initializer=_start, initargs=(model, pages)) as pool:
+        return [sample for some in pool.imap(_page_samples, jobs, chunksize=16) for sample in some]
 
 
 def arrays(prefix: str, samples: Iterable[tuple[int, SftSample]]) -> dict[str, np.ndarray]:
@@ -125,7 +162,7 @@ def scored_pages(groups: dict[str, Sequence[LabelledPage]], model: str) -> tuple
     for name, group in groups.items():
         for clean in group:
             inserted: list[str] = []
-            page = with_insertions(clean, source, found=inserted)[0] if name == "normalize" else clean
+            page = with_insertions(clean, source, found=inserted)[0] if name.endswith("normalize") else clean
             chunks = []
             for chunk, prompt in builder.chunk_prompts(join_lines(list(page.lines))):
                 tokens = () if prompt is None else prompt.token_ids
@@ -184,8 +221,11 @@ def write_programs(by_split: Split, human: tuple[list[list[str]], list[bool]], m
         model: model directory with the tokenizer.
     """
     own, extracted = by_split["raw", "validation"], by_split["extracted", "validation"]
-    trafilatura = [page for page in extracted if page.page_id.endswith("-trafilatura")]
-    groups = {"raw": spread(own, 150), "extracted": spread(trafilatura, 50), "normalize": spread(own, 30)}
+    groups: dict[str, Sequence[LabelledPage]] = {}
+    for split, prefix in (("validation", ""), ("test", "test ")):
+        raw, more = by_split["raw", split], by_split["extracted", split]
+        trafilatura = [page for page in more if page.page_id.endswith("-trafilatura")]
+        groups |= {f"{prefix}raw": raw, f"{prefix}extracted": trafilatura, f"{prefix}normalize": spread(raw, 60)}
     samples = training(by_split["raw", "train"], by_split["extracted", "train"], model)
     held_out = training(spread(own, 60), spread(extracted, 60), model)
     documents, read_tokens = documents_to_judge(own, human, model)

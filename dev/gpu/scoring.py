@@ -19,6 +19,9 @@ import torch
 from lora_llama import LoraLlama
 from tokenizers import Tokenizer
 
+from spark_prox.engines.base import Request
+from spark_prox.engines.cuda.build import packed_llama
+from spark_prox.engines.cuda.engine import CudaEngine
 from spark_prox.evaluation.executed import execute_pages
 from spark_prox.evaluation.metrics import PageWords, auc, bootstrap_interval, mean
 from spark_prox.generation import GeneratedProgram, ProgramStatus
@@ -36,6 +39,7 @@ class _Page:
     page: dict[str, Any]
     prompts: list[tuple[int, np.ndarray]]
     rows: dict[int, GeneratedProgram] = field(default_factory=dict)
+    scored: dict[str, float] = field(default_factory=dict)
 
 
 def plain_model(model: LoraLlama) -> Any:
@@ -105,7 +109,7 @@ def score_pages(
         note: gets the figures so far.
     """
     ended = time.monotonic() + seconds
-    plain, tokenizer = plain_model(model), Tokenizer.from_str(found["tokenizer"].decode())
+    engine = _engine(model, Tokenizer.from_str(found["tokenizer"].decode()), about, batch)
     waiting = _waiting(found)
     figures: dict[str, Any] = {}
     done: list[_Page] = []
@@ -115,8 +119,9 @@ def score_pages(
             while waiting and (not some or sum(len(page.prompts) for page in some) < batch):
                 some.append(waiting.pop(0))
             jobs = sorted(((page, *job) for page in some for job in page.prompts), key=lambda job: -len(job[2]))
-            for start in range(0, len(jobs), batch):
-                _generate(plain, tokenizer, about, jobs[start : start + batch], ended)
+            began = time.monotonic()
+            _generate(engine, about, jobs, ended)
+            rate = len(jobs) / (time.monotonic() - began)
             done += [page for page in some if len(page.rows) == len(page.page["chunks"])]
             for page in some:
                 programs = [page.rows[n].program if n in page.rows else None for n in range(len(page.page["chunks"]))]
@@ -126,7 +131,7 @@ def score_pages(
             figures = _figures(done)
             log.flush()
             note(figures)
-            say(f"{len(done)} pages scored, {len(waiting)} wait")
+            say(f"{len(done)} pages scored, {len(waiting)} wait, {rate:.0f} programs/s")
     return figures
 
 
@@ -149,32 +154,44 @@ def _waiting(found: dict[str, Any]) -> list[_Page]:
     return [group[n] for n in range(max(map(len, groups))) for group in groups if n < len(group)]
 
 
-def _generate(plain: Any, tokenizer: Tokenizer, about: dict[str, Any], jobs: Sequence[Any], ended: float) -> None:
-    from transformers import MaxTimeCriteria, StoppingCriteriaList
+class _Tokenizer:
+    """What the engine asks of a tokenizer."""
 
-    width, device = max(len(ids) for *_, ids in jobs), plain.device
-    ids = np.zeros((len(jobs), width), np.int64)
-    mask = np.zeros_like(ids)
-    for row, (*_, prompt) in enumerate(jobs):
-        ids[row, width - len(prompt) :], mask[row, width - len(prompt) :] = prompt, 1
-    left = max(5.0, ended - time.monotonic())
-    with torch.inference_mode():
-        written = plain.generate(
-            input_ids=torch.from_numpy(ids).to(device),
-            attention_mask=torch.from_numpy(mask).to(device),
-            max_new_tokens=about["max_new_tokens"],
-            do_sample=False,
-            pad_token_id=about["eos"],
-            eos_token_id=about["eos"],
-            stopping_criteria=StoppingCriteriaList([MaxTimeCriteria(max_time=left)]),
-        )[:, width:].tolist()
-    by_clock = len(written[0]) < about["max_new_tokens"]
-    for (page, index, _), tokens in zip(jobs, written, strict=True):
-        stopped = about["eos"] in tokens
-        if by_clock and not stopped:
-            continue  # no fault of the model's: its page is left out
-        text = tokenizer.decode(tokens[: tokens.index(about["eos"])] if stopped else tokens, skip_special_tokens=True)
-        page.rows[index] = _row(page.page, index, text, "stop" if stopped else "length", len(tokens))
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+
+    def decode_answer(self, ids: Sequence[int]) -> str:
+        return self._tokenizer.decode(list(ids), skip_special_tokens=True)
+
+
+def _engine(model: LoraLlama, tokenizer: Tokenizer, about: dict[str, Any], batch: int) -> Any:
+    """Our engine over the merged model."""
+    packed = packed_llama(plain_model(model))
+    if packed is None:
+        raise RuntimeError("the fast forward pass does not give what transformers gives")
+    return CudaEngine(
+        packed,
+        tokenizer=_Tokenizer(tokenizer),
+        stop_ids=(about["eos"],),
+        device=model.device,
+        batch_tokens=32_768,
+        max_in_flight=2 * batch,
+        lanes=min(batch, 256),
+        request_timeout_s=600.0,
+    )
+
+
+def _generate(engine: Any, about: dict[str, Any], jobs: Sequence[Any], ended: float) -> None:
+    """Programs of prompts; those that the clock stops are left out, and so are their pages."""
+    requests = (
+        Request(request_id=n, prompt_token_ids=tuple(ids.tolist()), max_new_tokens=about["max_new_tokens"])
+        for n, (*_, ids) in enumerate(jobs)
+    )
+    for done in engine.complete(requests):
+        page, index, _ = jobs[done.request_id]
+        page.rows[index] = _row(page.page, index, done.text, done.finish_reason, done.output_tokens)
+        if time.monotonic() > ended:
+            break
 
 
 def _row(page: dict[str, Any], index: int, text: str | None, reason: str, tokens: int) -> GeneratedProgram:
@@ -202,10 +219,10 @@ def _figures(done: Sequence[_Page]) -> dict[str, Any]:
     """Figures by set, and in the set of raw pages by source."""
     groups: dict[str, list[dict[str, float]]] = defaultdict(list)
     for item in done:
-        scored = _score(item)
+        scored = item.scored = item.scored or _score(item)
         groups[item.page["set"]].append(scored)
-        if item.page["set"] == "raw":
-            groups[f"raw/{item.page['source']}"].append(scored)
+        if item.page["set"].endswith("raw"):
+            groups[f"{item.page['set']}/{item.page['source']}"].append(scored)
     result = {}
     for name, pages in sorted(groups.items()):
         f1 = [page["f1"] for page in pages]

@@ -89,6 +89,8 @@ def write_toy(folder: Path) -> None:
     by_split = {("raw", "train"): _pages(source, 12, "a"), ("raw", "validation"): _pages(source, 4, "b")}
     by_split["extracted", "train"] = _pages(source, 4, "c", "-trafilatura")
     by_split["extracted", "validation"] = _pages(source, 2, "d", "-trafilatura")
+    by_split["raw", "test"] = _pages(source, 2, "e")
+    by_split["extracted", "test"] = _pages(source, 2, "f", "-trafilatura")
     human = ([list(_PROSE), list(_MENU)], [True, False])
     write_programs(by_split, human, str(folder), folder)
     width, inner, vocabulary = config["hidden_size"], config["intermediate_size"], config["vocab_size"]

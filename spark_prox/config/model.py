@@ -37,7 +37,7 @@ class ModelSpec:
         threads: CPU threads of one engine; 0 leaves it to torch.
         max_context_tokens: window that vLLM reserves cache for; 0 takes the model's own.
         quantization: vLLM's; "fp8" halves weights and nearly doubles prefill speed on Hopper, "" is exact.
-        adapter: directory of a LoRA adapter for the model, in PEFT's layout.
+        adapter: directory of a LoRA adapter for the model, in PEFT's layout; "embedded" is the package's for `smollm2`.
         constrain: "grammar" lets a chunk program be nothing but calls on lines of its chunk, in ascending order; ""
             lets the model write what it likes. transformers and vllm.
         prefix_caching: vLLM keeps the computed template; it is the same at the start of every prompt.

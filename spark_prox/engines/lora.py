@@ -14,6 +14,7 @@ from typing import Any
 
 from spark_prox.errors import ModelError
 from spark_prox.metadata import finite_number, read_object, tensor_sizes, whole_number
+from spark_prox.models import adapter_directory
 
 __all__ = ["merge_adapter"]
 
@@ -38,7 +39,7 @@ def merge_adapter(model: Any, adapter: str) -> int:
     import torch
     from safetensors.torch import load_file
 
-    folder = Path(adapter).expanduser()
+    folder = adapter_directory(adapter)
     settings, rank, alpha = _settings(adapter, folder / _CONFIG)
     try:
         deque(tensor_sizes(folder / _WEIGHTS), maxlen=0)  # before anything of the claimed size is made

@@ -13,13 +13,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from spark_prox.engines.packed_linear import packed_linear
+from spark_prox.engines.probes import probe_prompts, probes_differ
 from spark_prox.errors import ModelError
 
 __all__ = ["PackedModel", "Segment"]
 
 _ATTENTION = "spark_prox_packed"
-_PROBE = ((5, 3, 7, 2), (4, 6))  # any two sequences; their ids are below every vocabulary's size
-_TOLERANCE = 0.05  # of the largest hidden value: bfloat16 rounds, a wrong mask or position differs by far more
 
 
 @dataclass(eq=False)
@@ -69,17 +68,16 @@ class PackedModel:
         self._head = model.get_output_embeddings()
         self._logits = packed_linear(self._head) or self._head
         self.device = model.device
+        prompts = probe_prompts(model.get_input_embeddings().weight.shape[0])
         with torch.inference_mode():
             alone = [
                 self._body(torch.tensor([ids], device=self.device), use_cache=False).last_hidden_state[0]
-                for ids in _PROBE
+                for ids in prompts
             ]
             AttentionInterface.register(_ATTENTION, _packed_attention)
             model.set_attn_implementation(_ATTENTION)
-            packed = self.hidden([Segment(ids) for ids in _PROBE])
-            expected = torch.cat(alone)
-            error = (packed - expected).abs().max() / expected.abs().max().clamp_min(1e-6)
-        if _windowed(model.config) or not float(error) < _TOLERANCE:
+            packed = self.hidden([Segment(tuple(ids)) for ids in prompts]).split([len(ids) for ids in prompts])
+        if _windowed(model.config) or probes_differ(packed, alone) is not None:
             raise ModelError(
                 "MODEL_ATTENTION",
                 "This model's attention is not plainly causal, which packed batches need.",

@@ -15,7 +15,7 @@ from typing import Any
 from spark_prox.config.model import ModelSpec
 from spark_prox.engines.base import Completion, Request, failure, is_ready
 from spark_prox.errors import ModelError
-from spark_prox.models import load_tokenizer, model_directory
+from spark_prox.models import adapter_directory, load_tokenizer, model_directory
 
 __all__ = ["VllmEngine"]
 
@@ -213,4 +213,4 @@ def _adapter(spec: ModelSpec) -> Any:
         return None
     from vllm.lora.request import LoRARequest
 
-    return LoRARequest("adapter", 1, spec.adapter)
+    return LoRARequest("adapter", 1, str(adapter_directory(spec.adapter)))

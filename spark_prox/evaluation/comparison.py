@@ -84,6 +84,9 @@ def compare_on_held_out_hosts(
         most_pages: at most so many pages of the test split, evenly spaced; 0 for all.
         settings, config: of the runs of the models, see `model_entry`.
     """
+    refiners = [
+        model_entry(model, threads=threads, template=template, settings=settings, config=config) for model in models
+    ]
     others = load_labelled_pages(extra)
     pages = [p for p in load_labelled_pages(labelled) if p.source not in {page.source for page in others}]
     test, others = _some(pages_of_split(pages, "test"), most_pages), _some(others, extra_pages)
@@ -91,7 +94,7 @@ def compare_on_held_out_hosts(
     entries = [
         *rule_entries(),
         classifier_entry(trained, pages_of_split(pages, "validation"), say),
-        *(model_entry(model, threads=threads, template=template, settings=settings, config=config) for model in models),
+        *refiners,
     ]
     executed: dict[str, list[ExecutedPage]] = {}
     margins: dict[str, list[list[float]]] = {}

@@ -123,14 +123,14 @@ TEMPLATES: dict[str, PromptTemplate] = {
         PromptTemplate(name="smollm2-doc", version=1, stage="doc", prefix="[page]\n", suffix="\n[/page]"),
         PromptTemplate(
             name="smollm2-chunk",
-            version=1,
+            version=2,
             stage="chunk",
             prefix="[doc]\n",
             suffix="\n[/doc]",
             line_format="\t{}",
             number_place="after",
             numbering="chunk",
-            max_chunk_lines=64,
+            max_chunk_lines=100,
         ),
         PromptTemplate(
             name="rescraper-chunk",

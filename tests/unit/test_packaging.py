@@ -71,16 +71,21 @@ def test_what_users_install_has_lower_bounds_and_fits_what_was_tested(wheel: Pat
             assert version in one.specifier, one
 
 
-def test_the_wheel_holds_the_embedded_refiner(wheel: Path) -> None:
+def test_the_wheel_holds_the_refiners(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     for file in ("model-00001-of-00002.safetensors", "model.safetensors.index.json", "config.json", "tokenizer.json"):
         assert f"spark_prox/refiners/embedded/{file}" in names
+    for file in ("adapter_config.json", "adapter_model.safetensors", "README.md"):
+        assert f"spark_prox/refiners/smollm2/{file}" in names
 
 
-def test_weights_in_the_repository_stay_under_32_mb(repository: Path) -> None:
-    weights = [*repository.glob("spark_prox/**/*.safetensors"), *repository.glob("spark_prox/**/*.joblib")]
-    assert weights
-    assert sum(file.stat().st_size for file in weights) < 32e6
+@pytest.mark.parametrize(("refiner", "most"), [("embedded", 32e6), ("smollm2", 10e6)])
+def test_weights_in_the_repository_stay_small(repository: Path, refiner: str, most: float) -> None:
+    folder = repository / "spark_prox" / "refiners"
+    every = {*repository.glob("spark_prox/**/*.safetensors"), *repository.glob("spark_prox/**/*.joblib")}
+    weights = {*(folder / refiner).glob("*.safetensors"), *(folder / refiner).glob("*.joblib")}
+    assert 0 < sum(file.stat().st_size for file in weights) < most
+    assert {file.parent.name for file in every} == {"embedded", "smollm2"}
 
 
 def test_the_zip_for_executors_is_the_same_every_time_and_holds_both_packages(tmp_path: Path) -> None:

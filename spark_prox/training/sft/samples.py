@@ -2,11 +2,12 @@
 
 The scheme of the weights. A token of a program counts the square root of the words at stake in it, from 1 to 8
 (`labels.line_weight`): a mistake there loses them or leaves them in. A word of content weighs `content_factor`, a word
-of boilerplate 1. These words are at stake:
+of boilerplate 1. A line of content of fewer than eight words counts six more, a page's first one, usually its title,
+thirty more: they are few and easily lost, and readers miss them most. These words are at stake:
 - where a removal begins (its name and first line number, or its not being there): the content just before it and the
   words that it removes;
 - where it ends (its last line number): the words that it removes and the content just after it;
-- in a replacement: the words that it replaces, as boilerplate;
+- in a replacement: the words that it replaces, as boilerplate, and twenty more, since a template repeats them;
 - at the end of a program, and in one that keeps everything: the content from there to the end of the chunk;
 - in a document's verdict: the words of the document, as content where it is kept.
 """
@@ -63,6 +64,7 @@ def prompt_builder(config: SftConfig, stage: Level, model: str, *, decide: str =
     )
 
 
+_SHORT_WORDS, _SHORT_EXTRA, _TITLE_EXTRA, _REPLACED_EXTRA = 8, 6, 30, 20
 _DOC_NEW_TOKENS = 8  # as the `doc` section of a run has it: the two answers are shorter
 
 
@@ -83,20 +85,27 @@ def chunk_ops(ops: Sequence[Op], removed: set[int], chunk: Chunk) -> list[Op]:
     return found + [op for op in ops if isinstance(op, ReplaceText) and op.source in kept]
 
 
-def weighted_program(ops: Sequence[Op], chunk: Chunk, *, content_factor: float) -> tuple[str, list[Span], float]:
+def weighted_program(
+    ops: Sequence[Op], chunk: Chunk, *, content_factor: float, title: int | None = None
+) -> tuple[str, list[Span], float]:
     """A chunk's program as text, its spans with the words at stake in each, and the words at stake at its end.
 
     Args:
         ops: as `chunk_ops` gives them.
+        title: number of the text's first line of content.
 
     Returns:
         The program; (start, stop, words at stake) in characters of it; words at stake after it.
     """
     words = [len(line.split()) for line in chunk.lines]
+    content = [count + _SHORT_EXTRA * (0 < count < _SHORT_WORDS) for count in words]
+    if title is not None and chunk.first_line <= title <= chunk.last_line:
+        content[title - chunk.first_line] += _TITLE_EXTRA
     removals = [op for op in ops if isinstance(op, RemoveLines)]
     borders = [chunk.first_line, *(line for op in removals for line in (op.first, op.last + 1)), chunk.last_line + 1]
     sums = [
-        sum(words[first - chunk.first_line : stop - chunk.first_line]) for first, stop in itertools.pairwise(borders)
+        sum(counted[first - chunk.first_line : stop - chunk.first_line])
+        for (first, stop), counted in zip(itertools.pairwise(borders), itertools.cycle((content, words)), strict=False)
     ]  # content, removed, content, removed, ..., content
     spans: list[Span] = []
     text = ""
@@ -109,7 +118,7 @@ def weighted_program(ops: Sequence[Op], chunk: Chunk, *, content_factor: float) 
             spans.append((start, comma, content_factor * before + gone))
             spans.append((comma, len(text), gone + content_factor * after))
         elif isinstance(op, ReplaceText):
-            spans.append((start, len(text), float(len(op.source.split()))))
+            spans.append((start, len(text), float(len(op.source.split())) + _REPLACED_EXTRA))
     rest = content_factor * sums[-1]
     if not spans:
         text = format_program([])
@@ -146,6 +155,8 @@ class SampleMaker:
             prompt = builder.document_prompt(example.text).token_ids
             return [self._sample("doc", prompt, answer, [(0, len(answer), stake)], stake, example.weight)]
         ops, removed = parse_program(example.program).program, example.removed_lines
+        lines = example.text.split("\n")
+        title = next((n for n, line in enumerate(lines) if n not in removed and line.strip()), None)
         samples = []
         for chunk, chunk_prompt in builder.chunk_prompts(example.text):
             if chunk_prompt is not None:
@@ -155,6 +166,7 @@ class SampleMaker:
                     chunk_ops(ops, {line - shift for line in removed}, shown),
                     shown,
                     content_factor=self._config.content_factor,
+                    title=None if title is None else title - shift,
                 )
                 samples.append(self._sample("chunk", chunk_prompt.token_ids, program, spans, rest, example.weight))
         return samples

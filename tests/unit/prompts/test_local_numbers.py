@@ -41,27 +41,27 @@ def local_builder(model: Path):  # type: ignore[no-untyped-def]
 
 
 def test_lines_are_numbered_at_their_end_and_anew_in_each_chunk(tiny_llama: Path) -> None:
-    prompts = list(local_builder(tiny_llama).chunk_prompts("\n".join("a" for _ in range(67))))
-    assert [(chunk.first_line, len(chunk.lines)) for chunk, _ in prompts] == [(0, 64), (64, 3)]
+    prompts = list(local_builder(tiny_llama).chunk_prompts("\n".join("a" for _ in range(103))))
+    assert [(chunk.first_line, len(chunk.lines)) for chunk, _ in prompts] == [(0, 100), (100, 3)]
     tokenizer = load_tokenizer(str(tiny_llama))
     second = prompts[1][1]
     assert second is not None
     shown = tokenizer.decode(list(second.token_ids)).replace("\t", "")  # which this tokenizer does not know
     assert shown.strip() == "[doc]\na0\na1\na2\n[/doc]"
-    assert [prompt.first_number for _, prompt in prompts] == [0, 64]
+    assert [prompt.first_number for _, prompt in prompts] == [0, 100]
 
 
 def test_stored_programs_have_the_documents_numbers(tiny_llama: Path) -> None:
     engine = RecordingEngine(" remove_lines(line_start=1, line_end=2)")
-    text = "\n".join("line" for _ in range(70))
+    text = "\n".join("line" for _ in range(106))
     rows = list(
         generate_programs([Document(doc_id="d", text=text)], engine, local_builder(tiny_llama), stage="chunk")  # type: ignore[arg-type]
     )
     assert [row.program for row in rows] == [
         " remove_lines(line_start=1, line_end=2)",
-        " remove_lines(line_start=65, line_end=66)",
+        " remove_lines(line_start=101, line_end=102)",
     ]
-    assert [request.program_lines for request in engine.requests] == [(0, 63), (0, 5)]
+    assert [request.program_lines for request in engine.requests] == [(0, 99), (0, 5)]
 
 
 @pytest.mark.parametrize(

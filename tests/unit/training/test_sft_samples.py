@@ -100,18 +100,29 @@ def test_what_a_token_counts_is_what_is_at_stake_in_it() -> None:
 
 def test_losing_long_content_costs_more_than_losing_short_content(config: SftConfig) -> None:
     def weights(content: str) -> list[float]:
-        example = Example(example_id="e", stage="chunk", text=f"Home\n{content}", program="remove_lines(0, 0)")
+        text = f"The title\nHome\n{content}"
+        example = Example(example_id="e", stage="chunk", text=text, program="remove_lines(1, 1)")
         return list(SampleMaker(config).samples(example)[0].weights)
 
-    short, long = weights("River."), weights("The river rises in the hills and reaches the sea after forty miles.")
-    assert short[0] == long[0]  # where the removal begins, nothing lies before it
+    short, long = weights("River."), weights("The river rises in the hills. " * 16)
+    assert short[0] == long[0]  # where the removal begins, the title lies before it
     assert long[-2] > 2 * short[-2]  # where it ends, the content after it is at stake
     assert long[-1] > 2 * short[-1]  # at the program's end too
 
 
 def test_keeping_everything_counts_by_all_content() -> None:
     chunk = Chunk(chunk_index=0, first_line=0, lines=("one two three", "four"))
-    assert weighted_program([], chunk, content_factor=1.5) == ("keep_chunk()", [(0, 12, 6.0)], 6.0)
+    at_stake = 1.5 * (3 + 6 + 1 + 6)  # both lines are short ones
+    assert weighted_program([], chunk, content_factor=1.5) == ("keep_chunk()", [(0, 12, at_stake)], at_stake)
+
+
+def test_a_title_and_what_a_template_repeats_count_more_than_their_words() -> None:
+    chunk = Chunk(chunk_index=0, first_line=4, lines=("Home", "The title", " ".join("w" * 9) + " Share"))
+    ops = [RemoveLines(4, 4), ReplaceText(" Share", "")]
+    _, spans, rest = weighted_program(ops, chunk, content_factor=2.0, title=5)
+    content = 2.0 * ((2 + 6 + 30) + 10)
+    assert [stake for *_, stake in spans] == [0 + 1, 1 + content, 1 + 20]
+    assert rest == content
 
 
 def test_replacements_go_to_the_chunks_that_hold_their_text() -> None:
