@@ -28,6 +28,7 @@ __all__ = [
     "SetupError",
     "TableError",
     "code_in",
+    "reason_of",
 ]
 
 CODE_PATTERN = re.compile(r"\[SPARK_PROX\.([A-Z0-9_]+)\]")
@@ -109,3 +110,13 @@ def code_in(text: str) -> str | None:
     """The first `[SPARK_PROX.CODE]` in a message, as an exception from an executor carries it; None without one."""
     found = CODE_PATTERN.search(text)
     return found.group(1) if found else None
+
+
+def reason_of(error: BaseException, *, most: int = 300) -> str:
+    """What another library's error says, on one line: its type, then at most so many printable characters of its text.
+
+    For errors of loading and setting up; those met while a document is worked on may quote it.
+    """
+    text = "".join(c if c.isprintable() else " " for c in str(error)[: 4 * most])
+    text = " ".join(text.split())
+    return f"{type(error).__name__}: {text[:most]}" if text else type(error).__name__

@@ -11,7 +11,7 @@ from spark_prox import pretrained
 from spark_prox.config.model import ModelSpec
 from spark_prox.engines.base import Engine
 from spark_prox.engines.lora import merge_adapter
-from spark_prox.errors import ModelError
+from spark_prox.errors import ModelError, reason_of
 from spark_prox.models import model_directory, model_token_ids
 
 __all__ = ["device_name", "load_causal_model", "load_transformers_engine", "stop_ids"]
@@ -56,7 +56,7 @@ def load_causal_model(spec: ModelSpec) -> Any:
     except Exception as error:
         raise ModelError(
             "MODEL_UNLOADABLE",
-            f"{spec.path!r} cannot be loaded as a causal language model: {type(error).__name__}.",
+            f"{spec.path!r} cannot be loaded as a causal language model. {reason_of(error)}",
             "Check config.json and that the weights are complete.",
         ) from error
     if spec.adapter:

@@ -14,7 +14,7 @@ from typing import Any
 
 from spark_prox.config.model import ModelSpec
 from spark_prox.engines.base import Completion, Request, failure, is_ready
-from spark_prox.errors import ModelError
+from spark_prox.errors import ModelError, reason_of
 from spark_prox.models import adapter_directory, load_tokenizer, model_directory
 
 __all__ = ["VllmEngine"]
@@ -55,7 +55,11 @@ class VllmEngine:
         try:
             llm = LLM(model=str(model_directory(spec.path)), **_settings(spec))
         except Exception as error:
-            raise ModelError("MODEL_UNLOADABLE", f"vLLM cannot load {spec.path!r}: {type(error).__name__}.") from error
+            raise ModelError(
+                "MODEL_UNLOADABLE",
+                f"vLLM cannot load {spec.path!r}. {reason_of(error)}",
+                "model.gpu_memory_share is the share of memory that it takes, on a CPU too.",
+            ) from error
         self._engine = llm.llm_engine
         self._adapter = _adapter(spec)
         self._context_tokens = int(llm.llm_engine.model_config.max_model_len)

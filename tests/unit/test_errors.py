@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pickle
 
-from spark_prox.errors import ConfigError, ModelError, ProxError, code_in
+from spark_prox.errors import ConfigError, ModelError, ProxError, code_in, reason_of
 
 
 def test_the_code_survives_as_text() -> None:
@@ -17,3 +17,9 @@ def test_errors_travel_between_processes() -> None:
     again = pickle.loads(pickle.dumps(error))
     assert (type(again), again.code, again.what, again.todo) == (ConfigError, "A", "b", "c")
     assert isinstance(again, ProxError)
+
+
+def test_a_reason_is_one_printable_line_of_bounded_length() -> None:
+    assert reason_of(ValueError("memory\n\tis \x1b[31mfull")) == "ValueError: memory is [31mfull"
+    assert reason_of(KeyError()) == "KeyError"
+    assert len(reason_of(OSError("x" * 10_000_000))) == len("OSError: ") + 300
