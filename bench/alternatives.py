@@ -83,12 +83,14 @@ def main() -> None:
                 print(name, found[name][-1], flush=True)
         rows = speed_rows(found, options.pages)
         rows += [{"what": name, "left out": reason} for name, reason in absent.items()]
+        keys = ("pages", "characters", "new_tokens", "width", "layers", "batch", "rounds")
+        settings = {key: getattr(options, key) for key in keys}
+        write_result(options.output, "alternatives", settings, rows)  # the rounds stay, should the rest be cut short
         if not options.no_kill:
             rows += [_resume_row(name, found[name][0], folder, options) for name in names]
     for row in rows:
         print(row)
-    keys = ("pages", "characters", "new_tokens", "width", "layers", "batch", "rounds")
-    write_result(options.output, "alternatives", {key: getattr(options, key) for key in keys}, rows)
+    write_result(options.output, "alternatives", settings, rows)
 
 
 def missing(names: Sequence[str], datatrove: str) -> dict[str, str]:
