@@ -40,11 +40,12 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_run_leaves_figures_programs_and_an_adapter(finished: Path) -> None:
     results = json.loads((finished / "results.json").read_text())
     assert results["training"]["steps"] == 12
-    assert {"raw", "raw/toy", "extracted", "normalize"} == set(results["pages"])
+    sets = {f"{split}{name}" for split in ("", "test ") for name in ("raw", "extracted", "normalize")}
+    assert sets | {"raw/toy", "test raw/toy"} == set(results["pages"])
     assert results["documents"]["documents"] > 0
     assert results["last"]["valid_loss"] > 0
     programs = [json.loads(line) for line in (finished / "programs.jsonl").read_text().splitlines()]
-    assert len(programs) == sum(results["pages"][name]["pages"] for name in ("raw", "extracted", "normalize"))
+    assert len(programs) == sum(results["pages"][name]["pages"] for name in sets)
 
 
 def test_the_adapter_fits_the_base_as_an_engine_loads_it(finished: Path) -> None:
@@ -57,6 +58,19 @@ def test_the_adapter_fits_the_base_as_an_engine_loads_it(finished: Path) -> None
     assert merge_adapter(model, str(finished)) == 7 * config["num_hidden_layers"]
     changed = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
     assert len(changed) == 7 * config["num_hidden_layers"]
+
+
+def test_another_run_begins_with_the_adapter(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(KIT))
+    from lora_llama import LoraLlama
+    from packed_model import load_packed_model
+
+    config, state = load_packed_model(finished.with_name("generative.state") / "packs")
+    model = LoraLlama(config, state, rank=16, alpha=32, device="cpu", seed=5)
+    model.load_adapter(finished)
+    model.save_adapter(tmp_path)
+    file = "adapter_model.safetensors"
+    assert (tmp_path / file).read_bytes() == (finished / file).read_bytes()
 
 
 def test_a_run_that_is_started_again_goes_on_from_its_state(finished: Path) -> None:
