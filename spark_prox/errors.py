@@ -113,7 +113,7 @@ def code_in(text: str) -> str | None:
 
 
 def reason_of(error: BaseException, *, most: int = 300) -> str:
-    """What another library's error says, on one line: its type, then at most so many printable characters of its text.
+    """The words of another library's error, on one line: its type, then at most so many characters of its text.
 
     For errors of loading and setting up; those met while a document is worked on may quote it.
     """

@@ -155,7 +155,7 @@ def _waiting(found: dict[str, Any]) -> list[_Page]:
 
 
 class _Tokenizer:
-    """What the engine asks of a tokenizer."""
+    """The part of a tokenizer that the engine asks for."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
