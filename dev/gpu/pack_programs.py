@@ -121,6 +121,7 @@ class Trainer:
         return [(kind, sample) for sample in maker.samples(example)]
 
 
+_FEW = 64
 _own: list[Trainer] = []  # of this process
 
 
@@ -137,6 +138,9 @@ def training(
 ) -> list[tuple[int, SftSample]]:
     """Kind and sample of everything to learn from."""
     jobs = [(True, page) for page in pages] + [(False, page) for page in extracted]
+    if len(jobs) <= _FEW:  # processes would take longer to start
+        own = Trainer(model, pages)
+        return [sample for raw, page in jobs for sample in (own.raw if raw else own.extracted)(page)]
     with multiprocessing.get_context("spawn").Pool(initializer=_start, initargs=(model, pages)) as pool:
         return [sample for some in pool.imap(_page_samples, jobs, chunksize=16) for sample in some]
 

@@ -17,6 +17,7 @@ from spark_prox.engines.line_encoder import WindowBatch, encode_windows, head_ma
 from spark_prox.engines.line_encoder_files import load_line_encoder
 from spark_prox.engines.packed_linear import packed_linear
 from spark_prox.engines.window_batches import window_arrays
+from spark_prox.errors import ModelError
 from spark_prox.models import model_directory
 
 __all__ = ["EncoderEngine"]
@@ -31,12 +32,18 @@ class EncoderEngine:
     """A line encoder from a model folder.
 
     Raises:
-        ModelError: MODEL_BAD_CONFIG, MODEL_BAD_METADATA, MODEL_UNLOADABLE.
+        ModelError: MODEL_BAD_CONFIG, MODEL_BAD_METADATA, MODEL_UNLOADABLE, ADAPTER_UNLOADABLE.
     """
 
     def __init__(self, spec: ModelSpec) -> None:
         import torch
 
+        if spec.adapter:
+            raise ModelError(
+                "ADAPTER_UNLOADABLE",
+                f"{spec.path!r} is a line encoder, which takes no adapter; model.adapter is {spec.adapter!r}.",
+                "The adapter `embedded` is for model.path=smollm2, see conf/smollm2.yaml.",
+            )
         if spec.threads:
             torch.set_num_threads(spec.threads)
         self._torch = torch

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from spark_prox.errors import ConfigError, SetupError
+from spark_prox.errors import ConfigError, SetupError, reason_of
 
 __all__ = ["check_push", "push_folder"]
 
@@ -58,10 +58,9 @@ def push_folder(folder: Path, repository: str) -> str:
             allow_patterns=_PATTERNS,
         )
     except Exception as error:  # noqa: BLE001 - the library raises its own, httpx's and the system's
-        reason = " ".join(str(error).split())[:200]
         raise SetupError(
             "EXPORT_PUSH_FAILED",
-            f"The data set could not be pushed to {repository!r} ({type(error).__name__}: {reason}).",
+            f"The data set could not be pushed to {repository!r} ({reason_of(error, most=200)}).",
             "The export itself is done. Check HF_TOKEN, HF_ENDPOINT and the name; the same command pushes again.",
         ) from None
     return str(commit.commit_url)

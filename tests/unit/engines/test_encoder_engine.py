@@ -291,3 +291,8 @@ def test_every_token_stands_in_one_window_of_its_page(pages: list[list[list[int]
         assert (row[length:] == 1).all()
     for number, line in enumerate(line for page in pages for line in page):
         assert list(flat[(arrays["token_line"] == number).reshape(-1)]) == [*line, 10 + len(line) % 6]
+
+
+def test_an_adapter_is_refused_and_not_ignored(folder: Path) -> None:
+    with pytest.raises(ModelError, match=r"ADAPTER_UNLOADABLE.*smollm2"):
+        EncoderEngine(ModelSpec(path=str(folder), adapter="embedded"))
