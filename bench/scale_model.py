@@ -115,7 +115,7 @@ def plan(pages: float, cluster: Cluster, measured: Measured) -> dict[str, float]
         "cores busy while generating": (pages * m.cpu_generate_s) / cores / sum(level_s.values()),
         "GPU hours paid": seconds * c.gpus / 3600,
         "cost": seconds * c.gpus / 3600 * c.gpu_hour,
-        **storage(pages, kept, sum(portions.values()), c, m),
+        **storage(pages, kept, portions, c, m),
     }
 
 
@@ -125,15 +125,22 @@ def level_seconds(gpu_s: float, portions: float, gpus: int, tasks_per_slot: int,
     return gpu_s / gpus / (1 - measured.idle_share) + fixed
 
 
-def storage(pages: float, kept: float, portions: float, cluster: Cluster, measured: Measured) -> dict[str, float]:
+def storage(
+    pages: float, kept: float, portions: Mapping[str, float], cluster: Cluster, measured: Measured
+) -> dict[str, float]:
     """Tables, shuffles, files, requests and memory."""
     m, c = measured, cluster
     text = pages * m.text_bytes
     kept_text = text * kept / pages
-    programs = pages * m.doc_program_bytes + kept * m.chunk_program_bytes
+    doc_programs, chunk_programs = pages * m.doc_program_bytes, kept * m.chunk_program_bytes
+    programs = doc_programs + chunk_programs
     documents_files = text * m.packed / c.file_bytes
     per_portion = min(c.tasks_per_slot * c.gpus, c.batch_documents)  # a file for each task
-    program_files = portions * per_portion
+    program_files = {level: count * per_portion for level, count in portions.items()}
+    files_written = documents_files * 2 + sum(program_files.values())
+    # A portion of execute reads the files of its buckets. Those of the document level are cut alike; the chunk level
+    # has fewer portions, each over the buckets of several of execute's.
+    overlap = 1 + portions["doc"] / portions["chunk"]
     # `documents` is read by: the costs and the texts of both levels, and execute.
     scans = 5 * documents_files
     return {
@@ -143,16 +150,18 @@ def storage(pages: float, kept: float, portions: float, cluster: Cluster, measur
         "`edits`, TB": kept_text * m.removed_share * m.packed / TB,
         "`programs`, TB": programs / TB,
         "shuffled, TB": (text * 2 + kept_text) / TB,  # ingest by bucket, texts of both levels, texts to execute (kept)
-        # Programs have no bucket: every portion of execute reads the whole table.
-        "`programs` read by execute, TB": max(1.0, pages / c.batch_documents) * programs / TB,
+        "`programs` read by execute, TB": (doc_programs + chunk_programs * min(overlap, portions["doc"])) / TB,
         "work lists on executors, GB": pages * m.work_row_bytes / 1e9,
-        "portions (commits)": portions,
+        "portions (commits)": sum(portions.values()),
         "files of `documents`": documents_files,
-        "files of `programs` before OPTIMIZE": program_files,
-        "GET requests, millions": (scans + 2 * program_files) * m.range_requests / 1e6,
-        "PUT requests, millions": (documents_files * 2 + program_files) / 1e6,
-        "logs, GB": (documents_files * 2 + program_files) * m.action_bytes / 1e9,
-        "driver memory for table states, GB": (documents_files * 2 + program_files) * m.state_bytes / 1e9,
+        "files of `programs` before OPTIMIZE": sum(program_files.values()),
+        # Both levels look for what is there; the chunk level decides by the programs of the document level.
+        "GET requests, millions": (scans + 3 * program_files["doc"] + (1 + overlap) * program_files["chunk"])
+        * m.range_requests
+        / 1e6,
+        "PUT requests, millions": files_written / 1e6,
+        "logs, GB": files_written * m.action_bytes / 1e9,
+        "driver memory for table states, GB": files_written * m.state_bytes / 1e9,
     }
 
 

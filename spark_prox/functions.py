@@ -118,7 +118,7 @@ class Functions:
         read_archives: over parts of files, `spark_prox.sources.readers.SLICE_FIELDS`.
         generate_programs: over (doc_id, doc_hash, text), at the chunk level also (part, parts), see `Document`.
         write_programs: the same for a heuristic.
-        decide_documents: over (doc_id, doc_hash, program, status, margin) of the document level; gives the kept ones.
+        decide_documents: over the document level's (doc_id, doc_hash, bucket, program, status, margin); gives the kept.
         annotate_documents: over (doc_id, doc_hash, text).
         judge_answers: over (doc_id, doc_hash, chunk_index, text, answers).
         execute_programs: over documents with their programs.

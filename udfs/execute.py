@@ -25,7 +25,7 @@ from udfs.stores import adopt_stores
 
 __all__ = ["DECISION_COLUMNS", "DecideDocuments", "ExecutePrograms"]
 
-DECISION_COLUMNS = "doc_id string, doc_hash string"
+DECISION_COLUMNS = "doc_id string, doc_hash string, bucket int"
 """Spark schema of what `DecideDocuments` yields."""
 
 _AHEAD_BYTES = 64 << 20
@@ -34,7 +34,9 @@ _INPUT_ONLY = ("doc_program", "doc_status", "chunks", "line_program", "text")
 
 @dataclass(frozen=True, kw_only=True)
 class DecideDocuments:
-    """For `mapInPandas` over (doc_id, doc_hash, program, status, margin): which documents go on to the chunk stage."""
+    """For `mapInPandas` over (doc_id, doc_hash, bucket, program, status, margin): which documents go on to the chunk
+    stage. Outside of Spark the bucket may be missing.
+    """
 
     columns: ClassVar[str] = DECISION_COLUMNS
     policy: Policy
@@ -43,11 +45,12 @@ class DecideDocuments:
     def __call__(self, batches: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         """Rows as in `DECISION_COLUMNS`."""
         for batch in batches:
+            passed = [name for name in ("doc_id", "doc_hash", "bucket") if name in batch]
             keep = [
                 decide_stored(program, status, _number(margin), policy=self.policy, dialect=self.dialect).keep
                 for program, status, margin in zip(batch["program"], batch["status"], batch["margin"], strict=True)
             ]
-            yield batch.loc[keep, ["doc_id", "doc_hash"]]
+            yield batch.loc[keep, passed]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,7 +27,7 @@ from spark_prox.report.page.model import Flow, StateComparison, Transition
 from spark_prox.report.story import KEY_COLUMNS
 from spark_prox.rows import Origin, fields_of
 from spark_prox.stages.quarantine import FAILED
-from spark_prox.stages.stored import PROGRAM_COLUMNS, with_programs
+from spark_prox.stages.stored import PROGRAM_COLUMNS, used_programs, with_programs
 from spark_prox.stages.verdicts import with_verdicts
 from spark_prox.warehouse.schemas import REFINED
 from spark_prox.warehouse.tables import Warehouse
@@ -205,7 +205,8 @@ def _executed(warehouse: Warehouse, applied: Applied, policy: Policy, functions:
         for level, key in applied.keys.items()
     }
     documents = with_texts(warehouse, warehouse.read("documents").select(*passed, "text_place"))
-    programs = with_verdicts(warehouse, with_programs(warehouse, documents, keys), applied.filters)
+    programs = with_programs(documents, used_programs(warehouse, keys.values()), keys)
+    programs = with_verdicts(warehouse, programs, applied.filters)
     inputs = programs.select(*passed, *PROGRAM_COLUMNS, "line_program")
     run_columns = {field.name for field in fields_of(RefinedRow) if field.origin is Origin.RUN}
     schema = REFINED.schema

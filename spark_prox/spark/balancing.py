@@ -18,6 +18,8 @@ from typing import NamedTuple
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from spark_prox.spark.local_rows import local_rows
+
 __all__ = ["LongRow", "assign_groups", "balanced", "cut_rows", "largest_over_share", "task_shares"]
 
 _GROUP_BITS = 16
@@ -85,17 +87,19 @@ def balanced(
     group = F.shiftrightunsigned(F.xxhash64(key), 64 - _GROUP_BITS).cast("int")
     costed = rows.withColumns({"group": group, "cost": cost})
     told = costed if known is None else known[0].withColumns({"group": group, "cost": known[1]})
-    sums = told.groupBy("group").agg(F.sum("cost").alias("cost")).collect()
+    most_of = (F.max("cost").alias("largest"), F.max_by(key, "cost").alias("key"))
+    sums = told.groupBy("group").agg(F.sum("cost").alias("cost"), *(most_of if cuts else ())).collect()
     shares = task_shares(tasks, slots)
     costs: dict[int, int] = {row["group"]: row["cost"] for row in sums}
     columns = rows.columns
     if cuts:
         most = max(1, int(sum(costs.values()) * max(shares) / 2))
-        long = told.where(F.col("cost") > most) if max(costs.values(), default=0) > most else None
-        parts = [] if long is None else cut_rows(LongRow.of(long, key), costs, most)
+        # Of two long rows in one of so many groups, one is cut.
+        long = [LongRow(row["key"], row["group"], row["largest"]) for row in sums if row["largest"] > most]
+        parts = cut_rows(long, costs, most)
         costed, columns = _in_parts(costed, key, parts), [*columns, "part", "parts"]
     assigned, loads = assign_groups(costs, shares)
-    places = rows.sparkSession.createDataFrame(list(assigned.items()), "group int, task int")
+    places = local_rows(rows.sparkSession, list(assigned.items()), "group int, task int")
     placed = costed.join(F.broadcast(places), "group", "left")
     sorted_rows = placed.repartitionById(tasks, F.col("task")).sortWithinPartitions(F.desc("cost"))
     return sorted_rows.select(*columns), largest_over_share(loads, shares)
@@ -107,11 +111,6 @@ class LongRow(NamedTuple):
     key: str
     group: int
     cost: int
-
-    @classmethod
-    def of(cls, rows: DataFrame, key: str) -> list[LongRow]:
-        """Collect rows, of which there are few: each is a large part of the cost of all."""
-        return [cls(*row) for row in rows.select(key, "group", "cost").collect()]
 
 
 def cut_rows(long: Sequence[LongRow], costs: dict[int, int], most: int) -> list[tuple[str, int, int, int]]:
@@ -137,7 +136,7 @@ def _in_parts(costed: DataFrame, key: str, parts: Sequence[tuple[str, int, int, 
     if not parts:
         return costed.withColumns({"part": F.lit(0), "parts": F.lit(1)})
     schema = f"{key} string, part int, parts int, own int"
-    cut = costed.sparkSession.createDataFrame([*parts], schema)
+    cut = local_rows(costed.sparkSession, parts, schema)
     joined = costed.join(F.broadcast(cut), key, "left")
     return joined.withColumns(
         {

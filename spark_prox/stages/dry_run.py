@@ -16,7 +16,7 @@ from spark_prox.documents import Level
 from spark_prox.keys import ProgramKey
 from spark_prox.prompts.builder import PromptBuilder, builder_for
 from spark_prox.stages.base import Run
-from spark_prox.stages.stored import with_stage_programs
+from spark_prox.stages.stored import kept_documents, with_stage_programs
 from spark_prox.stages.verdicts import without_dropped
 from spark_prox.warehouse.texts import texts_of
 
@@ -87,9 +87,9 @@ class DryRun:
             return self.candidates
         kept = self.candidates
         if self.has("programs"):
+            documents = self.candidates.withColumn("bucket", F.lit(0))
+            kept = kept_documents(self.run.warehouse, documents, doc_key, self.run.decide).select(*_ID)
             decided = with_stage_programs(self.run.warehouse, doc_key).join(self.candidates, _ID, "left_semi")
-            columns = decided.select("doc_id", "doc_hash", "program", "status", "margin")
-            kept = columns.mapInPandas(self.run.decide, self.run.decide.columns)
             if total := decided.count():
                 self._kept_share = kept.count() / total
                 self.note = f"{self._kept_share:.0%} of the undecided, as of the {total:,} decided"

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from functools import partial
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
@@ -25,14 +25,14 @@ from spark_prox.stages.dry_run import DryRun, PlannedStage
 from spark_prox.stages.figures import StageFigures
 from spark_prox.stages.guard import REFINED_COUNTS
 from spark_prox.stages.own_columns import OwnColumns
-from spark_prox.stages.portions import bucket_between, portions
+from spark_prox.stages.portions import bucket_between, portions, programs_between
 from spark_prox.stages.quarantine import FAILED, held_documents, quarantine, rejected_at, release
 from spark_prox.stages.stored import PROGRAM_COLUMNS, used_programs, with_programs
 from spark_prox.stages.verdicts import dropped_documents, line_programs, with_verdicts
 from spark_prox.stages.work_list import decided_once
 from spark_prox.warehouse.schemas import BUCKETS, REFINED
 from spark_prox.warehouse.tables import Warehouse
-from spark_prox.warehouse.texts import with_texts
+from spark_prox.warehouse.texts import has_texts_outside, with_texts
 
 __all__ = ["RUN_COLUMNS", "Execute"]
 
@@ -81,10 +81,6 @@ def _execute(run: Run, only: DataFrame | None, figures: StageFigures) -> None:
     if only is not None:
         documents = documents.join(only, "doc_id", "left_semi")
 
-    def reject(failed: DataFrame) -> None:
-        programs = used_programs(warehouse, keys)
-        figures.rejects += quarantine(warehouse, failed, programs, settings=run.settings, run_id=run.log.run_id)
-
     def watch(counts: Mapping[str, int]) -> None:
         figures.add_texts(counts)
         run.guard.refined(counts, figures)
@@ -95,9 +91,11 @@ def _execute(run: Run, only: DataFrame | None, figures: StageFigures) -> None:
         pending = work.where("settled IS NULL")
         ranges = portions(figures.planned, run.portion_documents, run.guard.limits.evidence)
         for portion, (first, stop) in enumerate(ranges):
-            in_range = (F.col("bucket") >= first) & (F.col("bucket") < stop)
-            wanted = pending.where(in_range)
-            rows_of = partial(_executed, run, own, warehouse.read("documents").where(in_range), (first, stop))
+            in_range = bucket_between(first, stop)
+            wanted, texts = pending.where(in_range), warehouse.read("documents").where(in_range)
+            programs = used_programs(warehouse, keys).where(_programs_of(warehouse, texts, wanted, (first, stop)))
+            rows_of = partial(_executed, run, own, texts, programs)
+            reject = partial(_reject, run, figures, texts, programs)
             if counts["held"]:
                 release(warehouse, wanted.where("held"))
             store = _replace if counts["stored"] and not wanted.where("stored").isEmpty() else _add
@@ -108,16 +106,37 @@ def _execute(run: Run, only: DataFrame | None, figures: StageFigures) -> None:
         figures.documents = figures.planned
 
 
-def _executed(run: Run, own: OwnColumns, texts: DataFrame, buckets: tuple[int, int], wanted: DataFrame) -> DataFrame:
-    """Rows of `refined` of the documents of `texts` that are in `wanted`, the user's columns packed.
+def _programs_of(warehouse: Warehouse, texts: DataFrame, wanted: DataFrame, buckets: tuple[int, int]) -> Column:
+    """True for stored programs that may be of the documents of a portion, by what leaves files of `programs` out.
 
     Args:
         buckets: the range that the documents are of.
     """
+    if not has_texts_outside(warehouse, texts):
+        return programs_between(*buckets)
+    ends = wanted.agg(F.min("doc_id").alias("first"), F.max("doc_id").alias("last")).first()
+    assert ends is not None
+    return F.coalesce(F.col("doc_id").between(F.lit(ends["first"]), F.lit(ends["last"])), F.lit(False))
+
+
+def _reject(
+    run: Run, figures: StageFigures, documents: DataFrame, programs: DataFrame, failed: DataFrame, *, stored: bool
+) -> None:
+    figures.rejects += quarantine(
+        *(run.warehouse, failed, documents, programs), stored=stored, settings=run.settings, run_id=run.log.run_id
+    )
+
+
+def _executed(run: Run, own: OwnColumns, texts: DataFrame, programs: DataFrame, wanted: DataFrame) -> DataFrame:
+    """Rows of `refined` of the documents of `texts` that are in `wanted`, the user's columns packed.
+
+    Args:
+        programs: stored ones that count, of these documents at least.
+    """
     passed = ("doc_id", "doc_hash", "url", "text", "source", "crawl")
     part = texts.select(*passed, "text_place", *own.packed()).join(wanted, ["doc_id", "doc_hash"], "left_semi")
     part = with_texts(run.warehouse, part)
-    programs = with_programs(run.warehouse, part, run.keys, bucket_between(*buckets))
+    programs = with_programs(part, programs, run.keys)
     dropped = (
         wanted.where("drop_reason IS NOT NULL").select("doc_id", "doc_hash", "drop_reason") if run.filters else None
     )
@@ -194,7 +213,7 @@ def _add(
     wanted: DataFrame,
     rows_of: Callable[[DataFrame], DataFrame],
     own: OwnColumns,
-    reject: Callable[[DataFrame], None],
+    reject: Callable[..., None],
     watch: Callable[[Mapping[str, int]], None],
 ) -> None:
     """New documents, straight into `refined`, without storing them twice; the few that failed are executed again."""
@@ -207,7 +226,7 @@ def _add(
         # A document that works now, after an error of the moment, waits for the next run.
         core = REFINED.schema.fieldNames()
         with warehouse.staged(rows_of(failed).where(FAILED).select(*core), "refined") as again:
-            reject(again)
+            reject(again, stored=False)
     watch(counted.get)
 
 
@@ -216,7 +235,7 @@ def _replace(
     wanted: DataFrame,
     rows_of: Callable[[DataFrame], DataFrame],
     own: OwnColumns,
-    reject: Callable[[DataFrame], None],
+    reject: Callable[..., None],
     watch: Callable[[Mapping[str, int]], None],
 ) -> None:
     """Documents of which some have a row already: MERGE would execute them twice, so they are stored first."""
@@ -225,7 +244,7 @@ def _replace(
         watch(counted.get)
         warehouse.upsert("refined", _as_stored(rows.where(f"NOT ({FAILED})"), own))
         if counted.get["quarantined"]:
-            reject(rows.where(FAILED))
+            reject(rows.where(FAILED), stored=True)
 
 
 def _as_stored(rows: DataFrame, own: OwnColumns) -> DataFrame:

@@ -27,7 +27,7 @@ from spark_prox.stages.base import Run, Stage
 from spark_prox.stages.dry_run import DryRun, PlannedStage
 from spark_prox.stages.figures import LARGEST_TASK, StageFigures
 from spark_prox.stages.guard import PROGRAM_COUNTS
-from spark_prox.stages.portions import bucket_between, portions
+from spark_prox.stages.portions import bucket_between, bucket_of, portions
 from spark_prox.stages.retry import failed_programs, store_answers, wanted_again
 from spark_prox.stages.stored import kept_documents, marked_done, with_stage_programs
 from spark_prox.stages.verdicts import candidates
@@ -38,7 +38,7 @@ from spark_prox.writers import writer_of
 
 __all__ = ["Generate"]
 
-_FEW = 2_000
+_FEW = 500
 """Documents that are not worth a job that finds out what each costs."""
 _SENT_TO_ALL = 200_000
 """Ids of so many documents are sent to every executor, so that texts are not moved to meet them."""
@@ -152,24 +152,23 @@ class Generate(Stage):
         Also the largest task over its share; 0 for few documents, which are dealt out by their number.
 
         Args:
-            wanted: (doc_id, doc_hash), at least.
+            wanted: (doc_id, doc_hash, bucket), at least.
             documents: about how many there are.
             one_pass: the document level also stores programs of the chunk level, see `Run.one_pass`.
         """
-        wanted = wanted.where(bucket_between(*buckets)).select("doc_id", "doc_hash")
+        in_range = bucket_between(*buckets)  # Delta's statistics leave out the files that hold none of these
+        wanted = wanted.where(in_range).select("doc_id", "doc_hash")
         wanted = F.broadcast(wanted) if documents <= _SENT_TO_ALL else wanted
-        first, stop = buckets
-        # A range of buckets: Delta's statistics leave out the files that hold none of them.
-        stored = run.warehouse.read("documents").where((F.col("bucket") >= first) & (F.col("bucket") < stop))
+        stored = run.warehouse.read("documents").where(in_range)
         found = stored.join(wanted, ["doc_id", "doc_hash"], "left_semi")
         texts = texts_of(run.warehouse, found)
         placement, writer = run.config.placement, run.writers[self.level]
         function = writer.function(run.functions, one_pass=one_pass and self.level == "doc")
-        tasks, skew = generation_partitions(run.spark, placement, documents), 0.0
-        if documents >= _FEW and tasks > 1:
+        tasks, slots = generation_partitions(run.spark, placement, documents), generation_slots(run.spark, placement)
+        skew = 0.0
+        if documents >= _FEW and slots > 1:
             known = found, self._cost(run, byte_count(), one_pass=one_pass)
             cost = self._cost(run, F.octet_length("text"), one_pass=one_pass)
-            slots = generation_slots(run.spark, placement)
             cuts = self.level == "chunk" and writer.prompt is not None  # chunks are asked about one by one
             spread, skew = balanced(texts, "doc_id", cost, tasks, slots, known, cuts=cuts)
         else:
@@ -183,7 +182,8 @@ class Generate(Stage):
             "attempts": 1,
         }
         named = rows.withColumns({**self._key_columns(run), **{name: F.lit(it) for name, it in constants.items()}})
-        stored_rows = named.withColumn("generated_at", F.current_timestamp()).select(*PROGRAMS.schema.fieldNames())
+        named = named.withColumns({"generated_at": F.current_timestamp(), "bucket": bucket_of("doc_id")})
+        stored_rows = named.select(*PROGRAMS.schema.fieldNames())
         return stored_rows, skew
 
     def _cost(self, run: Run, read: Column, *, one_pass: bool) -> Column:

@@ -106,7 +106,7 @@ class RunGuard:
             stored = with_stage_programs(self._warehouse, key).where(
                 (F.col("run_id") == self._run_id) & (F.col("generated_at") >= F.lit(since))
             )
-            columns = stored.select("doc_id", "doc_hash", "program", "status", "margin")
+            columns = stored.select("doc_id", "doc_hash", "bucket", "program", "status", "margin")
             kept = count_rows(columns.mapInPandas(self._decide, self._decide.columns), {"kept": "count(*)"})["kept"]
             figures.add_verdicts(judged, kept)
         batch = BatchCounts(

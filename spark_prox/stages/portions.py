@@ -14,19 +14,30 @@ from pyspark.sql import functions as F
 
 from spark_prox.warehouse.schemas import BUCKETS
 
-__all__ = ["bucket_between", "bucket_of", "portions"]
+__all__ = ["bucket_between", "bucket_of", "portions", "programs_between"]
 
 
 def bucket_of(doc_id: str) -> Column:
-    """The value of `documents.bucket`, by the name of a column of ids."""
+    """The bucket that a hash gives, by the name of a column of ids: that of every document whose text was copied."""
     return F.pmod(F.xxhash64(doc_id), F.lit(BUCKETS)).cast("int")
 
 
 def bucket_between(start: int, stop: int) -> Column:
-    """True for the rows of a portion in a table without a column `bucket`."""
+    """True for the rows of a portion: documents, or what was decided of them with their bucket."""
     if (start, stop) == (0, BUCKETS):
         return F.lit(True)
-    return (bucket_of("doc_id") >= start) & (bucket_of("doc_id") < stop)
+    return (F.col("bucket") >= start) & (F.col("bucket") < stop)
+
+
+def programs_between(start: int, stop: int) -> Column:
+    """True for the programs of documents whose texts were copied and whose bucket is in a range.
+
+    Statistics of `programs.bucket` leave out files. Rows from before there was this column have none.
+    """
+    if (start, stop) == (0, BUCKETS):
+        return F.lit(True)
+    by_hash = bucket_of("doc_id")
+    return (F.col("bucket").isNull() | bucket_between(start, stop)) & (by_hash >= start) & (by_hash < stop)
 
 
 def portions(documents: int, most: int, first: int) -> list[tuple[int, int]]:

@@ -45,28 +45,38 @@ def release(warehouse: Warehouse, documents: DataFrame) -> None:
         warehouse.delete("rejects", held.select("reject_id"), ["reject_id"])
 
 
-def quarantine(warehouse: Warehouse, failed: DataFrame, programs: DataFrame, *, settings: str, run_id: str) -> int:
-    """Move documents from `refined`, where they may have a row of other settings, to `rejects`.
+def quarantine(
+    warehouse: Warehouse,
+    failed: DataFrame,
+    documents: DataFrame,
+    programs: DataFrame,
+    *,
+    stored: bool,
+    settings: str,
+    run_id: str,
+) -> int:
+    """Put documents into `rejects`, and take those out of `refined` that have a row of other settings there.
 
     A reader in between finds them in neither; a run that is killed there finds them pending.
 
     Args:
         failed: stored rows of `refined` whose outcome is FAILED.
-        programs: stored programs that were applied, of these documents at least.
+        documents, programs: stored documents, and programs that were applied, of these documents at least.
+        stored: some of them may be in `refined`.
 
     Returns:
         The number of documents.
     """
     ids = failed.select("doc_id")
-    if not warehouse.read("refined").join(ids, "doc_id", "left_semi").isEmpty():
+    if stored and not warehouse.read("refined").join(ids, "doc_id", "left_semi").isEmpty():
         warehouse.delete("refined", ids, ["doc_id"])
-    places = warehouse.read("documents").join(ids, "doc_id", "left_semi").select("doc_id", "path", "position")
+    places = documents.join(ids, "doc_id", "left_semi").select("doc_id", "path", "position")
     broken = (F.col("chunks") > 0) & (F.col("chunks") == F.col("bad")) & (F.col("chunks") == F.col("chunk_count"))
     by_program = (F.col("reason") == "NO_PROGRAM") & F.coalesce(broken, F.lit(False))
     reason = F.split("reason", ":", 2)
     rows = failed.select("doc_id", "doc_hash", "url", "reason", "source", "crawl")
     rows = rows.join(places, "doc_id").join(_tried(programs, ids), ["doc_id", "doc_hash"], "left")
-    stored = rows.select(
+    rejects = rows.select(
         _identity(settings).alias("reject_id"),
         "doc_id",
         "url",
@@ -81,7 +91,7 @@ def quarantine(warehouse: Warehouse, failed: DataFrame, programs: DataFrame, *, 
         F.lit(run_id).alias("run_id"),
         F.current_timestamp().alias("rejected_at"),
     )
-    warehouse.append("rejects", stored.select(*REJECTS.schema.fieldNames()))
+    warehouse.append("rejects", rejects.select(*REJECTS.schema.fieldNames()))
     return failed.count()
 
 

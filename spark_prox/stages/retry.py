@@ -58,7 +58,8 @@ def failed_programs(warehouse: Warehouse, key: ProgramKey, codes: tuple[str, ...
 
 
 def wanted_again(warehouse: Warehouse, key: ProgramKey, codes: tuple[str, ...], candidates: DataFrame) -> DataFrame:
-    """The documents of failed programs, with how often each chunk was asked for. Arguments as in `failed_programs`.
+    """The documents of failed programs, with how often each chunk was asked for. Arguments as in `failed_programs`,
+    but that the candidates have their bucket.
 
     A document that could not be prompted has one row for all its chunks (`whole`): all that come now are new.
     """
@@ -71,6 +72,7 @@ def wanted_again(warehouse: Warehouse, key: ProgramKey, codes: tuple[str, ...], 
             F.max(tries).alias("most"),
             F.bool_or(_whole_document_failed()).alias("whole"),
         )
+        .join(candidates.select("doc_id", "doc_hash", "bucket"), ["doc_id", "doc_hash"])
     )
 
 
@@ -95,7 +97,7 @@ def _replacing(answers: DataFrame, failed: DataFrame) -> DataFrame:
     before = F.col("tried")[F.col("chunk_index")]
     replaces = F.when(F.col("whole"), F.lit(True)).otherwise(before.isNotNull() & ~_whole_document_failed())
     return (
-        answers.join(failed, ["doc_id", "doc_hash"])
+        answers.join(failed.drop("bucket"), ["doc_id", "doc_hash"])
         .where(replaces)
         .withColumn("attempts", (F.coalesce(before, "most") + 1).cast("int"))
         .drop("tried", "most", "whole")

@@ -25,6 +25,7 @@ from spark_prox.errors import ProxError, code_in
 from spark_prox.keys import ProgramKey
 from spark_prox.programs import Policy
 from spark_prox.spark.activity import activity_of, described
+from spark_prox.spark.local_rows import local_rows
 from spark_prox.spark.progress import LiveLine, announce
 from spark_prox.spark.shipping import code_fingerprint
 from spark_prox.stages.figures import LARGEST_TASK, InFlight, StageFigures, figures_line, samples
@@ -194,7 +195,7 @@ class RunLog:
         if not self._rows:
             return
         self._warehouse.expect("runs")
-        rows = self._spark.createDataFrame(list(self._rows.values()), RUNS.schema).coalesce(1)
+        rows = local_rows(self._spark, list(self._rows.values()), RUNS.schema)
         if self._stored.isdisjoint(self._rows):
             self._warehouse.append("runs", rows)
         else:

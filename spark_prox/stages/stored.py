@@ -52,34 +52,31 @@ def marked_done(rows: DataFrame, stored: DataFrame) -> DataFrame:
 def kept_documents(
     warehouse: Warehouse, documents: DataFrame, key: ProgramKey | None, decide: PandasFunction
 ) -> DataFrame:
-    """(doc_id, doc_hash) of the documents that the document level keeps; all of them when it is off.
+    """(doc_id, doc_hash, bucket) of the documents that the document level keeps; all of them when it is off.
 
     Args:
-        documents: (doc_id, doc_hash) of those to look at.
+        documents: (doc_id, doc_hash, bucket) of those to look at.
         key: the document level's; None when it is off.
         decide: see `Functions.decide_documents`.
     """
     if key is None:
         return documents
-    programs = with_stage_programs(warehouse, key).join(documents, ["doc_id", "doc_hash"], "left_semi")
-    columns = programs.select("doc_id", "doc_hash", "program", "status", "margin")
-    return columns.mapInPandas(decide, decide.columns)
+    programs = with_stage_programs(warehouse, key).select("doc_id", "doc_hash", "program", "status", "margin")
+    return programs.join(documents, ["doc_id", "doc_hash"]).mapInPandas(decide, decide.columns)
 
 
 def _is_under(key: ProgramKey) -> Column:
     return reduce(operator.and_, (F.col(name) == value for name, value in key.deciding().items()))
 
 
-def with_programs(
-    warehouse: Warehouse, documents: DataFrame, keys: Mapping[Level, ProgramKey], among: Column | None = None
-) -> DataFrame:
+def with_programs(documents: DataFrame, programs: DataFrame, keys: Mapping[Level, ProgramKey]) -> DataFrame:
     """Documents with their stored programs: doc_program, doc_status, doc_margin, and `chunks` in order.
 
     One scan of `programs` and one shuffle serve both levels. Of rows with one key, which a retried write could leave,
     one counts.
 
     Args:
-        among: true for the programs that may be of these documents; the others are not grouped.
+        programs: of `used_programs` under the keys, of these documents at least.
     """
     off = {
         "doc_program": "'keep_doc()'",
@@ -95,8 +92,7 @@ def with_programs(
         made["chunks"] = f"array_sort(collect_list({_CHUNK}) FILTER (WHERE stage = 'chunk'))"
     if made:
         aggregated = (F.expr(sql).alias(name) for name, sql in made.items())
-        used = used_programs(warehouse, keys.values())
-        programs = (used if among is None else used.where(among)).groupBy("doc_id", "doc_hash").agg(*aggregated)
+        programs = programs.groupBy("doc_id", "doc_hash").agg(*aggregated)
         if "chunks" in made:
             again = "filter(chunks, (chunk, at) -> at = 0 OR chunk.chunk_index <> chunks[at - 1].chunk_index)"
             # None at all is no list: the document has no program of the chunk level.

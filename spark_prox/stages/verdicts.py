@@ -101,12 +101,12 @@ def without_dropped(warehouse: Warehouse, hashes: Mapping[str, str], documents: 
 
 
 def candidates(warehouse: Warehouse, hashes: Mapping[str, str], only: DataFrame | None) -> DataFrame:
-    """(doc_id, doc_hash) of the documents that go on to a model: those that no filter drops.
+    """(doc_id, doc_hash, bucket) of the documents that go on to a model: those that no filter drops.
 
     Args:
         only: (doc_id) of the documents to look at; None for all.
     """
-    documents = warehouse.read("documents").select(*_ID)
+    documents = warehouse.read("documents").select(*_ID, "bucket")
     if only is not None:
         documents = documents.join(only, "doc_id", "left_semi")
     if hashes:

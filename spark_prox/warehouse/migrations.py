@@ -96,6 +96,15 @@ MIGRATIONS: tuple[Migration, ...] = (
         columns=f"text_place {TEXT_PLACE}",
         constraints=("prox_text", "prox_version_3"),
     ),
+    Migration(
+        name="programs-bucket",
+        table="programs",
+        to=2,
+        why="execute reads the programs of its portion alone; null in older rows, which every portion looks at",
+        columns="bucket int",
+        constraints=("prox_version_2",),
+        properties=("delta.dataSkippingStatsColumns",),
+    ),
 )
 """The steps, each of one table. The first change of a released table adds its step here."""
 

@@ -29,8 +29,9 @@ __all__ = [
 ]
 
 BUCKETS = 1 << 16
-"""`documents.bucket` is a hash of doc_id below this. Files hold ranges of it, so that a batch of a stage, which takes
-a range, reads its own files only."""
+"""`documents.bucket` and `programs.bucket` are a hash of doc_id below this. Files hold ranges of it, so that a batch of
+a stage, which takes a range, reads its own files only. Documents whose texts were not copied have another one, see
+`spark_prox.stages.uncopied`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,11 +122,12 @@ PROGRAMS = TableSpec(
         "line_count int, program string, status string, detail string, finish_reason string, margin double, "
         "line_margins array<float>, prompt_tokens long, output_tokens long, model string, model_revision string, "
         "template string, template_hash string, generation_hash string, engine string, engine_id string, "
-        "run_id string, generated_at timestamp, attempts int"
+        "run_id string, generated_at timestamp, attempts int, bucket int"
     ),
     key=("doc_id", "doc_hash", "stage", "chunk_index", "model_revision", "template_hash", "generation_hash"),
+    version=2,
     statistics=(
-        *("doc_id", "doc_hash", "stage", "chunk_index", "status", "model_revision", "template_hash"),
+        *("doc_id", "doc_hash", "bucket", "stage", "chunk_index", "status", "model_revision", "template_hash"),
         *("generation_hash", "run_id", "generated_at"),
     ),
     constraints={
@@ -134,8 +136,9 @@ PROGRAMS = TableSpec(
         "prox_stage": "stage IN ('doc', 'chunk')",
         "prox_status": "status IS NOT NULL",
         "prox_attempts": "attempts IS NULL OR attempts >= 1",
+        "prox_version_2": f"bucket IS NULL OR (bucket >= 0 AND bucket < {BUCKETS})",
     },
-    order=("stage", "model_revision"),
+    order=("stage", "bucket"),
     observed=True,
     of_document="true",
 )

@@ -20,6 +20,7 @@ __all__ = [
     "TEXT_GONE",
     "byte_count",
     "char_count",
+    "has_texts_outside",
     "leave_texts_outside",
     "text_gone",
     "texts_of",
@@ -49,7 +50,7 @@ def texts_of(warehouse: Warehouse, documents: DataFrame) -> DataFrame:
         TableError: TEXT_SOURCE_MISSING.
     """
     copied = documents.select(*_ID, "text")
-    if not _has_texts_outside(warehouse, documents):
+    if not has_texts_outside(warehouse, documents):
         return copied
     found = _read(warehouse, documents.where("text_place IS NOT NULL").select(*_ID, "text_place"))
     copied = documents.where("text_place IS NULL").select(*_ID, "text")
@@ -58,7 +59,7 @@ def texts_of(warehouse: Warehouse, documents: DataFrame) -> DataFrame:
 
 def with_texts(warehouse: Warehouse, documents: DataFrame) -> DataFrame:
     """The same rows and columns, with the text of each; null where it cannot be had. As `texts_of` otherwise."""
-    if not _has_texts_outside(warehouse, documents):
+    if not has_texts_outside(warehouse, documents):
         return documents
     found = _read(warehouse, documents.where("text_place IS NOT NULL").select(*_ID, "text_place"))
     if found is None:
@@ -95,7 +96,7 @@ def leave_texts_outside(spark: SparkSession, warehouse: Warehouse, user_columns:
     warehouse.sources.are_used = True
 
 
-def _has_texts_outside(warehouse: Warehouse, rows: DataFrame) -> bool:
+def has_texts_outside(warehouse: Warehouse, rows: DataFrame) -> bool:
     """True if there may be documents whose texts were not copied; looked at once."""
     sources = warehouse.sources
     if "text_place" not in rows.columns:  # an old version of the table

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import random
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 import pytest
 from pyspark.sql import functions as F
 
 from spark_prox.spark.balancing import balanced
+from spark_prox.spark.local_rows import local_rows
+from spark_prox.warehouse.schemas import RUNS
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -38,3 +41,17 @@ def test_tasks_get_their_shares_and_long_rows_first(spark: SparkSession) -> None
     assert largest < 1.01
     whole = spread.where("parts = 1 AND part = 0").select("doc_id")
     assert sorted(row["doc_id"] for row in whole.collect()) == sorted(key for key, _ in sizes)
+
+
+def test_rows_of_the_driver_are_part_of_the_plan(spark: SparkSession) -> None:
+    """Every type of `runs`; a map, a struct, a time with its zone. Spark says whether a job makes them."""
+    now = datetime(2026, 11, 27, 12, 30, 5, 123456, tzinfo=timezone.utc)
+    values: dict[str, object] = dict.fromkeys(RUNS.schema.fieldNames())
+    values |= {"run_id": "r", "started_at": now, "seconds": 1.5, "documents": 3, "versions": {"a": "1", "b": "2"}}
+    values |= {"guard": {"x": 0.5}, "writers": [("doc", "m", "r", "t", "h", "g")]}
+    local = local_rows(spark, [tuple(values.values())], RUNS.schema)
+    usual = spark.createDataFrame([tuple(values.values())], RUNS.schema)
+    assert local.schema == usual.schema
+    assert local.collect() == usual.collect()
+    assert local._jdf.queryExecution().optimizedPlan().nodeName() == "LocalRelation"
+    assert local_rows(spark, [], "a int, b string").collect() == []

@@ -13,9 +13,10 @@ from spark_prox.config.run import load_config
 from spark_prox.pipeline import STAGES, Pipeline
 from spark_prox.report.run_report import tables_report
 from spark_prox.stages.base import Run, Stage
+from spark_prox.stages.portions import bucket_of, programs_between
 from spark_prox.stages.removal import remove_documents
 from spark_prox.warehouse.maintenance import Maintenance
-from spark_prox.warehouse.schemas import BUCKETS, TABLES, VERDICTS, TableSpec
+from spark_prox.warehouse.schemas import BUCKETS, PROGRAMS, TABLES, VERDICTS, TableSpec
 from spark_prox.warehouse.tables import Warehouse
 from tests.spark.conftest import Finished
 from tests.spark.runs import SMALL_BATCHES, pipeline, refine, run_job, scripted
@@ -105,6 +106,39 @@ def test_packing_keeps_files_to_ranges_of_buckets(spark: SparkSession, tmp_path:
     # Delta cuts at sampled values, to which it adds noise: neighbours may share a little.
     assert all(left[1] - right[0] < BUCKETS / 100 for left, right in itertools.pairwise(ranges)), ranges
     assert warehouse.read("documents").count() == 12_000
+
+
+def test_a_portion_opens_the_files_of_its_own_programs_and_those_of_before_there_were_buckets(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    """Delta leaves files out by its statistics: only a real table shows which."""
+    warehouse = Warehouse(spark, str(tmp_path / "w"))
+    warehouse.ensure("programs")
+    schema, half = PROGRAMS.schema, BUCKETS // 2
+    common = {"stage": "chunk", "model_revision": "r", "template_hash": "t", "generation_hash": "g", "status": "OK"}
+    given = spark.range(400).select(F.col("id").cast("string").alias("doc_id"), F.lit("h").alias("doc_hash"))
+    rows = given.withColumns({name: F.lit(value) for name, value in common.items()} | {"chunk_index": F.lit(0)})
+    rows = rows.withColumn("bucket", bucket_of("doc_id"))
+    empty = [field for field in schema.fields if field.name not in rows.columns]
+    rows = rows.withColumns({field.name: F.lit(None).cast(field.dataType) for field in empty})
+    rows = rows.select(*schema.fieldNames()).persist()
+    for part in ("bucket < 20000", f"bucket >= 20000 AND bucket < {half}", f"bucket >= {half}"):
+        warehouse.append("programs", rows.where(part).coalesce(1))
+    warehouse.append("programs", rows.limit(8).withColumn("bucket", F.lit(None).cast("int")).coalesce(1))
+
+    def opened(first: int, stop: int) -> tuple[int, int]:
+        """Files, and rows that are found in them."""
+        found = warehouse.read("programs").where(programs_between(first, stop)).select("doc_id", "program")
+        count = len(found.collect())
+        scan = found._jdf.queryExecution().executedPlan().collectLeaves().head()
+        return int(scan.metrics().apply("numFiles").value()), count
+
+    asked = [(0, 20_000), (20_000, half), (half, BUCKETS), (100, BUCKETS - 1)]
+    wanted = [rows.where((F.col("bucket") >= first) & (F.col("bucket") < stop)).count() for first, stop in asked]
+    old = [rows.limit(8).where((F.col("bucket") >= a) & (F.col("bucket") < b)).count() for a, b in asked]
+    assert [opened(*both) for both in asked] == [
+        (2 if at < 3 else 4, count + of_old) for at, (count, of_old) in enumerate(zip(wanted, old, strict=True))
+    ]
 
 
 @pytest.mark.slow

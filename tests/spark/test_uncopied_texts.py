@@ -11,6 +11,7 @@ import pytest
 
 from spark_prox.errors import InputError
 from spark_prox.pipeline import FILTERS, Pipeline
+from spark_prox.stages import uncopied
 from spark_prox.warehouse.tables import Warehouse
 from tests.spark.conftest import Finished, page
 from tests.spark.runs import pipeline, refine, refined, run_job, scripted
@@ -202,3 +203,19 @@ def test_a_run_without_copies_gives_what_a_run_with_copies_gives(
     verdicts = filtering.warehouse.read("verdicts").collect()
     decided = {row["doc_id"]: row["program"] is not None or row["verdict"] == "drop" for row in verdicts}
     assert decided == dict.fromkeys(rows, True)
+
+
+def test_portions_of_a_run_without_copies_leave_no_document_out(
+    spark: SparkSession, tiny_llama: Path, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Buckets follow the ids there and not their hash: only Delta tables show whether all stages mean the same ones."""
+    monkeypatch.setattr(uncopied, "_SLICE_ROWS", 4)
+    pipe = run_over(source, tmp_path / "w", *scripted(tiny_llama), "placement.batch_documents=8")
+    rows = refine(pipe)
+    assert balanced_books(pipe.warehouse) == {}
+    assert len(rows) == 30
+    programs = pipe.warehouse.read("programs").select("doc_id", "stage").collect()
+    assert {stage: len({row["doc_id"] for row in programs if row["stage"] == stage}) for stage in ("doc", "chunk")} == {
+        "doc": 30,
+        "chunk": 30,
+    }
