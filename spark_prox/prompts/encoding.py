@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 
+from spark_prox.prompts.segment_cache import SegmentCache
 from spark_prox.prompts.text_tokenizer import AnyTokenizer, TextTokenizer
 
-__all__ = ["count_tokens", "encode_all", "encode_whole"]
+__all__ = ["count_lines", "count_tokens", "encode_all", "encode_whole"]
 
 _CHARS_AT_ONCE = 1 << 18
 _CHARS_OF_AN_ENCODING = 16  # what an encoding takes beside its tokens, in characters of text
@@ -18,15 +19,18 @@ _CHARS_OF_AN_ENCODING = 16  # what an encoding takes beside its tokens, in chara
 
 def encode_all(tokenizer: AnyTokenizer, texts: Iterable[str]) -> Iterator[list[int]]:
     """Token ids of each text, in order, without special tokens."""
-    some: list[str] = []
-    chars = 0
-    for text in texts:
-        some.append(text)
-        chars += len(text) + _CHARS_OF_AN_ENCODING
-        if chars >= _CHARS_AT_ONCE:
-            yield from _ids(tokenizer, some)
-            some, chars = [], 0
-    yield from _ids(tokenizer, some)
+    for some in _some(texts):
+        yield from _ids(tokenizer, some)
+
+
+def count_lines(tokenizer: AnyTokenizer, lines: Iterable[str]) -> Iterator[int]:
+    """Tokens of each line with a line end behind it, in order, without special tokens."""
+    words = tokenizer.words if isinstance(tokenizer, TextTokenizer) else None
+    if not isinstance(words, SegmentCache):
+        yield from map(len, encode_all(tokenizer, (f"{line}\n" for line in lines)))
+        return
+    for some in _some(lines):
+        yield from words.line_lengths(some)
 
 
 def encode_whole(tokenizer: AnyTokenizer, texts: Iterable[str]) -> Iterator[list[int]]:
@@ -57,6 +61,20 @@ def count_tokens(tokenizer: AnyTokenizer, texts: Sequence[str]) -> list[int]:
     for (number, _), ids in zip(parts, encode_all(tokenizer, (part for _, part in parts)), strict=True):
         counts[number] += len(ids)
     return counts
+
+
+def _some(texts: Iterable[str]) -> Iterator[list[str]]:
+    """As many texts as are encoded at once; none that is empty."""
+    some: list[str] = []
+    chars = 0
+    for text in texts:
+        some.append(text)
+        chars += len(text) + _CHARS_OF_AN_ENCODING
+        if chars >= _CHARS_AT_ONCE:
+            yield some
+            some, chars = [], 0
+    if some:
+        yield some
 
 
 def _ids(tokenizer: AnyTokenizer, texts: list[str]) -> Iterator[list[int]]:

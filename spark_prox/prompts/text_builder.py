@@ -12,7 +12,7 @@ from spark_prox.errors import ModelError
 from spark_prox.models import load_tokenizer, model_token_ids
 from spark_prox.prompts.builder import ChunkPrompts, Prompt, PromptSpec
 from spark_prox.prompts.chunking import Chunk, split_chunks
-from spark_prox.prompts.encoding import encode_all
+from spark_prox.prompts.encoding import count_lines, encode_all
 from spark_prox.prompts.segment_cache import SegmentCache
 from spark_prox.prompts.text_tokenizer import AnyTokenizer, TextTokenizer
 
@@ -116,14 +116,11 @@ class TextPromptBuilder:
         template = self._spec.template
         local = template.numbering == "chunk"  # where a chunk begins is not known yet: take its largest number
         shown = (
-            template.show_line(line, template.max_chunk_lines if local else number) + "\n"
-            if len(line) <= longest
-            else ""
+            template.show_line(line, template.max_chunk_lines if local else number) if len(line) <= longest else ""
             for number, line in enumerate(lines, template.first_number)
         )
-        encoded = encode_all(self._tokenizer, shown)
-        for line, ids in zip(lines, encoded, strict=True):
-            yield len(ids) if len(line) <= longest else budget + 1
+        for line, tokens in zip(lines, count_lines(self._tokenizer, shown), strict=True):
+            yield tokens if len(line) <= longest else budget + 1
 
     def _cut(self, text: str, budget: int) -> str:
         """The longest beginning of the text that encodes to `budget` tokens; words are whole where they can be."""

@@ -7,6 +7,7 @@ a second and more for each broadcast. Of an Arrow table it is a local relation. 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
@@ -23,11 +24,13 @@ def local_rows(spark: SparkSession, rows: Sequence[Sequence[object]], schema: St
         rows: values in the order of the schema; a struct is a tuple, a map a dict, a time has its zone.
         schema: of all of them.
     """
-    parsed = StructType.fromDDL(schema) if isinstance(schema, str) else schema
+    parsed: Any = StructType.fromDDL(schema) if isinstance(schema, str) else schema
     arrow = to_arrow_schema(parsed)
     columns = zip(*rows, strict=True) if rows else [()] * len(arrow)
     arrays = [pa.array(map(_value, column), field.type) for column, field in zip(columns, arrow, strict=True)]
-    return spark.createDataFrame(pa.Table.from_arrays(arrays, schema=arrow), parsed)
+    table: Any = pa.Table.from_arrays(arrays, schema=arrow)  # PySpark's own types know of pandas alone
+    frame: DataFrame = spark.createDataFrame(table, parsed)
+    return frame
 
 
 def _value(value: object) -> object:
