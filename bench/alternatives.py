@@ -51,6 +51,8 @@ NOT_THERE = {
     "ours_vllm": "",
 }
 KILL_AT = 0.6
+JVM = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m"
+"""As in conf/spark-local.conf, for both that run in Spark."""
 
 
 def main() -> None:
@@ -185,7 +187,7 @@ def environment() -> dict[str, str]:
         "VLLM_NO_USAGE_STATS": "1",
         "HF_HUB_OFFLINE": "1",
         "PYSPARK_PYTHON": sys.executable,
-        "PYSPARK_SUBMIT_ARGS": "--driver-memory 1g pyspark-shell",
+        "PYSPARK_SUBMIT_ARGS": f"--driver-memory 1g --driver-java-options '{JVM}' pyspark-shell",
         "SPARK_LOCAL_IP": "127.0.0.1",
     }
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import Literal
 
 from spark_prox.documents import Level
@@ -78,8 +79,13 @@ class PromptTemplate:
 
     def show_line(self, line: str, number: int) -> str:
         """A line with its number, as the prompt shows it."""
-        shown = self.line_format.format(number)
+        shown = _numbered(self.line_format, number)
         return shown + line if self.number_place == "before" else line + shown
+
+
+@lru_cache(maxsize=4_096)
+def _numbered(line_format: str, number: int) -> str:
+    return line_format.format(number)
 
 
 _OWN_TEMPLATES = ("smollm2",)
