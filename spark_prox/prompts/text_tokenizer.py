@@ -19,7 +19,8 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from spark_prox.programs.thoughts import is_mark
-from spark_prox.prompts.segment_cache import SegmentCache, segments_of
+from spark_prox.prompts.segment_cache import SegmentCache
+from spark_prox.prompts.segment_layouts import segments_of
 from spark_prox.prompts.word_cache import WordCache, cuts_at_blanks, newline_token
 
 __all__ = ["AnyTokenizer", "TextTokenizer"]

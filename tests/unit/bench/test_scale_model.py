@@ -48,7 +48,7 @@ def test_the_files_of_a_thousand_pages() -> None:
     assert found["files of `documents`"] == pytest.approx(20)
     assert found["portions (commits)"] == pytest.approx(15)
     assert found["files of `programs` before OPTIMIZE"] == pytest.approx(15 * 10)  # a file for each of five tasks a GPU
-    assert found["`programs` read by execute, TB"] * 1e12 == pytest.approx(10 * (1_000 * 150 + 500 * 250))
+    assert found["`programs` read by execute, TB"] * 1e12 == pytest.approx(1_000 * 150 + 500 * 250 * 3)
     assert found["work lists on executors, GB"] * 1e9 == pytest.approx(100_000)
 
 

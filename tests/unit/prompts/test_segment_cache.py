@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 from spark_prox.prompts import segment_cache
-from spark_prox.prompts.segment_cache import SegmentCache, segments_of
+from spark_prox.prompts.segment_cache import SegmentCache
+from spark_prox.prompts.segment_layouts import segments_of
 from spark_prox.prompts.text_tokenizer import TextTokenizer
 from tests.unit.prompts.corpus import SENTENCES
 
