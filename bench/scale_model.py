@@ -203,7 +203,7 @@ def main() -> None:
     parser.add_argument("--pages", type=float, default=3e9)
     parser.add_argument("--gpus", type=int, nargs="+", default=[64, 1000])
     parser.add_argument("--batch-documents", type=float, nargs="+", default=[50_000, 5e6])
-    parser.add_argument("--scaling", type=Path, default=ROOT / "build" / "bench" / "scaling.json")
+    parser.add_argument("--scaling", type=Path, help="scaling.json beside --output, else in build/bench")
     parser.add_argument(
         "--set", dest="constants", action="append", default=[], metavar="NAME=VALUE", help="of Measured"
     )
@@ -213,8 +213,10 @@ def main() -> None:
     measured = Measured(**given)
     clusters = [Cluster(gpus=gpus, batch_documents=size) for gpus in options.gpus for size in options.batch_documents]
     rows = plan_rows(options.pages, clusters, measured)
-    if options.scaling.exists():
-        rows += check_rows(json.loads(options.scaling.read_text(encoding="utf-8")).get("rows", []))
+    folder = options.output.parent if options.output else ROOT / "build" / "bench"
+    scaling = options.scaling or folder / "scaling.json"
+    if scaling.exists():
+        rows += check_rows(json.loads(scaling.read_text(encoding="utf-8")).get("rows", []))
     for row in rows:
         print("  ".join(f"{value:,.3g}" if isinstance(value, float) else str(value) for value in row.values()))
     write_result(options.output, "scale_model", {"pages": options.pages, **vars(measured)}, rows)

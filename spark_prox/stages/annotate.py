@@ -25,6 +25,7 @@ from spark_prox.model_names import shown_name
 from spark_prox.model_pinning import model_revision, pinned_spec
 from spark_prox.spark.placement import generation_partitions, generation_workers
 from spark_prox.stages.base import Run, Stage
+from spark_prox.stages.portions import bucket_between, portions
 from spark_prox.warehouse.schemas import ANNOTATIONS, BUCKETS
 from spark_prox.warehouse.tables import Warehouse
 from spark_prox.warehouse.texts import texts_of
@@ -115,19 +116,18 @@ def annotate(run: Run, asked: Asking) -> None:
         try:
             figures.planned = pending.count()
             figures.skipped = wanted.count() - figures.planned
-            portions = math.ceil(figures.planned / (placement.batch_documents or _BATCH))
-            for portion in range(portions):
-                first, stop = (BUCKETS * edge // portions for edge in (portion, portion + 1))
-                in_range = (F.col("bucket") >= first) & (F.col("bucket") < stop)
+            ranges = portions(figures.planned, placement.batch_documents or _BATCH, 0)
+            for portion, (first, stop) in enumerate(ranges):
+                in_range = bucket_between(first, stop)
                 batch = pending.where(in_range).drop("bucket")
                 documents = warehouse.read("documents").where(in_range)
                 texts = texts_of(warehouse, documents.join(batch, ["doc_id", "doc_hash"], "left_semi"))
-                size = math.ceil(figures.planned / portions)
+                size = math.ceil(figures.planned / len(ranges))
                 with generation_workers(spark, placement):
                     rows = texts.repartition(generation_partitions(spark, placement, size)).mapInPandas(
                         function, function.columns, profile=run.profile
                     )
-                asking = run.log.portion(number=portion + 1, count=portions, documents=size, reads_documents=True)
+                asking = run.log.portion(number=portion + 1, count=len(ranges), documents=size, reads_documents=True)
                 named = with_run_columns(rows, asked.columns, run.log.run_id)
                 # Stored before they are merged: MERGE reads its source twice and would ask twice.
                 with warehouse.staged(named, "annotations", asking) as stored:

@@ -9,7 +9,6 @@ import math
 from abc import abstractmethod
 
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
 from spark_prox.config.run import RunConfig
 from spark_prox.filters import LANGUAGE, RULES
@@ -18,7 +17,7 @@ from spark_prox.heuristics.language import check_identifier
 from spark_prox.stages.base import Run
 from spark_prox.stages.figures import StageFigures
 from spark_prox.stages.filter import Filter
-from spark_prox.stages.portions import portions
+from spark_prox.stages.portions import bucket_between, portions
 from spark_prox.warehouse.schemas import BUCKETS
 from spark_prox.warehouse.texts import texts_of
 
@@ -38,7 +37,7 @@ class _TextFilter(Filter):
         replace = not pending.where("stored").isEmpty()
         ranges = portions(figures.planned, run.portion_documents, 0)
         for portion, (first, stop) in enumerate(ranges):
-            in_range = (F.col("bucket") >= first) & (F.col("bucket") < stop)
+            in_range = bucket_between(first, stop)
             documents = run.warehouse.read("documents").where(in_range)
             wanted = documents.join(pending.where(in_range), ["doc_id", "doc_hash"], "left_semi")
             texts = texts_of(run.warehouse, wanted)

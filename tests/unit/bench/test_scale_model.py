@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
-from bench.scale_model import Cluster, Measured, check_rows, level_seconds, plan
+from bench.scale_model import Cluster, Measured, check_rows, level_seconds, main, plan
 from bench.scaling import document_lengths, figures, scaling_rows
 
 ROUND = Measured(
@@ -65,6 +68,15 @@ def test_one_worker_predicts_the_others() -> None:
         {"what": "even", "workers": 4, "tokens": 400, "stage, s": 125.0, "outside, s": 2.0},
     ]
     assert [(row["predicted, s"], row["error"]) for row in check_rows(runs)] == [(102.0, "+0%"), (102.0, "-18%")]
+
+
+def test_measured_scaling_is_found_beside_the_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = {"what": "even", "workers": 1, "tokens": 100, "stage, s": 102.0, "outside, s": 2.0}
+    (tmp_path / "scaling.json").write_text(json.dumps({"rows": [run]}))
+    monkeypatch.setattr("sys.argv", ["scale_model.py", "--output", str(tmp_path / "scale_model.json")])
+    main()
+    rows = json.loads((tmp_path / "scale_model.json").read_text())["rows"]
+    assert [row["error"] for row in rows if "error" in row] == ["+0%"]
 
 
 def test_efficiency_and_idle_time_from_a_log_of_tasks() -> None:
