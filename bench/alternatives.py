@@ -9,6 +9,7 @@
 
 One engine of one thread each, `local[1]` where there is Spark. Rounds take turns. Each is also killed when 60% of the
 answers are there, and run again: the answers that the model gave more than once, and rows lost or doubled at the end.
+--crossing runs upstream and ours on more pages: what one more page costs, and from how many on we are the cheaper one.
 
     python bench/alternatives.py --pages 60 --rounds 1 --skip vllm ours_vllm
 """
@@ -19,10 +20,11 @@ import argparse
 import dataclasses
 import json
 import os
+import statistics
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -67,6 +69,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--only", nargs="*", default=[], choices=NAMES)
     parser.add_argument("--skip", nargs="*", default=[], choices=NAMES)
+    parser.add_argument("--crossing", type=int, default=768, metavar="PAGES", help="a larger size; 0 measures none")
     parser.add_argument("--no-kill", action="store_true", help="do not measure what a resume costs")
     parser.add_argument("--datatrove", default="", metavar="PYTHON", help="an interpreter that has datatrove")
     parser.add_argument("--output", type=Path, help="where the figures go as JSON")
@@ -85,11 +88,16 @@ def main() -> None:
                 print(name, found[name][-1], flush=True)
         rows = speed_rows(found, options.pages)
         rows += [{"what": name, "left out": reason} for name, reason in absent.items()]
-        keys = ("pages", "characters", "new_tokens", "width", "layers", "batch", "rounds")
+        keys = ("pages", "characters", "new_tokens", "width", "layers", "batch", "rounds", "crossing")
         settings = {key: getattr(options, key) for key in keys}
         write_result(options.output, "alternatives", settings, rows)  # the rounds stay, should the rest be cut short
         if not options.no_kill:
             rows += [_resume_row(name, found[name][0], folder, options) for name in names]
+            write_result(options.output, "alternatives", settings, rows)
+        if options.crossing > options.pages and {"upstream", "ours"} <= set(names):
+            write_pages(folder / "pages.jsonl", options.crossing, options.characters)
+            many = {name: _run(name, folder / f"{name}-many", folder, options) for name in ("upstream", "ours")}
+            rows += crossing_rows(found, options.pages, many, options.crossing)
     for row in rows:
         print(row)
     write_result(options.output, "alternatives", settings, rows)
@@ -148,6 +156,43 @@ def speed_rows(found: dict[str, list[Watched]], pages: int) -> list[dict[str, ob
                 "what it does not do": NOT_THERE[name],
             }
         )
+    return rows
+
+
+def crossing_rows(
+    few: Mapping[str, Sequence[Watched]], pages: int, many: Mapping[str, Watched], more: int
+) -> list[dict[str, object]]:
+    """What one more page costs each, and from how many pages on the last one costs less than the first.
+
+    Args:
+        few, pages: the rounds on few pages; their median counts.
+        many, more: one run of some of them on more pages.
+    """
+    rows: list[dict[str, object]] = []
+    cost: dict[str, tuple[float, float]] = {}  # of one more page, of none
+    for name, run in many.items():
+        small = statistics.median(run.cpu_s for run in few[name])
+        each = (run.cpu_s - small) / (more - pages)
+        cost[name] = each, small - each * pages
+        rows.append(
+            {
+                "what": f"{name}, {pages} and {more} pages",
+                "CPU s, fewer pages": round(small, 1),
+                "CPU s, more pages": round(run.cpu_s, 1),
+                "CPU s of one more page": round(each, 3),
+                "CPU s without a page": round(cost[name][1], 1),
+                "documents/s, more pages, start included": round(more / run.wall_s, 2),
+            }
+        )
+    first, *_, last = many
+    saved, fixed = cost[first][0] - cost[last][0], cost[last][1] - cost[first][1]
+    rows.append(
+        {
+            "what": f"{last} costs less CPU than {first}, start included",
+            "from, pages": round(fixed / saved) if saved > 0 else "never",
+            "at many pages, times": round(cost[first][0] / cost[last][0], 2),
+        }
+    )
     return rows
 
 
@@ -262,12 +307,16 @@ def random_model(folder: Path, width: int, layers: int) -> None:
 
 
 def write_pages(file: Path, count: int, characters: int) -> None:
-    """The example pages, cut, each as often as needed under another id; every copy begins at another line."""
+    """The example pages, cut, each as often as needed under another id; every copy begins at another line.
+
+    The lines before that one follow at the end, so that copies are as long as their page.
+    """
     texts = example_texts()
     with file.open("w", encoding="utf-8") as stream:
         for number in range(count):
             lines = texts[number % len(texts)].split("\n")
-            text = "\n".join(lines[number // len(texts) :])[:characters]
+            first = number // len(texts) % len(lines)
+            text = "\n".join(lines[first:] + lines[:first])[:characters]
             stream.write(json.dumps({"id": f"page{number}", "text": text}) + "\n")
 
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bench.alternatives import missing, row_ids, speed_rows, write_pages
+from bench.alternatives import crossing_rows, missing, row_ids, speed_rows, write_pages
 from bench.watching import AnswerLog, Watched, watch
 
 ANSWERING = """
@@ -62,19 +62,29 @@ def test_rows_of_files_and_of_a_delta_table_are_counted(tmp_path: Path) -> None:
     assert list(row_ids("ours", tmp_path)) == ["c"]
 
 
-def test_each_alternative_stands_beside_the_first_one() -> None:
-    def run(cpu_s: float) -> Watched:
-        return Watched(
-            code=0, wall_s=30, cpu_s=cpu_s, first_s=10, first_cpu_s=5, peak_mib=900, answers=8, prompt_tokens=900,
-            output_tokens=100,
-        )  # fmt: skip
+def run(cpu_s: float) -> Watched:
+    return Watched(
+        code=0, wall_s=30, cpu_s=cpu_s, first_s=10, first_cpu_s=5, peak_mib=900, answers=8, prompt_tokens=900,
+        output_tokens=100,
+    )  # fmt: skip
 
+
+def test_each_alternative_stands_beside_the_first_one() -> None:
     rows = {
         str(row["what"]): row for row in speed_rows({"upstream": [run(25), run(45)], "ours": [run(15), run(15)]}, 40)
     }
     assert rows["upstream"]["documents/s after the first answer"]["median"] == 2  # type: ignore[index]
     assert rows["ours"]["tokens/s after the first answer"]["median"] == 50  # type: ignore[index]
     assert rows["ours against upstream"]["by CPU s"] == {"median": 3, "least": 2, "most": 4, "rounds": 2}
+
+
+def test_the_size_from_which_fixed_costs_are_gone() -> None:
+    few = {"upstream": [run(60), run(20), run(30)], "ours": [run(110)]}
+    *_, last = crossing_rows(few, 100, {"upstream": run(120), "ours": run(155)}, 1_000)
+    assert last["from, pages"] == pytest.approx((105 - 20) / (0.1 - 0.05))  # 20 + 0.1 a page, 105 + 0.05 a page
+    assert last["at many pages, times"] == 2
+    *_, never = crossing_rows(few, 100, {"upstream": run(75), "ours": run(200)}, 1_000)
+    assert never["from, pages"] == "never"
 
 
 def test_what_cannot_run_here_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,3 +100,6 @@ def test_pages_have_ids_of_their_own(tmp_path: Path) -> None:
     rows = [json.loads(line) for line in (tmp_path / "pages").read_text().splitlines()]
     assert len({row["id"] for row in rows}) == len({row["text"] for row in rows}) == 60
     assert max(len(row["text"]) for row in rows) == 500
+    write_pages(tmp_path / "pages", 2_000, 500)
+    rows = [json.loads(line) for line in (tmp_path / "pages").read_text().splitlines()]
+    assert min(len(row["text"]) for row in rows) > 250
