@@ -49,7 +49,7 @@ class TextKind(str, Enum):
 
 def may_be_text(mime: str) -> bool:
     """True if payloads of this media type can be text at all."""
-    return mime in HTML_TYPES or mime in PLAIN_TYPES or mime in UNTYPED
+    return mime in HTML_TYPES or mime in PLAIN_TYPES or _is_untyped(mime)
 
 
 def media_type(content_type: str) -> str:
@@ -71,9 +71,14 @@ def text_kind(mime: str, start: bytes, *, is_utf_16: bool = False) -> TextKind |
         return TextKind.HTML
     if mime in PLAIN_TYPES:
         return TextKind.HTML if HTML_START.match(start) and b"<!doctype html" in start[:200].lower() else TextKind.PLAIN
-    if mime in UNTYPED and HTML_START.match(start):
+    if _is_untyped(mime) and HTML_START.match(start):
         return TextKind.HTML
     return None
+
+
+def _is_untyped(mime: str) -> bool:
+    """True for what says nothing, and for what is no media type: `html`."""
+    return mime in UNTYPED or "/" not in mime
 
 
 def _is_binary(start: bytes) -> bool:

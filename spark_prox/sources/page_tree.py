@@ -4,6 +4,8 @@
 - A formula is its TeX where the page has it, else its characters: MathML, KaTeX, MathJax and images of formulas write
   the same formula up to three times.
 - White space inside preformatted elements is replaced by characters that extraction leaves alone.
+- Blocks that extraction takes for parts of a line get lines of their own; readings stand in brackets; a heading that is
+  a button stays a heading.
 
 Knows resiliparse's tree; nothing of bytes or lines.
 """
@@ -22,17 +24,27 @@ __all__ = ["KEPT_BLANK", "KEPT_TAB", "NO_TEXT_ELEMENTS", "keep_lists", "prepare_
 KEPT_BLANK, KEPT_TAB = "\ufdd0", "\ufdd1"
 """Noncharacters: no text of the open web means anything by them."""
 
-NO_TEXT_ELEMENTS = ("img", "svg", "video", "audio", "embed", "object", "iframe", "area", "rp", "datalist")
+NO_TEXT_ELEMENTS = (
+    *("img", "svg", "video", "audio", "embed", "object", "iframe", "area", "rp", "datalist"),
+    *("canvas", "noembed", "noframes"),
+)
 """What stands in them is for readers without images, and was never part of the text."""
 
-PREFORMATTED = "pre, listing, xmp"
+PREFORMATTED = "pre"
+OLD_PREFORMATTED = "listing, xmp"
 HIDDEN = "[hidden], dialog, [style]"
+INLINE = frozenset(("a", "b", "cite", "code", "em", "font", "i", "q", "small", "span", "strong", "time", "u"))
+UNKNOWN_BLOCKS = "summary, legend, menu, search, dialog, dir"
+HEADING_BUTTONS = "h1 button, h2 button, h3 button, h4 button, h5 button, h6 button, summary button, dt button"
+READING = "rt"
 FORMULAS = (
     "math, script[type^='math/' i], .katex-html, .mwe-math-element, .MathJax, .MathJax_Display, .MathJax_Preview, "
     ".MathJax_SVG, .MathJax_SVG_Display, .MathJax_CHTML, .MJXc-display, mjx-container, img.latex, img.tex, "
     "img.mwe-math-fallback-image-inline, img.mwe-math-fallback-image-display"
 )
-HIDING = re.compile("none|hidden|collapse", re.IGNORECASE)
+HIDING = re.compile(r"none|hidden|collapse|absolute|fixed", re.IGNORECASE)
+BLOCK_STYLE = re.compile(r"display\s*:\s*(?:block|flex|grid|table|list-item|flow-root)\s*(?:!|;|$)", re.IGNORECASE)
+FAR_AWAY = re.compile(r"-\d{4,}")  # of a screen's edge: how links to jump to, and hidden advertisements, are hidden
 WHITE_SPACE = re.compile(r"\s+")
 DISPLAY_STYLE = re.compile(r"^\{\\(?:displaystyle|textstyle)\s+(.*?)\s*\}$", re.DOTALL)
 
@@ -44,6 +56,7 @@ def prepare_tree(tree: HTMLTree) -> None:
         return
     _write_formulas_once(document)
     _remove_hidden(document)
+    _separate(document)
     _protect_preformatted(document)
 
 
@@ -57,10 +70,7 @@ def keep_lists(tree: HTMLTree) -> None:
         links = sum(len(link.text_content or "") for link in found.query_selector_all("a").values())
         if found.parent_node is None or 2 * links >= len(found.text_content or ""):
             continue
-        numbered = document.create_element("ol")
-        for child in list(found.child_nodes.values()):
-            numbered.append_child(child)
-        found.replace_with(numbered)
+        _rename(document, found, "ol")
 
 
 def _write_formulas_once(document: Any) -> None:
@@ -144,7 +154,10 @@ def _is_hidden(node: Any) -> bool:
     if written is None or HIDING.search(written) is None:
         return False
     style = _declarations(written)
-    return style.get("display") == "none" or style.get("visibility") in ("hidden", "collapse")
+    if style.get("display") == "none" or style.get("visibility") in ("hidden", "collapse"):
+        return True
+    edges = (style.get(edge, "") for edge in ("left", "top", "right", "bottom"))
+    return style.get("position") in ("absolute", "fixed") and any(FAR_AWAY.match(edge) for edge in edges)
 
 
 def _declarations(style: str) -> dict[str, str]:
@@ -156,6 +169,42 @@ def _declarations(style: str) -> dict[str, str]:
         value, mark, _ = value.strip().lower().partition("!")
         (important if mark else values)[name.strip().lower()] = value.strip()
     return {**values, **important}
+
+
+def _separate(document: Any) -> None:
+    """Keep words apart that a browser shows apart."""
+    for button in document.query_selector_all(HEADING_BUTTONS).values():
+        _rename(document, button, "span")
+    for old in document.query_selector_all(OLD_PREFORMATTED).values():
+        _rename(document, old, "pre")
+    for reading in document.query_selector_all(READING).values():
+        if (reading.text_content or "").strip():
+            reading.insert_before(document.create_text_node("("), reading.first_child)
+            reading.append_child(document.create_text_node(")"))
+    for block in document.query_selector_all(UNKNOWN_BLOCKS).values():
+        _on_own_line(document, block)
+    for block in document.query_selector_all("[style*='display' i]").values():
+        if block.tag in INLINE and BLOCK_STYLE.search(block.get_attribute("style") or ""):
+            _on_own_line(document, block)
+
+
+def _rename(document: Any, node: Any, tag: str) -> None:
+    """Put an element of another name in the place of one, without its attributes."""
+    renamed = document.create_element(tag)
+    for child in list(node.child_nodes.values()):
+        renamed.append_child(child)
+    node.replace_with(renamed)
+
+
+def _on_own_line(document: Any, node: Any) -> None:
+    parent = node.parent_node
+    if parent is None:
+        return
+    parent.insert_before(document.create_element("br"), node)
+    if node.next is None:
+        parent.append_child(document.create_element("br"))
+    else:
+        parent.insert_before(document.create_element("br"), node.next)
 
 
 def _protect_preformatted(document: Any) -> None:

@@ -27,6 +27,9 @@ CHUNK_END = re.compile(rb"[ \t]*\r{0,2}\n?")
 MAX_CHUNKS = 1 << 20
 MAX_HEAD_BYTES = 1 << 20
 MAX_CODINGS = 4
+MAX_HEADS = 4
+TRANSFER_CODINGS = ("gzip", "x-gzip", "deflate")
+LISTS = ("content-encoding", "transfer-encoding")
 STEP_BYTES = 1 << 20
 GZIP_BITS = 31
 GZIP_MAGIC = b"\x1f\x8b"
@@ -47,7 +50,10 @@ class PayloadError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class HttpResponse:
-    """Status, headers (names in lower case, of a repeated one the first) and the body as stored."""
+    """Status, headers and the body as stored.
+
+    Names of headers are in lower case; of a repeated one the first counts, but codings are one list (RFC 9110, 5.3).
+    """
 
     status: int
     headers: Mapping[str, str]
@@ -55,18 +61,33 @@ class HttpResponse:
 
 
 def parse_response(block: bytes) -> HttpResponse | None:
-    """Split a stored response into head and body; None if it does not start with a status line."""
-    line = STATUS_LINE.match(block)
-    if line is None:
-        return None
-    end = HEAD_END.search(block, 0, MAX_HEAD_BYTES)
-    head, body = (block[: end.start()], block[end.end() :]) if end else (block[:MAX_HEAD_BYTES], b"")
+    """Split a stored response into head and body; None if it does not start with a status line.
+
+    Heads that only announce another one are passed over: `100 Continue`, a proxy's `200 Connection established`.
+    """
+    found = None
+    for _ in range(MAX_HEADS):
+        line = STATUS_LINE.match(block)
+        if line is None:
+            break
+        end = HEAD_END.search(block, 0, MAX_HEAD_BYTES)
+        head, block = (block[: end.start()], block[end.end() :]) if end else (block[:MAX_HEAD_BYTES], b"")
+        found = HttpResponse(status=int(line[1]), headers=_headers(head), body=block)
+        if found.headers and found.status >= 200:
+            break
+    return found
+
+
+def _headers(head: bytes) -> dict[str, str]:
     headers: dict[str, str] = {}
     for raw in head.split(b"\n")[1:]:
         key, colon, value = raw.decode("latin-1").partition(":")
-        if colon:
-            headers.setdefault(key.strip().lower(), value.strip())
-    return HttpResponse(status=int(line[1]), headers=headers, body=body)
+        name, value = key.strip().lower(), value.strip()
+        if colon and name in LISTS and name in headers:
+            headers[name] += f", {value}"
+        elif colon:
+            headers.setdefault(name, value)
+    return headers
 
 
 def read_payload(response: HttpResponse, *, max_bytes: int, is_clipped: bool) -> bytes:
@@ -81,16 +102,21 @@ def read_payload(response: HttpResponse, *, max_bytes: int, is_clipped: bool) ->
         PayloadError: RECORD_UNREADABLE or RECORD_TOO_LARGE.
     """
     body = response.body
-    if "chunked" in response.headers.get("transfer-encoding", "").lower():
-        body = _dechunk(body, is_clipped)
-    codings = [c.strip().lower() for c in response.headers.get("content-encoding", "").split(",") if c.strip()]
+    transfer = response.headers.get("transfer-encoding", "").lower()
+    codings = _listed(response.headers.get("content-encoding", "").lower())
     if len(codings) > MAX_CODINGS:
         raise PayloadError(RejectCode.RECORD_UNREADABLE, f"{len(codings)} content codings")
+    codings += [coding for coding in _listed(transfer)[:MAX_CODINGS] if coding in TRANSFER_CODINGS]
+    codings += ["chunked"] if "chunked" in transfer else []  # the outermost one, however often servers say so
     for coding in reversed(codings):
-        body = _decode(body, coding, max_bytes, is_clipped)
+        body = _dechunk(body, is_clipped) if coding == "chunked" else _decode(body, coding, max_bytes, is_clipped)
     if len(body) > max_bytes:
         raise PayloadError(RejectCode.RECORD_TOO_LARGE, f"payload of {len(body)} bytes, at most {max_bytes} are read")
     return body
+
+
+def _listed(value: str) -> list[str]:
+    return [name for each in value.split(",") if (name := each.strip())]
 
 
 def _dechunk(body: bytes, is_clipped: bool) -> bytes:

@@ -68,6 +68,27 @@ def test_chunks_are_joined_and_may_hold_a_coded_body() -> None:
     assert payload(http(coded, "transfer-encoding: Chunked", "Content-Encoding: gzip")) == BODY
 
 
+def test_codings_of_two_headers_and_of_the_transfer_are_taken_off_in_turn() -> None:
+    twice = gzip.compress(gzip.compress(BODY, mtime=0), mtime=0)
+    assert payload(http(twice, "Content-Encoding: gzip", "Content-Encoding: gzip")) == BODY
+    packed = chunked(gzip.compress(BODY, mtime=0), 100)
+    assert payload(http(packed, "Transfer-Encoding: gzip, chunked")) == BODY
+    assert payload(http(chunked(BODY), "Transfer-Encoding: chunked", "Transfer-Encoding: chunked")) == BODY
+    assert payload(http(BODY, "Transfer-Encoding: identity, 8bit")) == BODY
+
+
+@pytest.mark.parametrize(
+    "before", [b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.0 200 Connection established\r\n\r\n", b"HTTP/1.1 103\n\n"]
+)
+def test_a_head_that_announces_another_one_is_passed_over(before: bytes) -> None:
+    found = parse_response(before + http(BODY, "Content-Type: text/html"))
+    assert found is not None
+    assert (found.status, found.headers["content-type"], found.body) == (200, "text/html", BODY)
+    endless = parse_response(before * 100 + b"HTTP/1.1 200 OK")
+    assert endless is not None
+    assert endless.body.startswith(before)
+
+
 def test_a_body_that_was_stored_without_its_chunks_is_left() -> None:
     assert payload(http(BODY, "Transfer-Encoding: chunked")) == BODY
 

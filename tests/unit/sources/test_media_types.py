@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from spark_prox.sources.media_types import TextKind, text_kind
+from spark_prox.sources.media_types import TextKind, may_be_text, text_kind
 
 NOISE = random.Random(1).randbytes(2000)
 SIGNATURES = [
@@ -43,3 +43,10 @@ def test_text_with_odd_bytes_is_text(body: bytes) -> None:
 
 def test_the_nuls_of_utf_16_are_no_control_characters() -> None:
     assert text_kind("text/html", "<p>words of a page</p>".encode("utf-16-le"), is_utf_16=True) is TextKind.HTML
+
+
+@pytest.mark.parametrize("mime", ["", "html", "application/octet-stream"])
+def test_a_type_that_says_nothing_is_told_by_the_first_bytes(mime: str) -> None:
+    assert may_be_text(mime)
+    assert text_kind(mime, b"<!DOCTYPE html><p>words") is TextKind.HTML
+    assert text_kind(mime, b'{"words": 1}') is None

@@ -34,6 +34,9 @@ def test_a_figure_gives_its_text_and_an_image_none(body: str, lines: str) -> Non
         "<p style='color:red;visibility:hidden'>secret</p>",
         "<dialog>secret</dialog>",
         "<template><p>secret</p></template>",
+        "<div style='position:absolute; left:-9999px'><a href=x>secret</a></div>",
+        "<canvas>secret</canvas>",
+        "<noembed>secret</noembed>",
     ],
 )
 def test_a_hidden_element_has_no_text(hidden: str) -> None:
@@ -48,10 +51,39 @@ def test_a_hidden_element_has_no_text(hidden: str) -> None:
         "<dialog open>shown</dialog>",
         "<p style='background:url(none.png)'>shown</p>",
         "<p aria-hidden=true>shown</p>",
+        "<p style='position:absolute; left:-20px'>shown</p>",
+        "<p style='margin-left:-9999px; position:relative; left:-9999px'>shown</p>",
     ],
 )
 def test_what_only_looks_hidden_stays(body: str) -> None:
     assert text(body) == "shown"
+
+
+@pytest.mark.parametrize(
+    ("body", "lines"),
+    [
+        ("<details><summary>Question?</summary>An answer.</details>", "Question?\nAn answer."),
+        ("<h3><button>Question?</button></h3>An <button>x</button>answer.", "Question?\nAn answer."),
+        ("<fieldset><legend>Age</legend>one</fieldset>two<menu>three</menu>four", "Age\none\ntwo\nthree\nfour"),
+        ("<span style='display:block'>one</span><b style='color:red; display: flex'>two</b>", "one\ntwo"),
+        ("<span style='display:inline-block'>one</span><span>two</span>", "onetwo"),
+        ("<xmp>  one\ntwo</xmp>three", "  one\ntwo\nthree"),
+    ],
+)
+def test_words_that_a_browser_shows_on_lines_of_their_own_are_not_joined(body: str, lines: str) -> None:
+    assert text(body) == lines
+
+
+@pytest.mark.parametrize(
+    ("ruby", "written"),
+    [
+        ("<ruby>東京<rp>(</rp><rt>とうきょう</rt><rp>)</rp></ruby>へ", "東京(とうきょう)へ"),
+        ("<ruby>漢<rt>kan</rt>字<rt> </rt></ruby>", "漢(kan)字"),
+        ("<ruby>字<rt><b>ji</b></rt></ruby>", "字(ji)"),
+    ],
+)
+def test_readings_do_not_run_into_the_words_that_they_are_of(ruby: str, written: str) -> None:
+    assert text(f"<p>{ruby}</p>") == written
 
 
 def test_a_page_that_its_script_would_show_is_not_hidden() -> None:
