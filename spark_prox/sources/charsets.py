@@ -12,6 +12,7 @@ import re
 
 import webencodings  # type: ignore[import-untyped]
 
+from spark_prox.sources.jis import JIS_CODECS, JIS_ERRORS
 from spark_prox.sources.meta_prescan import charset_in, prescan_label
 
 __all__ = ["declared_charset", "decode_page", "is_utf_16"]
@@ -28,6 +29,7 @@ REPLACED = {"hz-gb-2312": "hz", "iso-2022-kr": "iso2022_kr", "csiso2022kr": "iso
 UTF_16 = ("utf-16-le", "utf-16-be")
 UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 ESCAPED = ("iso2022_jp_ext", "iso2022_kr", "hz")  # their bytes are ASCII, so they are valid UTF-8
+JIS_ESCAPES = (b"\x1b$B", b"\x1b$@")
 WIDE = re.compile(rb"[\xe0-\xf7][\x80-\xbf]{2}")
 NARROW = re.compile(rb"[\xc2-\xdf][\x80-\xbf]")
 CLEAR_PAIRS = 8
@@ -62,14 +64,18 @@ def decode_page(payload: bytes, charset: str | None, *, is_html: bool = True) ->
     if header in UTF_16:
         header = header if b"\0" in payload[:4096] or not payload.isascii() else None
     own = _own_label(payload) if is_html else None
-    found = header or _utf_16_of(payload) or own
+    found = header or _utf_16_of(payload) or own or _escaped(payload)
     if found in UTF_16 or (found in ESCAPED and (payload.isascii() or not _is_utf_8(payload))):
-        return payload.decode(found, "replace")
+        return _decoded(payload, found)
     if found is None or found == "utf-8":
         return _decode_utf_8(payload, declared=found is not None, own=own)
     if _is_clearly_utf_8(payload):
         return payload.decode("utf-8")
-    return payload.decode(found, "replace")
+    return _decoded(payload, found)
+
+
+def _decoded(payload: bytes, codec: str) -> str:
+    return payload.decode(codec, JIS_ERRORS if codec in JIS_CODECS else "replace")
 
 
 def is_utf_16(payload: bytes, charset: str | None) -> bool:
@@ -109,6 +115,11 @@ def _utf_16_of(payload: bytes) -> str | None:
     return "utf-16-be" if not first[0] and first[1] and not first[2] and first[3] else None
 
 
+def _escaped(payload: bytes) -> str | None:
+    """ISO-2022-JP that nobody declares, told by its escapes: no other text has them."""
+    return "iso2022_jp_ext" if any(mark in payload for mark in JIS_ESCAPES) and payload.isascii() else None
+
+
 def _is_utf_8(payload: bytes) -> bool:
     try:
         payload.decode("utf-8")
@@ -135,7 +146,7 @@ def _decode_utf_8(payload: bytes, *, declared: bool, own: str | None) -> str:
     broken = text.count("\ufffd")
     if whole > 4 * broken or (declared and (whole >= broken or broken <= FEW_BYTES)):
         return text
-    return payload.decode(own if own and own != "utf-8" else _detect(payload), "replace")
+    return _decoded(payload, own if own and own != "utf-8" else _detect(payload))
 
 
 def _detect(payload: bytes) -> str:

@@ -34,6 +34,20 @@ def test_a_declared_charset_is_used(text: str, encoding: str, declared: str) -> 
 
 
 @pytest.mark.parametrize(
+    ("payload", "declared", "text"),
+    [
+        (b"\xad\xa1\xa4\xa2\xad\xb5 \xf9\xd4", "EUC-JP", "①あⅠ 﨎"),
+        (b"\x1b$B\x2d\x21\x24\x22\x1b(Bx\x1b(I\x31\x1b(B", "iso-2022-jp", "①あxｱ"),
+        (b"\xa4\xa2\xff\xad", "euc-jp", "あ\ufffd\ufffd"),
+        (b'<p>\x1b$B$"\x1b(B</p>', None, "<p>あ</p>"),
+        ("<p>あ \x1b$B</p>".encode(), None, "<p>あ \x1b$B</p>"),
+    ],
+)
+def test_japanese_has_the_characters_of_the_encoding_standard(payload: bytes, declared: str | None, text: str) -> None:
+    assert decode_page(payload, declared) == text
+
+
+@pytest.mark.parametrize(
     "declared", [None, "iso-8859-1", "windows-1251", "nonsense-42", "base64", "idna", "gb2312", "utf-8"]
 )
 def test_valid_utf_8_is_utf_8_whatever_is_declared(declared: str | None) -> None:
