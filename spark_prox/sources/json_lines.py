@@ -7,6 +7,7 @@ belongs to the part that its first byte is in. Knows nothing of columns.
 
 from __future__ import annotations
 
+import codecs
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ __all__ = ["LineRow", "read_json_lines"]
 
 BLOCK_BYTES = 1 << 18
 BOM = b"\xef\xbb\xbf"
+UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +70,10 @@ def read_json_lines(
         if position == 0 and data.fill(3) and data.window.startswith(BOM):
             data.advance(len(BOM))
             continue
+        if position == 0 and data.window.startswith(UTF_16_MARKS):
+            detail = "the file is UTF-16, JSON Lines are UTF-8 (iconv -f utf-16 -t utf-8)"
+            yield LineRow(position=0, reject_code=RejectCode.FILE_UNREADABLE, reject_detail=detail)
+            return
         block = _take_lines(data, max_line_bytes)
         if block is None:
             detail = f"line of more than {max_line_bytes} bytes"
@@ -124,6 +130,8 @@ def _checked(raw: bytes, position: int, shape: Shape | None) -> LineRow:
         problem = "nested too deeply"
     except ValueError as error:
         problem = f"no JSON at column {error.colno}" if isinstance(error, json.JSONDecodeError) else "no JSON"
+        if line.strip() in ("[", "{"):
+            problem = "JSON that goes over several lines, where each line is one object (jq -c makes them)"
     else:
         if isinstance(value, dict):
             if shape is not None:

@@ -17,7 +17,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
 from spark_prox.execution import RefinedRow
-from spark_prox.filters import FILTERED, REPEATED_LINES
+from spark_prox.filters import FILTERED
 from spark_prox.rows import Origin, fields_of
 from spark_prox.spark.counting import count_rows, observed
 from spark_prox.stages.base import Run, Stage
@@ -39,6 +39,7 @@ __all__ = ["RUN_COLUMNS", "Execute"]
 RUN_COLUMNS = tuple(field.name for field in fields_of(RefinedRow) if field.origin is Origin.RUN)
 """The columns of `refined` that are the same for all rows of a run."""
 _ID = ("doc_id", "doc_hash")
+_DECIDED = ("drop_reason", "line_program")
 
 
 class Execute(Stage):
@@ -137,10 +138,10 @@ def _executed(run: Run, own: OwnColumns, texts: DataFrame, programs: DataFrame, 
     part = texts.select(*passed, "text_place", *own.packed()).join(wanted, ["doc_id", "doc_hash"], "left_semi")
     part = with_texts(run.warehouse, part)
     programs = with_programs(part, programs, run.keys)
-    dropped = (
-        wanted.where("drop_reason IS NOT NULL").select("doc_id", "doc_hash", "drop_reason") if run.filters else None
-    )
-    programs = with_verdicts(run.warehouse, programs, run.filters, dropped)
+    decided = None
+    if run.filters:
+        decided = wanted.where("drop_reason IS NOT NULL OR line_program IS NOT NULL").select(*_ID, *_DECIDED)
+    programs = with_verdicts(run.warehouse, programs, run.filters, decided)
     inputs = programs.select(*passed, *PROGRAM_COLUMNS, "line_program", *own.carried())
     core = [field for field in REFINED.schema.fields if field.name not in RUN_COLUMNS]
     tokenizer = run.tokenizer if run.config.count_tokens else None
@@ -172,8 +173,9 @@ def _work(run: Run, documents: DataFrame) -> DataFrame:
 
     `settled`: it was executed under the run's settings, since a program was last asked for again, and with the verdict
     and the program that filters have for it now. `stored` and `held`: it has a row of `refined`, of any settings; it is
-    in quarantine. With filters also `drop_reason`, see `dropped_documents`. Decided once for a run: nobody else writes
-    meanwhile, and a portion changes this for its own alone.
+    in quarantine. With filters also `drop_reason` and `line_program`, see `spark_prox.stages.verdicts`: `verdicts`
+    has no buckets, so a portion would read all of it. Decided once for a run: nobody else writes meanwhile, and a
+    portion changes this for its own alone.
     """
     warehouse = run.warehouse
     refined = warehouse.read("refined").select(
@@ -200,12 +202,14 @@ def _work(run: Run, documents: DataFrame) -> DataFrame:
     if run.filters:
         work = work.join(dropped_documents(warehouse, run.filters), ["doc_id", "doc_hash"], "left")
         settled += " AND (dropped_as <=> drop_reason)"
-        if REPEATED_LINES in run.filters:
-            lines = line_programs(warehouse, run.filters).select(*_ID, F.col("decided_at").alias("lines_at"))
-            work = work.join(lines, [*_ID], "left")
-            settled += " AND (drop_reason IS NOT NULL OR lines_at IS NULL OR lines_at < settled_at)"
-        columns.append("drop_reason")
-    return work.withColumn("settled", F.expr(f"CASE WHEN {settled} THEN true END")).select(*columns)
+        lines = line_programs(warehouse, run.filters).withColumnRenamed("decided_at", "lines_at")
+        work = work.join(lines, [*_ID], "left")
+        settled += " AND (drop_reason IS NOT NULL OR lines_at IS NULL OR lines_at < settled_at)"
+        columns += _DECIDED
+    work = work.withColumn("settled", F.expr(f"CASE WHEN {settled} THEN true END"))
+    if run.filters:
+        work = work.withColumn("line_program", F.expr("CASE WHEN settled IS NULL THEN line_program END"))
+    return work.select(*columns)
 
 
 def _add(

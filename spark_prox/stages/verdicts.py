@@ -67,29 +67,30 @@ def line_programs(warehouse: Warehouse, hashes: Mapping[str, str]) -> DataFrame:
 
 
 def with_verdicts(
-    warehouse: Warehouse, programs: DataFrame, hashes: Mapping[str, str], dropped: DataFrame | None = None
+    warehouse: Warehouse, programs: DataFrame, hashes: Mapping[str, str], decided: DataFrame | None = None
 ) -> DataFrame:
     """Documents with their programs (doc_program, doc_status, ...) and what filters say of them.
 
     A document that a filter drops says so where the document level's program would be. `line_program` removes lines.
 
     Args:
-        dropped: (doc_id, doc_hash, drop_reason), see `dropped_documents`, where they are known already.
+        decided: (doc_id, doc_hash, drop_reason, line_program) where it is known already, see `dropped_documents` and
+            `line_programs`.
     """
     if not hashes:
         return programs.withColumn("line_program", F.lit(None).cast("string"))
-    dropped = dropped_documents(warehouse, hashes) if dropped is None else dropped
+    if decided is not None:
+        found = programs.join(decided, _ID, "left")
+    else:
+        found = programs.join(dropped_documents(warehouse, hashes), _ID, "left")
+        found = found.join(line_programs(warehouse, hashes).drop("decided_at"), _ID, "left")
     is_dropped = F.col("drop_reason").isNotNull()
-    found = programs.join(dropped, _ID, "left").withColumns(
+    return found.withColumns(
         {
             "doc_program": F.coalesce("drop_reason", "doc_program"),
             "doc_status": F.when(is_dropped, FILTERED).otherwise(F.col("doc_status")),
         }
     )
-    if REPEATED_LINES not in hashes:
-        return found.withColumn("line_program", F.lit(None).cast("string"))
-    writing = line_programs(warehouse, hashes).where("line_program IS NOT NULL").drop("decided_at")
-    return found.join(writing, _ID, "left")
 
 
 def without_dropped(warehouse: Warehouse, hashes: Mapping[str, str], documents: DataFrame) -> DataFrame:

@@ -47,6 +47,7 @@ def test_parts_of_a_file_hold_every_line_exactly_once(sizes: list[int], step: in
         (b'{"a": 1} {"a": 2}', "no JSON at column 10"),
         (b'[{"text": "secret"}]', "a JSON list, not an object"),
         (b'"secret"', "a JSON str, not an object"),
+        (b" [ ", "JSON that goes over several lines, where each line is one object (jq -c makes them)"),
         (b"null", "a JSON NoneType, not an object"),
         (b'{"a": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "nested too deeply"),
     ],
@@ -66,6 +67,13 @@ def test_raw_control_characters_and_bytes_that_are_no_utf_8_are_read() -> None:
 
 def test_a_byte_order_mark_is_dropped() -> None:
     assert [row.line for row in read(b'\xef\xbb\xbf{"a": 1}\n')] == ['{"a": 1}']
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_a_file_of_another_encoding_is_one_reject_that_says_so(encoding: str) -> None:
+    rows = read('\ufeff{"a": 1}\n{"a": 2}\n'.encode(encoding))
+    assert [row.reject_code for row in rows] == ["FILE_UNREADABLE"]
+    assert "UTF-16" in (rows[0].reject_detail or "")
 
 
 def test_a_line_of_many_megabytes_is_read_and_one_over_the_limit_is_too_large() -> None:
