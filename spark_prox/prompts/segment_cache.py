@@ -18,7 +18,7 @@ from itertools import accumulate, chain, pairwise
 
 from spark_prox.prompts.segment_layouts import Segments
 
-__all__ = ["SegmentCache"]
+__all__ = ["LineIds", "SegmentCache"]
 
 _MAX_SEGMENTS = 1 << 16
 _MAX_SIZE = 1 << 21  # characters and ids that a memory holds: at most some 80 MB each, whatever the texts are
@@ -70,16 +70,20 @@ class SegmentCache:
 
     def line_lengths(self, lines: Sequence[str]) -> list[int]:
         """Tokens of each line with a line end behind it, encoded alone."""
+        known = self.lines(lines)
+        return known.lengths if known else list(map(len, self.encode([f"{line}\n" for line in lines])))
+
+    def lines(self, lines: Sequence[str]) -> LineIds | None:
+        """The ids of lines that are counted and then shown; None for lines that the pattern has to cut."""
         text = _END.join(["", *lines, ""])
         is_plain = text.count(_END) == len(lines) + 1 and "\n" not in text and not _NO_START.search(text)
         if not is_plain or self._is_odd(text) or "\n" in (self._joining or ""):
-            return list(map(len, self.encode([f"{line}\n" for line in lines])))
+            return None
         if "  " in text or f" {_END}" in text or _has_one(text, _WHITE):
             text = _RUN_IN_LINES.sub(_hidden, text)
         text = self._cut_numbers(text.replace(_END, f" \n {_FIRST}"))
         starts = accumulate((line.count(" ") for line in text.split(_FIRST)[1:-1]), initial=0)
-        seen = [0, *accumulate(self._words.lengths(text.split(" ")[2:-1]))]
-        return [seen[stop] - seen[start] for start, stop in pairwise(starts)]
+        return LineIds(text.split(" ")[2:-1], list(starts), self._words.each, self._cut_at_blanks)
 
     def beginning(self, text: str, tokens: int) -> tuple[str, int, str]:
         """The segments that have at most so many tokens, their tokens, and the segment behind them."""
@@ -129,6 +133,58 @@ class SegmentCache:
         return _NUMBER_END.sub(f" {_GLUED}]", text) if self._numbers and "]" in text else text
 
 
+class LineIds:
+    """The ids of a document's lines, looked up once: to count them, and to join lines to a prompt.
+
+    Attributes:
+        lengths: tokens of each line with a line end behind it, encoded alone.
+    """
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        starts: Sequence[int],
+        look_up: Callable[[Sequence[str]], list[Sequence[int]]],
+        cut: Callable[[str], list[str] | None],
+    ) -> None:
+        """
+        Args:
+            names: of the segments of each line alone, the last one that of its end.
+            starts: the place in `names` where each line begins, and behind the last one; shape (lines + 1,).
+            look_up: the ids of each name.
+            cut: the names of a text.
+        """
+        self._ids = look_up(names)
+        self._starts = starts
+        self._firsts = [names[place] for place in starts[:-1]]
+        self._ends = [names[place - 1] for place in starts[1:]]
+        self._look_up, self._cut = look_up, cut
+        seen = [0, *accumulate(map(len, self._ids))]
+        self.lengths = [seen[stop] - seen[start] for start, stop in pairwise(starts)]
+
+    def joined(self, start: int, stop: int, *, prefix: str, suffix: str) -> list[int] | None:
+        """Token ids of the lines `start..stop-1`, with line ends between them, behind `prefix` and before `suffix`.
+
+        Only the segments in which a line meets another text are others than in a line alone.
+
+        Returns:
+            None where the whole text has to be encoded.
+        """
+        before, after = self._cut(prefix + self._firsts[start].removeprefix(_FIRST)), self._cut(f"x{suffix}")
+        if before is None or after is None or self._ends[stop - 1] != "\n" or not f"{suffix}\n"[0].isspace():
+            return None
+        pairs = zip(self._ends[start : stop - 1], self._firsts[start + 1 : stop], strict=True)
+        joints = [end + first.removeprefix(_FIRST) for end, first in pairs]
+        found = self._look_up([*before, *joints, *after[1:]])
+        place = self._starts[start]
+        ids = self._ids[place : self._starts[stop]]
+        for at, joint in zip(self._starts[start + 1 : stop], found[len(before) :], strict=False):
+            ids[at - place - 1 : at - place + 1] = ((), joint)
+        ids[0] = list(chain.from_iterable(found[: len(before)]))
+        ids[-1] = list(chain.from_iterable(found[len(before) + len(joints) :]))
+        return list(chain.from_iterable(ids))
+
+
 class _Memory:
     """The ids of segments, by names that stand for them."""
 
@@ -161,14 +217,14 @@ class _Memory:
                 found[place] = list(chain.from_iterable(map(both.__getitem__, cut[place])))
         return found
 
-    def lengths(self, names: Sequence[str]) -> list[int]:
-        """How many ids each name has."""
+    def each(self, names: Sequence[str]) -> list[Sequence[int]]:
+        """The ids of each name."""
         try:
-            return list(map(len, map(self.known.__getitem__, names)))
+            return list(map(self.known.__getitem__, names))
         except KeyError:
             known, others = self.look_up(set(names))
             both = ChainMap(known, others) if others else known
-            return list(map(len, map(both.__getitem__, names)))
+            return list(map(both.__getitem__, names))
 
     def look_up(self, names: set[str]) -> tuple[dict[str, Sequence[int]], dict[str, Sequence[int]]]:
         """Ids of the names that are remembered from now on, and of the others."""

@@ -6,6 +6,7 @@ For the released ProX refiners and models that were fine-tuned like them. Knows 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from spark_prox.documents import Lines
 from spark_prox.errors import ModelError
@@ -13,7 +14,7 @@ from spark_prox.models import load_tokenizer, model_token_ids
 from spark_prox.prompts.builder import ChunkPrompts, Prompt, PromptSpec
 from spark_prox.prompts.chunking import Chunk, split_chunks
 from spark_prox.prompts.encoding import count_lines, encode_all
-from spark_prox.prompts.segment_cache import SegmentCache
+from spark_prox.prompts.segment_cache import LineIds, SegmentCache
 from spark_prox.prompts.text_tokenizer import AnyTokenizer, TextTokenizer
 
 __all__ = ["TextPromptBuilder"]
@@ -21,6 +22,7 @@ __all__ = ["TextPromptBuilder"]
 _CHARS_PER_TOKEN = 24  # no tokenizer of a language model packs natural text more tightly than this on average
 _USUAL_CHARS_PER_TOKEN = 6  # a document longer than this will have to be cut
 _WORD_CHARS = 64  # a longer word, or a text in a script without blanks, is cut where the tokens end
+_CHARS_AT_ONCE = 1 << 16  # of a document whose lines are all looked up before the first chunk is made
 _LINE_CHARS_PER_TOKEN = 64  # a line longer than this many characters per token of budget is not worth encoding
 
 
@@ -88,27 +90,42 @@ class TextPromptBuilder:
         """
         budget = min(self._spec.max_chunk_tokens, self._room)
         lines = Lines(text)
+        known = self._line_ids(lines) if len(text) <= _CHARS_AT_ONCE else None
         chunks = split_chunks(
             lines,
-            self._line_tokens(lines, budget),
+            known.lengths if known else self._line_tokens(lines, budget),
             max_tokens=budget,
             max_lines=self._spec.template.max_chunk_lines,
             max_chunks=self._spec.max_chunks,
         )
-        return ChunkPrompts(chunks, self._chunk_prompt)
+        return ChunkPrompts(chunks, partial(self._chunk_prompt, known))
 
-    def _chunk_prompt(self, chunk: Chunk) -> Prompt | None:
+    def _chunk_prompt(self, known: LineIds | None, chunk: Chunk) -> Prompt | None:
         spec, template = self._spec, self._spec.template
         local = template.numbering == "chunk"
-        shown = "\n".join(
-            template.show_line(line, number)
-            for number, line in enumerate(chunk.lines, template.first_number + (0 if local else chunk.first_line))
-        )
-        ids = self._prompt_ids(shown)
+        found = None
+        if known is not None:
+            around = {"prefix": template.prefix, "suffix": template.suffix}
+            found = known.joined(chunk.first_line, chunk.last_line + 1, **around)
+        if found is None:
+            first = template.first_number + (0 if local else chunk.first_line)
+            shown = "\n".join(template.show_line(line, number) for number, line in enumerate(chunk.lines, first))
+            ids = self._prompt_ids(shown)
+        else:
+            ids = (*self._bos, *found)
         fits = len(ids) + spec.max_new_tokens <= spec.max_prompt_tokens
         if not fits:
             return None
         return Prompt(token_ids=ids, max_new_tokens=spec.max_new_tokens, first_number=chunk.first_line if local else 0)
+
+    def _line_ids(self, lines: Lines) -> LineIds | None:
+        """The ids of the lines as chunks show them; None where each chunk has to be encoded."""
+        words, template = self._tokenizer.words, self._spec.template
+        if not isinstance(words, SegmentCache) or template.numbering == "chunk":
+            return None
+        return words.lines(
+            [template.show_line(line, number) for number, line in enumerate(lines, template.first_number)]
+        )
 
     def _line_tokens(self, lines: Lines, budget: int) -> Iterator[int]:
         """Tokens of each line with its number and newline. A line far over the budget is not encoded at all."""

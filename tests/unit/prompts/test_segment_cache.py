@@ -122,6 +122,40 @@ def test_lines_that_are_counted_together_have_the_tokens_of_each(tokenizer: Text
     assert tokenizer.words.line_lengths(numbered) == expected
 
 
+@given(
+    st.lists(st.one_of(TEXTS, st.lists(WORDS, max_size=6).map(" ".join)), min_size=1, max_size=6),
+    st.sampled_from(["", "[doc]\n", "Lines:", "a  \n\n"]),
+    st.sampled_from(["", "\n[/doc]", "\n\n end 1]", "[/doc]", " "]),
+    st.sampled_from(["[{:03d}]{}", "{1} [{0:03d}]", "{0}: {1}"]),
+)
+def test_lines_in_a_row_have_the_ids_of_their_text(
+    tokenizer: TextTokenizer, lines: list[str], prefix: str, suffix: str, shape: str
+) -> None:
+    assert isinstance(tokenizer.words, SegmentCache)
+    shown = [shape.format(number, line) for number, line in enumerate(lines)]
+    known = tokenizer.words.lines(shown)
+    for start in range(len(lines) if known else 0):
+        for stop in range(start + 1, len(lines) + 1):
+            text = prefix + "\n".join(shown[start:stop]) + suffix
+            found = known.joined(start, stop, prefix=prefix, suffix=suffix) if known else None
+            assert found in (None, tokenizer.encode(text, add_special_tokens=False).ids)
+
+
+def test_lines_of_a_page_are_joined(tokenizer: TextTokenizer) -> None:
+    assert isinstance(tokenizer.words, SegmentCache)
+    shown = ["[000]Home", "[001]The river rose  two metres. ", "[002]", "[003]It fell."]
+    known = tokenizer.words.lines(shown)
+    if known is None:
+        found = segments_of(tokenizer.whole)
+        assert found is not None
+        assert found.joining is None or "\n" in found.joining
+        return
+    ids = tokenizer.encode("[doc]\n" + "\n".join(shown) + "\n[/doc]", add_special_tokens=False).ids
+    assert known.joined(0, 4, prefix="[doc]\n", suffix="\n[/doc]") == ids
+    assert known.joined(0, 2, prefix="[doc]\n", suffix="\n[/doc]") is None  # a blank meets the end
+    assert known.joined(0, 4, prefix="[doc]\n", suffix="[/doc]") is None
+
+
 @given(TEXTS, st.integers(0, 40))
 def test_a_beginning_has_as_many_tokens_as_fit_in_whole_segments(
     tokenizer: TextTokenizer, text: str, tokens: int
