@@ -19,7 +19,7 @@ from spark_prox.engines.lookahead import LookAhead
 from spark_prox.execution import RefinedRow, StoredChunk, decide_stored, execute_stored
 from spark_prox.models import load_tokenizer
 from spark_prox.programs import Policy
-from spark_prox.prompts.encoding import count_tokens
+from spark_prox.prompts.counting import count_before_and_after
 from spark_prox.rows import Origin, RowField, fields_of
 from udfs.stores import adopt_stores
 
@@ -98,30 +98,20 @@ class ExecutePrograms:
                 strict=True,
             )
         ]
-        counted = {
-            "tokens_before": self._count_tokens(texts),
-        }
-        counted["tokens_after"] = self._count_after(texts, rows, counted["tokens_before"])
+        counted = self._count_tokens(texts, rows)
         columns = _columns(batch, rows, counted)
         users = [name for name in batch.schema.names if name not in columns and name not in _INPUT_ONLY]
         columns |= {name: batch.column(name) for name in users}
         return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
 
-    def _count_tokens(self, texts: list[str]) -> Sequence[int | None]:
-        if self.tokenizer is None:
-            return [None] * len(texts)
-        return count_tokens(load_tokenizer(self.tokenizer), texts)
-
-    def _count_after(
-        self, texts: list[str], rows: list[RefinedRow], before: Sequence[int | None]
-    ) -> Sequence[int | None]:
-        """Text that is as it was has the tokens that it had."""
-        refined = [row.text if row.text is not None else "" for row in rows]
-        edited = [number for number, text in enumerate(refined) if text != texts[number]]
-        after = list(before)
-        for number, tokens in zip(edited, self._count_tokens([refined[number] for number in edited]), strict=True):
-            after[number] = tokens
-        return after
+    def _count_tokens(self, texts: list[str], rows: list[RefinedRow]) -> dict[str, Sequence[int | None]]:
+        before: Sequence[int | None] = [None] * len(texts)
+        after = before
+        if self.tokenizer is not None:
+            refined = [row.text or "" for row in rows]
+            edits = [row.edits for row in rows]
+            before, after = count_before_and_after(load_tokenizer(self.tokenizer), texts, refined, edits)
+        return {"tokens_before": before, "tokens_after": after}
 
 
 def _line_programs(batch: pa.RecordBatch) -> list[str | None]:

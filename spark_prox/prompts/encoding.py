@@ -11,9 +11,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from spark_prox.prompts.segment_cache import SegmentCache
 from spark_prox.prompts.text_tokenizer import AnyTokenizer, TextTokenizer
 
-__all__ = ["count_lines", "count_tokens", "encode_all", "encode_whole"]
+__all__ = ["CHARS_AT_ONCE", "count_lines", "count_tokens", "encode_all", "encode_whole"]
 
-_CHARS_AT_ONCE = 1 << 18
+CHARS_AT_ONCE = 1 << 18
+"""A longer text is encoded in parts."""
+
 _CHARS_OF_AN_ENCODING = 16  # what an encoding takes beside its tokens, in characters of text
 
 
@@ -70,7 +72,7 @@ def _some(texts: Iterable[str]) -> Iterator[list[str]]:
     for text in texts:
         some.append(text)
         chars += len(text) + _CHARS_OF_AN_ENCODING
-        if chars >= _CHARS_AT_ONCE:
+        if chars >= CHARS_AT_ONCE:
             yield some
             some, chars = [], 0
     if some:
@@ -87,8 +89,8 @@ def _ids(tokenizer: AnyTokenizer, texts: list[str]) -> Iterator[list[int]]:
 
 def _parts(text: str) -> Iterator[str]:
     start = 0
-    while len(text) - start > _CHARS_AT_ONCE:
-        stop = text.rfind("\n", start, start + _CHARS_AT_ONCE) + 1 or start + _CHARS_AT_ONCE
+    while len(text) - start > CHARS_AT_ONCE:
+        stop = text.rfind("\n", start, start + CHARS_AT_ONCE) + 1 or start + CHARS_AT_ONCE
         yield text[start:stop]
         start = stop
     yield text[start:]

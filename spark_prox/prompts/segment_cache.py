@@ -46,7 +46,11 @@ Encode = Callable[[list[str]], Sequence[Sequence[int]]]
 
 
 class SegmentCache:
-    """The ids of the segments seen last. One a process; what threads ask at once may be encoded twice."""
+    """The ids of the segments seen last. One a process; what threads ask at once may be encoded twice.
+
+    Attributes:
+        ends_with_lines: no token lies before and behind the end of a line that has solid characters on both sides.
+    """
 
     def __init__(self, encode: Encode, segments: Segments) -> None:
         """
@@ -57,10 +61,15 @@ class SegmentCache:
         self._pattern = segments.pattern
         self._joining = segments.joining
         self._numbers = segments.numbers
+        self.ends_with_lines = segments.joining is not None and "\n" not in segments.joining
         # What segments are encoded behind, and its tokens: a digit, and what ends a line for those that begin one.
         before = {mark: len(ids) for mark, ids in zip("0\n", encode(["0", "\n"]), strict=True)}
         self._segments = _Memory(encode, before, _as_it_is)
         self._words = _Memory(encode, before, _with_its_blank)
+
+    def is_solid(self, character: str) -> bool:
+        """True for a character, and not "", that is no white space to anyone and joins none to itself."""
+        return bool(character) and not character.isspace() and character not in _ODD + (self._joining or "")
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each text, as the tokenizer gives them for the whole text."""
@@ -81,7 +90,7 @@ class SegmentCache:
         """The ids of lines that are counted and then shown; None for lines that the pattern has to cut."""
         text = _END.join(["", *lines, ""])
         is_plain = text.count(_END) == len(lines) + 1 and "\n" not in text and not _NO_START.search(text)
-        if not is_plain or self._is_odd(text) or "\n" in (self._joining or ""):
+        if not is_plain or self._is_odd(text) or not self.ends_with_lines:
             return None
         if _has_one(text, _WHITE):
             text = _RUN_IN_LINES.sub(_hidden, text)
