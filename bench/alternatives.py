@@ -162,7 +162,7 @@ def speed_rows(found: dict[str, list[Watched]], pages: int) -> list[dict[str, ob
 def crossing_rows(
     few: Mapping[str, Sequence[Watched]], pages: int, many: Mapping[str, Watched], more: int
 ) -> list[dict[str, object]]:
-    """What one more page costs each, and from how many pages on the last one costs less than the first.
+    """The cost of one more page for each, and the number of pages from which the last one costs less than the first.
 
     Args:
         few, pages: the rounds on few pages; their median counts.

@@ -11,7 +11,7 @@ TEXTS = ["", "a line", "two\nlines", "word " * 40 + "\n" + "x" * 90, "last one\n
 
 @pytest.fixture
 def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(encoding, "_CHARS_AT_ONCE", 64)
+    monkeypatch.setattr(encoding, "CHARS_AT_ONCE", 64)
 
 
 @pytest.mark.usefixtures("_small_parts")
