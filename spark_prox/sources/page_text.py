@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from spark_prox.sources.charsets import decode_page
 from spark_prox.sources.line_hints import MARKS, LineHint, hinted_lines
-from spark_prox.sources.page_tree import KEPT_BLANK, KEPT_TAB, NO_TEXT_ELEMENTS, keep_lists, prepare_tree
+from spark_prox.sources.page_tree import KEPT_BLANK, KEPT_LINE, KEPT_TAB, NO_TEXT_ELEMENTS, keep_lists, prepare_tree
 from spark_prox.sources.xhtml import as_html, is_xhtml
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def _parsed(payload: bytes, charset: str | None) -> HTMLTree:
     from resiliparse.parse.html import HTMLTree
 
     page = decode_page(payload, charset)
-    for mark in (KEPT_BLANK, KEPT_TAB, *MARKS):
+    for mark in (KEPT_BLANK, KEPT_LINE, KEPT_TAB, *MARKS):
         page = page.replace(mark, "")
     return HTMLTree.parse(as_html(page) if is_xhtml(page) else page)
 
@@ -75,6 +75,7 @@ def tree_text(tree: HTMLTree, *, main_content: bool = False) -> str:
 
 def fold_lines(text: str) -> str:
     """White space of each line folded to single blanks, preformatted lines as they are; blank lines dropped."""
+    text = text.replace(KEPT_LINE, "\n")
     lines = (WHITE_SPACE.sub(" ", line).strip() for line in text.split("\n"))
     if KEPT_BLANK in text or KEPT_TAB in text:
         lines = (line.replace(KEPT_BLANK, " ").replace(KEPT_TAB, "\t").rstrip() for line in lines)

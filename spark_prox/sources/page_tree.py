@@ -14,14 +14,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from resiliparse.parse.html import HTMLTree
 
-__all__ = ["KEPT_BLANK", "KEPT_TAB", "NO_TEXT_ELEMENTS", "keep_lists", "prepare_tree"]
+__all__ = ["KEPT_BLANK", "KEPT_LINE", "KEPT_TAB", "NO_TEXT_ELEMENTS", "keep_lists", "prepare_tree"]
 
-KEPT_BLANK, KEPT_TAB = "\ufdd0", "\ufdd1"
+KEPT_BLANK, KEPT_TAB, KEPT_LINE = "\ufdd0", "\ufdd1", "\ufdd3"
 """Noncharacters: no text of the open web means anything by them."""
 
 NO_TEXT_ELEMENTS = (
@@ -31,12 +32,16 @@ NO_TEXT_ELEMENTS = (
 """What stands in them is for readers without images, and was never part of the text."""
 
 PREFORMATTED = "pre"
+SEEN = "data-spark-prox-seen"
 OLD_PREFORMATTED = "listing, xmp"
 HIDDEN = "[hidden], dialog, [style]"
 INLINE = frozenset(("a", "b", "cite", "code", "em", "font", "i", "q", "small", "span", "strong", "time", "u"))
 UNKNOWN_BLOCKS = "summary, legend, menu, search, dialog, dir"
 HEADING_BUTTONS = "h1 button, h2 button, h3 button, h4 button, h5 button, h6 button, summary button, dt button"
 READING = "rt"
+UNSEEN = frozenset((*NO_TEXT_ELEMENTS, "script", "style", "template", "noscript", "rp"))
+EDGE_STEPS = 10
+MOST_RENAMED = 1_000  # of a page: one inside another takes a time that grows with its depth
 FORMULAS = (
     "math, script[type^='math/' i], .katex-html, .mwe-math-element, .MathJax, .MathJax_Display, .MathJax_Preview, "
     ".MathJax_SVG, .MathJax_SVG_Display, .MathJax_CHTML, .MJXc-display, mjx-container, img.latex, img.tex, "
@@ -173,19 +178,40 @@ def _declarations(style: str) -> dict[str, str]:
 
 def _separate(document: Any) -> None:
     """Keep words apart that a browser shows apart."""
-    for button in document.query_selector_all(HEADING_BUTTONS).values():
-        _rename(document, button, "span")
-    for old in document.query_selector_all(OLD_PREFORMATTED).values():
-        _rename(document, old, "pre")
+    for selector, name in ((HEADING_BUTTONS, "span"), (OLD_PREFORMATTED, "pre")):
+        for found in islice(document.query_selector_all(selector).values(), MOST_RENAMED):
+            _rename(document, found, name)
     for reading in document.query_selector_all(READING).values():
-        if (reading.text_content or "").strip():
-            reading.insert_before(document.create_text_node("("), reading.first_child)
-            reading.append_child(document.create_text_node(")"))
+        if _edge_text(reading, "first_child", "next") is not None:
+            _enclose(reading, "(", ")")
     for block in document.query_selector_all(UNKNOWN_BLOCKS).values():
-        _on_own_line(document, block)
+        _enclose(block, KEPT_LINE, KEPT_LINE)
     for block in document.query_selector_all("[style*='display' i]").values():
         if block.tag in INLINE and BLOCK_STYLE.search(block.get_attribute("style") or ""):
-            _on_own_line(document, block)
+            _enclose(block, KEPT_LINE, KEPT_LINE)
+
+
+def _enclose(element: Any, before: str, after: str) -> None:
+    """Put characters before and behind an element's text."""
+    first = _edge_text(element, "first_child", "next")
+    if first is not None:
+        first.node_value = before + (first.node_value or "")
+    last = _edge_text(element, "last_child", "prev")
+    if last is not None:
+        last.node_value = (last.node_value or "") + after
+
+
+def _edge_text(element: Any, child: str, sibling: str) -> Any | None:
+    """The first or last text below an element that is not blank; None where it is not soon found."""
+    node = getattr(element, child)
+    for _ in range(EDGE_STEPS):
+        if node is None:
+            return None
+        if node.tag == "#text" and (node.node_value or "").strip():
+            return node
+        inner = None if node.tag.startswith("#") or node.tag in UNSEEN else getattr(node, child)
+        node = getattr(node, sibling) if inner is None else inner
+    return None
 
 
 def _rename(document: Any, node: Any, tag: str) -> None:
@@ -196,19 +222,10 @@ def _rename(document: Any, node: Any, tag: str) -> None:
     node.replace_with(renamed)
 
 
-def _on_own_line(document: Any, node: Any) -> None:
-    parent = node.parent_node
-    if parent is None:
-        return
-    parent.insert_before(document.create_element("br"), node)
-    if node.next is None:
-        parent.append_child(document.create_element("br"))
-    else:
-        parent.insert_before(document.create_element("br"), node.next)
-
-
 def _protect_preformatted(document: Any) -> None:
     for element in document.query_selector_all(PREFORMATTED).values():
+        if element.has_attribute(SEEN):
+            continue
         for node in _texts(element):
             value = node.node_value or ""
             if " " in value or "\t" in value:
@@ -216,11 +233,13 @@ def _protect_preformatted(document: Any) -> None:
 
 
 def _texts(element: Any) -> Iterator[Any]:
-    """The text nodes below an element, without recursion."""
+    """The text nodes below an element, without recursion. Elements of its kind inside are marked as seen."""
     waiting = [element]
     while waiting:
         node = waiting.pop()
         if node.tag == "#text":
             yield node
         else:
+            if node.tag == element.tag:
+                node.set_attribute(SEEN, "")
             waiting.extend(node.child_nodes.values())

@@ -68,10 +68,20 @@ def test_what_only_looks_hidden_stays(body: str) -> None:
         ("<span style='display:block'>one</span><b style='color:red; display: flex'>two</b>", "one\ntwo"),
         ("<span style='display:inline-block'>one</span><span>two</span>", "onetwo"),
         ("<xmp>  one\ntwo</xmp>three", "  one\ntwo\nthree"),
+        ("<listing>  one<listing>\n  two</listing></listing>", "  one\n  two"),
+        ("a<summary><style>p {}</style><!-- c --><b>one</b> <img></summary>two", "a\none\ntwo"),
+        ("a<menu></menu>b", "ab"),
+        ("<pre>  a<span style='display:block'>b</span>c</pre>", "  a\nb\nc"),
     ],
 )
 def test_words_that_a_browser_shows_on_lines_of_their_own_are_not_joined(body: str, lines: str) -> None:
     assert text(body) == lines
+
+
+@pytest.mark.parametrize("tag", ["summary", "ruby><rt", "menu", "pre", "xmp", "span style='display:block'"])
+def test_a_page_of_nothing_but_such_elements_takes_a_time_in_proportion(tag: str) -> None:
+    """A page of twice the size would take twice as long."""
+    assert page_text(f"<{tag}>a".encode() * 5_000, None).count("a") == 5_000
 
 
 @pytest.mark.parametrize(
