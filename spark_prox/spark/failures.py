@@ -36,6 +36,14 @@ def fixable_failure(text: str) -> ProxError | None:
             f"Spark cannot read the file {found.group(1)} ({lacking.group(0)[:120]}).",
             "It is not damaged: write it again with a type, encoding and codec that Spark has.",
         )
+    if found and "ChecksumException" in text:
+        folder, _, name = found.group(1).rpartition("/")
+        return TableError(
+            "TABLE_FILE_UNREADABLE",
+            f"The file {found.group(1)} does not match its checksum in {folder}/.{name}.crc.",
+            "Restore the file from a copy, or delete the checksum if only that is old, and run the same command again: "
+            "what was stored stays, and the run goes on.",
+        )
     if found:
         return TableError(
             "TABLE_FILE_UNREADABLE",

@@ -27,5 +27,12 @@ def test_a_damaged_file_is_named_by_its_path() -> None:
     assert "/w/documents/part-0.c000.snappy.parquet is damaged" in str(found)
 
 
+def test_an_old_checksum_file_is_named_beside_the_file() -> None:
+    cause = "Caused by: org.apache.hadoop.fs.ChecksumException: Checksum error: file:/w/a at 0 exp: 1 got: 2"
+    found = fixable_failure(f"{BROKEN}\n{cause}")
+    assert found is not None
+    assert "/w/documents/.part-0.c000.snappy.parquet.crc" in str(found)
+
+
 def test_another_failure_is_left_as_it_is() -> None:
     assert fixable_failure("java.lang.NullPointerException") is None
