@@ -37,7 +37,9 @@ OLD_PREFORMATTED = "listing, xmp"
 HIDDEN = "[hidden], dialog, [style]"
 INLINE = frozenset(("a", "b", "cite", "code", "em", "font", "i", "q", "small", "span", "strong", "time", "u"))
 UNKNOWN_BLOCKS = "summary, legend, menu, search, dialog, dir"
-HEADING_BUTTONS = "h1 button, h2 button, h3 button, h4 button, h5 button, h6 button, summary button, dt button"
+HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6", "summary", "dt")
+HEADING_BUTTONS = ", ".join(f"{name} button" for name in HEADINGS)
+HEADING_DEPTH = 3
 READING = "rt"
 UNSEEN = frozenset((*NO_TEXT_ELEMENTS, "script", "style", "template", "noscript", "rp"))
 EDGE_STEPS = 10
@@ -178,9 +180,11 @@ def _declarations(style: str) -> dict[str, str]:
 
 def _separate(document: Any) -> None:
     """Keep words apart that a browser shows apart."""
-    for selector, name in ((HEADING_BUTTONS, "span"), (OLD_PREFORMATTED, "pre")):
-        for found in islice(document.query_selector_all(selector).values(), MOST_RENAMED):
-            _rename(document, found, name)
+    for button in islice(document.query_selector_all(HEADING_BUTTONS).values(), MOST_RENAMED):
+        if _is_the_heading(button):
+            _rename(document, button, "span")
+    for old in islice(document.query_selector_all(OLD_PREFORMATTED).values(), MOST_RENAMED):
+        _rename(document, old, "pre")
     for reading in document.query_selector_all(READING).values():
         if _edge_text(reading, "first_child", "next") is not None:
             _enclose(reading, "(", ")")
@@ -212,6 +216,35 @@ def _edge_text(element: Any, child: str, sibling: str) -> Any | None:
         inner = None if node.tag.startswith("#") or node.tag in UNSEEN else getattr(node, child)
         node = getattr(node, sibling) if inner is None else inner
     return None
+
+
+def _is_the_heading(button: Any) -> bool:
+    """True for a button that is all of a heading, as on pages that open by a click, and not a button in one."""
+    node = button
+    for _ in range(HEADING_DEPTH):
+        if not all(_is_edge(node, side) for side in ("prev", "next")):
+            return False
+        node = node.parent_element
+        if node is None or node.tag in HEADINGS:
+            return node is not None
+    return False
+
+
+def _is_edge(node: Any, sibling: str) -> bool:
+    """True if soon no more siblings follow to one side, and none of them has text."""
+    for _ in range(EDGE_STEPS):
+        node = getattr(node, sibling)
+        if node is None:
+            return True
+        if not _is_blank(node):
+            return False
+    return False
+
+
+def _is_blank(node: Any) -> bool:
+    if node.tag == "#text":
+        return not (node.node_value or "").strip()
+    return node.tag.startswith("#") or node.tag in UNSEEN or _edge_text(node, "first_child", "next") is None
 
 
 def _rename(document: Any, node: Any, tag: str) -> None:

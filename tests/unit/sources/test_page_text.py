@@ -64,6 +64,8 @@ def test_what_only_looks_hidden_stays(body: str) -> None:
     [
         ("<details><summary>Question?</summary>An answer.</details>", "Question?\nAn answer."),
         ("<h3><button>Question?</button></h3>An <button>x</button>answer.", "Question?\nAn answer."),
+        ("<h2><span><i></i> <button>Question?</button></span></h2>", "Question?"),
+        ("<h3>A lamp <button>Add to cart</button></h3>", "A lamp"),
         ("<fieldset><legend>Age</legend>one</fieldset>two<menu>three</menu>four", "Age\none\ntwo\nthree\nfour"),
         ("<span style='display:block'>one</span><b style='color:red; display: flex'>two</b>", "one\ntwo"),
         ("<span style='display:inline-block'>one</span><span>two</span>", "onetwo"),
