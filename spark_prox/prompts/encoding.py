@@ -59,7 +59,7 @@ def encode_whole(tokenizer: AnyTokenizer, texts: Iterable[str]) -> Iterator[list
 def count_tokens(tokenizer: AnyTokenizer, texts: Sequence[str]) -> list[int]:
     """Tokens of each text. One of more than 256 KiB is counted in parts that end with a line where lines end."""
     counts = [0] * len(texts)
-    parts = [(number, part) for number, text in enumerate(texts) for part in _parts(text)]
+    parts = [(number, part) for number, text in enumerate(texts) if text for part in _parts(text)]
     for (number, _), ids in zip(parts, encode_all(tokenizer, (part for _, part in parts)), strict=True):
         counts[number] += len(ids)
     return counts
